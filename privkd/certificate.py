@@ -1,0 +1,429 @@
+"""What is claimed about a release, for whom, and why it follows from the ledger.
+
+A guarantee is (scope, adjacency, epsilon, delta, conditions); an epsilon is never printed without them. The functions
+here are the inference rules that may turn one guarantee into another. They are theorems; nothing else may.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_CEILING, Context
+from enum import StrEnum
+from typing import Any
+
+from accountants import (
+    Adjacency,
+    ApproxDP,
+    Bound,
+    Ledger,
+    check,
+    group_privacy,
+    teacher_ceiling,
+)
+from accountants import epsilon as epsilon_of
+from accountants.events import distinct
+from privkd.errors import CertificateError, GuaranteeError
+from privkd.version import __version__
+
+RELATIVE_SLACK = 1e-9
+
+
+class Scope(StrEnum):
+    """What a guarantee is about: which change of the input it hides."""
+
+    TRAINING_RECORD = "training-record"
+    TRAINING_USER = "training-user"
+    TRAINING_LABEL = "training-label"
+    TEACHER = "teacher"
+    SYNTHETIC_LABEL = "synthetic-label"
+    SYNTHETIC_SAMPLE = "synthetic-sample"
+    NONE = "none"
+
+
+_PROTECTED = {
+    Scope.TRAINING_RECORD: "for each training record",
+    Scope.TRAINING_USER: "for all records of each training user",
+    Scope.TRAINING_LABEL: "for the label of each training record (inputs are public)",
+    Scope.TEACHER: "for the whole teacher, hence for any number of its training records",
+    Scope.SYNTHETIC_LABEL: "per synthetic query label",
+    Scope.SYNTHETIC_SAMPLE: "per synthetic sample",
+}
+
+_IMPLIED = {
+    Scope.TEACHER: {Scope.TEACHER, Scope.TRAINING_USER, Scope.TRAINING_RECORD},
+    Scope.TRAINING_USER: {Scope.TRAINING_USER, Scope.TRAINING_RECORD},
+}
+
+BASES = {
+    "disjoint-shards": "every record was seen by exactly one teacher (disjoint shards)",
+    "record-votes": "every record adds one vote to one public cell",
+    "per-example-clipping": "every record's gradient was clipped before noise was added",
+    "bounded-statistics": "every record's contribution to the released sums is bounded",
+    "strongly-convex-erm": "the training objective is strongly convex and its output was perturbed",
+    "declared": "the declaration is true; it was not checked here",
+}
+"""Why one training record has bounded influence (rule 4). Without one of these there is no training-* guarantee."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """A guarantee and everything that it rests on.
+
+    Attributes:
+        scope: what is protected.
+        adjacency: which change counts as neighbouring.
+        epsilon: upper bound in nats, for this scope.
+        delta: failure mass; 0 for a pure guarantee.
+        accountant: how epsilon was computed.
+        mechanisms: the charged events in their ledger form, with the place of each; runs of equal charges are merged.
+        conditions: what must be true outside this library.
+        leaks: ways in which private data reached the release outside the accounting.
+        secure_rng: False when noise was seeded, which voids the guarantee outside tests.
+        n_records_declared: number of private records, if declared.
+        library_version: version that issued the certificate.
+        answers: number of teacher answers, for scopes that count them.
+        teacher_epsilon: the same release in scope `teacher`, composed over all answers, at `teacher_delta`.
+        teacher_delta: delta of `teacher_epsilon`.
+        classes: number of classes, where the ceiling of scope `teacher` applies.
+        data_dependent: always False in this version: no cost here depends on private votes.
+        sanitized: whether a data-dependent cost was itself released privately; False when there is none.
+        ledger: the events that `verify` recomputes; travels beside the certificate.
+    """
+
+    scope: Scope
+    adjacency: Adjacency
+    epsilon: float
+    delta: float
+    accountant: str
+    mechanisms: tuple[dict[str, Any], ...]
+    conditions: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
+    secure_rng: bool = True
+    n_records_declared: int | None = None
+    library_version: str = ""
+    answers: int | None = None
+    teacher_epsilon: float | None = None
+    teacher_delta: float | None = None
+    classes: int | None = None
+    data_dependent: bool = False
+    sanitized: bool = False
+    ledger: Ledger | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def from_ledger(
+        cls,
+        ledger: Ledger,
+        *,
+        scope: Scope,
+        delta: float,
+        basis: str | None = None,
+        conditions: Sequence[str] = (),
+        leaks: Sequence[str] = (),
+        secure_rng: bool = True,
+        classes: int | None = None,
+    ) -> Certificate:
+        """State what a ledger's events guarantee.
+
+        Args:
+            ledger: all events of the release.
+            scope: what the events protect. `training-*` needs a basis; `synthetic-label` is stated per answer, pure.
+            delta: failure mass in [0, 1) at which epsilon is computed.
+            basis: one of `BASES`.
+            conditions: further conditions.
+            leaks: known leaks.
+            secure_rng: whether the noise came from the operating system.
+            classes: number of classes K, for the ceiling.
+
+        Raises:
+            GuaranteeError: a `training-*` scope without a basis, or with leaks (rules 4 and 5).
+        """
+        scope = Scope(scope)
+        if scope.startswith("training-") and basis not in BASES:
+            raise GuaranteeError(
+                f"scope={scope.value!r} needs a reason why one record has bounded influence (basis), got basis={basis!r}; "
+                f"known: {', '.join(sorted(BASES))}"
+            )
+        if leaks and scope.startswith("training-"):
+            raise GuaranteeError(f"scope={scope.value!r} cannot be certified with leaks: {'; '.join(leaks)}")
+        bound, answer = _bound(ledger, scope, delta)
+        composed = ledger.epsilon(delta)
+        return cls(
+            scope=Scope.NONE if math.isinf(bound.upper) else scope,
+            adjacency=ledger.adjacency,
+            epsilon=bound.upper,
+            delta=0.0 if answer else delta,
+            accountant=bound.method,
+            mechanisms=_listed(ledger),
+            conditions=(*((BASES[basis],) if basis else ()), *conditions),
+            leaks=tuple(leaks),
+            secure_rng=secure_rng,
+            n_records_declared=ledger.n,
+            library_version=__version__,
+            answers=sum(distinct(ledger.total).values()) if answer or scope is Scope.TEACHER else None,
+            teacher_epsilon=composed.upper if answer else None,
+            teacher_delta=delta if answer else None,
+            classes=classes if scope is Scope.TEACHER else None,
+            ledger=ledger,
+        )
+
+    @classmethod
+    def declared(
+        cls,
+        *,
+        epsilon: float,
+        delta: float,
+        by: str,
+        adjacency: str = "replace-one",
+        scope: str = "training-record",
+        n: int | None = None,
+    ) -> Certificate:
+        """A guarantee that somebody else vouches for, e.g. of a model trained with DP-SGD in another library.
+
+        Args:
+            epsilon: its epsilon, nats, > 0.
+            delta: its delta, in [0, 1), below 1/n.
+            by: who or what vouches for it.
+            adjacency: which change counts as neighbouring.
+            scope: what is protected.
+            n: number of private records.
+
+        Example:
+            >>> print(Certificate.declared(epsilon=2.0, delta=1e-6, by="opacus 1.6"))  # doctest: +ELLIPSIS
+            (2.0, 1e-06)-DP for each training record under replace-one, as declared by opacus 1.6, assuming ...
+        """
+        check.real(epsilon=epsilon, above=0.0)
+        check_delta(delta, n)
+        ledger = Ledger(adjacency=adjacency, epsilon=epsilon, delta=delta, unit=scope, n=n)
+        ledger.charge(ApproxDP(epsilon=epsilon, delta=delta), where=f"declared by {by}")
+        certificate = cls.from_ledger(ledger, scope=Scope(scope), delta=delta, basis="declared")
+        return replace(certificate, epsilon=float(epsilon), accountant=f"declared by {by}")
+
+    @property
+    def protects_training_data(self) -> bool:
+        """Whether the scope says anything about training records or users."""
+        return bool(_IMPLIED.get(self.scope, {self.scope}) & {Scope.TRAINING_RECORD, Scope.TRAINING_USER})
+
+    @property
+    def ceiling(self) -> float | None:
+        """Largest mean agreement with the teacher that scope `teacher` allows (data-free), else None."""
+        if self.scope is not Scope.TEACHER or self.classes is None:
+            return None
+        return teacher_ceiling(self.epsilon, self.delta, self.classes)
+
+    def weakened(self, scope: str) -> Certificate:
+        """The same guarantee stated for a scope that it implies (rule 2): `teacher` covers users and records.
+
+        Raises:
+            GuaranteeError: the implication does not hold.
+        """
+        wanted = Scope(scope)
+        if wanted is self.scope:
+            return self
+        if wanted not in _IMPLIED.get(self.scope, set()):
+            raise GuaranteeError(
+                f"a guarantee of scope {self.scope.value!r} does not imply scope {wanted.value!r}; only 'teacher' implies "
+                "'training-user' and 'training-record', and 'training-user' implies 'training-record'"
+            )
+        return replace(self, scope=wanted)
+
+    def after(self, *, private: Sequence[str] = (), what: str = "post-processing") -> Certificate:
+        """The certificate of something computed from a certified release (rules 1 and 5).
+
+        Args:
+            private: names of uncertified private objects that were used as well, e.g. "teacher weights as initial
+                weights", "early stopping on private records". Any such use ends a `training-*` or `teacher` guarantee.
+            what: the computation, for the leak's text.
+        """
+        if not private:
+            return self
+        leaks = (*self.leaks, *(f"{what} used {name}, which is private and uncertified" for name in private))
+        ends = self.scope in (Scope.TEACHER,) or self.scope.startswith("training-")
+        return replace(self, leaks=leaks, scope=Scope.NONE if ends else self.scope)
+
+    def in_teacher_scope(self, *, queries_independent: bool) -> Certificate:
+        """A per-answer guarantee composed over all answers (rule 3).
+
+        Args:
+            queries_independent: whether the queries depend on nothing but public data and earlier noisy answers.
+
+        Raises:
+            GuaranteeError: not a per-answer certificate, or the queries depend on the teacher.
+        """
+        if self.scope is not Scope.SYNTHETIC_LABEL or self.teacher_epsilon is None or self.teacher_delta is None:
+            raise GuaranteeError(
+                f"only a 'synthetic-label' certificate composes over answers, this is {self.scope.value!r}"
+            )
+        if not queries_independent:
+            raise GuaranteeError(
+                "queries that depend on the teacher outside its noisy answers are a leak without bound"
+            )
+        return replace(self, scope=Scope.TEACHER, epsilon=self.teacher_epsilon, delta=self.teacher_delta)
+
+    def for_group(self, size: int) -> Certificate:
+        """The guarantee for `size` records together (rule 6), by group privacy."""
+        epsilon, delta = group_privacy(self.epsilon, self.delta, size)
+        noted = (*self.conditions, f"stated for groups of {size}")
+        return replace(
+            self, epsilon=epsilon, delta=delta, accountant=f"group privacy of {self.accountant}", conditions=noted
+        )
+
+    def as_replace_one(self) -> Certificate:
+        """An add-remove guarantee stated for replace-one (rule 6): removing one record and adding another."""
+        if self.adjacency is Adjacency.REPLACE_ONE:
+            return self
+        epsilon, delta = group_privacy(self.epsilon, self.delta, 2)
+        converted = f"converted from {self.adjacency.value} ({self.accountant})"
+        return replace(self, adjacency=Adjacency.REPLACE_ONE, epsilon=epsilon, delta=delta, accountant=converted)
+
+    def verify(self) -> Bound:
+        """Recompute epsilon from the ledger and compare.
+
+        Returns:
+            The recomputed bound, in the certificate's own scope.
+
+        Raises:
+            CertificateError: there is no ledger, or the claim does not follow from it.
+        """
+        if self.ledger is None:
+            raise CertificateError("this certificate came without its ledger; load it with privkd.load(directory)")
+        problems = []
+        if self.adjacency is not self.ledger.adjacency and not self.accountant.startswith("converted"):
+            problems.append(f"adjacency {self.adjacency.value} differs from the ledger's {self.ledger.adjacency.value}")
+        if self.mechanisms != _listed(self.ledger):
+            problems.append("the listed mechanisms are not the ledger's events")
+        basis = Scope.SYNTHETIC_LABEL if self.scope is Scope.SYNTHETIC_LABEL else Scope.TRAINING_RECORD
+        bound, _ = _bound(self.ledger, basis, self.teacher_delta or self.delta)
+        if self.scope is not Scope.NONE and bound.upper > self.epsilon * (1 + RELATIVE_SLACK) + 1e-12:
+            problems.append(f"the events cost epsilon={bound.upper:.6g}, the certificate claims {self.epsilon:.6g}")
+        if self.teacher_epsilon is not None and self.scope is Scope.SYNTHETIC_LABEL:
+            composed = self.ledger.epsilon(self.teacher_delta)
+            if composed.upper > self.teacher_epsilon * (1 + RELATIVE_SLACK):
+                problems.append(
+                    f"in scope teacher the events cost {composed.upper:.6g}, stated is {self.teacher_epsilon:.6g}"
+                )
+        if self.secure_rng and any("seeded" in text for text in self.ledger.disclosed):
+            problems.append("the ledger discloses seeded noise, the certificate does not")
+        if problems:
+            raise CertificateError("the certificate does not follow from its ledger: " + "; ".join(problems))
+        return bound
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form without the ledger, but with the digest of its last entry."""
+        names = [name for name in self.__dataclass_fields__ if name != "ledger"]
+        values = {name: getattr(self, name) for name in names}
+        if math.isinf(self.epsilon):
+            values["epsilon"] = "inf"
+        if self.teacher_epsilon is not None and math.isinf(self.teacher_epsilon):
+            values["teacher_epsilon"] = "inf"
+        digest = self.ledger.digest if self.ledger is not None else None
+        return {"schema": "privkd.certificate/1", **values, "ledger_digest": digest, "sentence": str(self)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], ledger: Ledger) -> Certificate:
+        """Read the JSON form and tie it to its ledger.
+
+        Raises:
+            CertificateError: unknown schema or fields, or the digest is another ledger's.
+        """
+        values = dict(values)
+        schema, digest = values.pop("schema", None), values.pop("ledger_digest", None)
+        sentence = values.pop("sentence", None)
+        unknown = sorted(set(values) - set(cls.__dataclass_fields__)) + sorted(
+            name
+            for name in ("scope", "adjacency", "epsilon", "delta", "accountant", "mechanisms")
+            if name not in values
+        )
+        if schema != "privkd.certificate/1" or unknown:
+            raise CertificateError(
+                f"not a certificate of this version: schema={schema!r}, unknown or missing {unknown}"
+            )
+        if digest != ledger.digest:
+            raise CertificateError(
+                f"the certificate belongs to ledger {digest}, not to the ledger {ledger.digest} beside it"
+            )
+        for name in ("conditions", "leaks", "mechanisms"):
+            values[name] = tuple(values.get(name, ()))
+        for name in ("epsilon", "teacher_epsilon"):
+            if values.get(name) is not None:
+                values[name] = float(values[name])
+        values["scope"], values["adjacency"] = Scope(values["scope"]), Adjacency(values["adjacency"])
+        certificate = cls(**values, ledger=ledger)
+        if sentence != str(certificate):
+            raise CertificateError(
+                "the printed sentence of the certificate was changed; its fields say: " + str(certificate)
+            )
+        return certificate
+
+    def __str__(self) -> str:
+        return _sentence(self)
+
+
+def check_delta(delta: float, n: int | None) -> None:
+    """Raise ValueError unless 0 <= delta < 1 and delta < 1/n, the largest failure mass that means anything."""
+    check.real(delta=delta, at_least=0.0, below=1.0)
+    if n is not None and delta >= 1 / n:
+        raise ValueError(
+            f"delta={delta:g} is not below 1/n = {1 / n:.3g} for n={n} records: it would allow one record to be published "
+            f"outright. Use at most {1 / (10 * n):.1g}"
+        )
+
+
+def _bound(ledger: Ledger, scope: Scope, delta: float) -> tuple[Bound, bool]:
+    """The ledger's epsilon in a scope, and whether it is per answer (then pure: delta 0)."""
+    if scope not in (Scope.SYNTHETIC_LABEL, Scope.SYNTHETIC_SAMPLE):
+        return ledger.epsilon(delta), False
+    bounds = [epsilon_of(event, 0.0, adjacency=ledger.adjacency) for event in distinct(ledger.total)]
+    return max(bounds, key=lambda bound: bound.upper, default=Bound(0.0, 0.0, "empty", {})), True
+
+
+def _listed(ledger: Ledger) -> tuple[dict[str, Any], ...]:
+    """The ledger's charges, where neighbours with the same event and place become one entry with their number."""
+    rows: list[dict[str, Any]] = []
+    for charge in ledger.charges:
+        event = charge.event.to_dict()
+        if rows and rows[-1]["event"] == event and rows[-1]["where"] == charge.where:
+            rows[-1]["charges"] += 1
+        else:
+            rows.append({"event": event, "where": charge.where, "charges": 1})
+    return tuple(rows)
+
+
+def _upward(value: float, digits: int = 4) -> str:
+    """A number rounded up to some significant digits: a printed epsilon is never too low."""
+    if value == 0 or math.isinf(value):
+        return str(value)
+    return str(float(Context(prec=digits, rounding=ROUND_CEILING).create_decimal(repr(float(value)))))
+
+
+def _sentence(c: Certificate) -> str:
+    pair = f"({_upward(c.epsilon)}, {c.delta:g})-DP"
+    if c.scope is Scope.NONE:
+        why = "; ".join(c.leaks) or "no noise was added"
+        return f"NO privacy guarantee of any scope: {why}."
+    parts = [f"{pair} {_PROTECTED[c.scope]}"]
+    if c.scope not in (Scope.SYNTHETIC_LABEL, Scope.SYNTHETIC_SAMPLE):
+        parts[0] += f" under {c.adjacency.value}"
+    if c.accountant.startswith("declared by"):
+        parts[0] += f", as {c.accountant}"
+    if not c.protects_training_data and c.scope is not Scope.TRAINING_LABEL:
+        parts[0] = "NOT a training-record guarantee: " + parts[0]
+    if c.conditions:
+        parts[0] += ", assuming " + ", ".join(c.conditions)
+    if c.answers is not None:
+        parts.append(f"{c.answers} answers of the teacher were used")
+    if c.teacher_epsilon is not None and c.scope is Scope.SYNTHETIC_LABEL:
+        parts.append(
+            f"in scope 'teacher' they compose to epsilon = {_upward(c.teacher_epsilon)} at delta = {c.teacher_delta:g}, and "
+            "nothing better is known for a training record"
+        )
+    if c.ceiling is not None:
+        parts.append(
+            f"a data-free student can agree with its teacher on at most {c.ceiling:.1%} of inputs, averaged over relabelled "
+            "teachers"
+        )
+    parts.append("known leaks: " + "; ".join(c.leaks) if c.leaks else "no known leaks")
+    if not c.secure_rng:
+        parts.append("VOID OUTSIDE TESTS: the noise was seeded")
+    return "; ".join(parts) + "."

@@ -1,0 +1,152 @@
+"""Array files: .npz, .npy and .safetensors. Pickle is never loaded, not even inside an .npz."""
+
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from privkd.data.arrays import Raw
+
+INPUT_KEYS = ("inputs", "x", "images")
+LABEL_KEYS = ("labels", "y")
+DEFAULT_PART = "train"
+
+# Damaged files were seen to raise each of these from inside numpy and zipfile.
+_UNREADABLE = (
+    ValueError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
+
+
+def read_npy(path: Path) -> Raw:
+    """The array of an .npy file as inputs, without labels.
+
+    Raises:
+        ValueError: not an .npy file, a damaged one, or one that holds pickled objects.
+    """
+    with _opened(path) as array:
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{path} holds an .npz archive under the name .npy; rename it")
+        return Raw(array, None, path.stem)
+
+
+def read_npz(path: Path, *, part: str | None) -> Raw:
+    """Inputs and labels of an .npz archive, found by their names.
+
+    Args:
+        path: archive with the keys `inputs`, `x` or `images`, and `labels`, `y` or none. A part stands before
+            or after: `train_images`, `x_train`.
+        part: which part; None takes the plain keys, or `train` if the archive has parts only.
+
+    Returns:
+        Arrays as stored.
+
+    Raises:
+        ValueError: no or more than one candidate for inputs or labels, a damaged archive, or pickled objects.
+    """
+    with _opened(path) as archive:
+        if isinstance(archive, np.ndarray):
+            raise ValueError(f"{path} holds a single .npy array under the name .npz; rename it")
+        input_key, label_key = find_keys(archive.files, part=part, path=path)
+        labels = None if label_key is None else _member(archive, label_key, path=path)
+        return Raw(_member(archive, input_key, path=path), labels, path.stem)
+
+
+def read_safetensors(path: Path, *, part: str | None) -> Raw:
+    """Inputs and labels of a .safetensors file, found by the same names as in an .npz.
+
+    Raises:
+        ValueError: as `read_npz`.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as tensors:
+            input_key, label_key = find_keys(tensors.keys(), part=part, path=path)
+            labels = None if label_key is None else tensors.get_tensor(label_key)
+            return Raw(tensors.get_tensor(input_key), labels, path.stem)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a readable .safetensors file ({error})") from None
+
+
+def find_keys(keys: Iterable[str], *, part: str | None, path: Path) -> tuple[str, str | None]:
+    """Names of inputs and labels among the keys of an archive.
+
+    Args:
+        keys: names in the archive.
+        part: as in `read_npz`.
+        path: for the error message.
+
+    Returns:
+        Key of the inputs, key of the labels or None.
+
+    Raises:
+        ValueError: the choice is impossible or not unique; says which keys were found.
+
+    Example:
+        >>> find_keys(["train_images", "train_labels", "test_images"], part=None, path=Path("a.npz"))
+        ('train_images', 'train_labels')
+    """
+    found = sorted(keys)
+    candidates: list[list[str]] = []
+    for roles in (INPUT_KEYS, LABEL_KEYS):
+        wanted = _spellings(roles, part)
+        if part is None and not _present(found, INPUT_KEYS):
+            wanted = _spellings(roles, DEFAULT_PART)
+        candidates.append(_present(found, wanted))
+    inputs, labels = candidates
+    if len(inputs) == 1 and len(labels) <= 1:
+        return inputs[0], labels[0] if labels else None
+    problem = "more than one choice of" if len(inputs) > 1 or len(labels) > 1 else "no"
+    role = "labels" if len(labels) > 1 and len(inputs) == 1 else "inputs"
+    raise ValueError(
+        f"{path} has {problem} {role} for part={part!r}; keys found: {found}. Needed: one of "
+        f"{list(INPUT_KEYS)} with at most one of {list(LABEL_KEYS)}, or these with a part as in "
+        "'test_images' or 'x_test' and part='test'"
+    )
+
+
+def _spellings(roles: Iterable[str], part: str | None) -> list[str]:
+    if part is None:
+        return list(roles)
+    return [spelling for role in roles for spelling in (f"{part}_{role}", f"{role}_{part}")]
+
+
+def _present(found: list[str], wanted: Iterable[str]) -> list[str]:
+    return [key for key in wanted if key in found]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[np.ndarray | np.lib.npyio.NpzFile]:
+    with path.open("rb") as stream:  # opened here, because numpy leaves a damaged archive open
+        with _refused(str(path)):
+            content = np.load(stream, allow_pickle=False)
+        yield content
+
+
+def _member(archive: np.lib.npyio.NpzFile, key: str, *, path: Path) -> np.ndarray:
+    with _refused(f"{path}[{key!r}]"):
+        array = archive[key]
+    if not isinstance(array, np.ndarray):  # numpy hands out the bytes of a member that is no .npy
+        raise ValueError(f"{path}[{key!r}] is not an array; save plain numeric arrays with numpy.savez")
+    return array
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise ValueError(
+            f"{what} cannot be read: it is damaged, or holds Python objects, which are refused because "
+            f"unpickling runs code; save plain numeric arrays with numpy.savez ({error})"
+        ) from None

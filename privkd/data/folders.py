@@ -1,0 +1,95 @@
+"""Folders of images: a sub-folder per class, or a flat folder without labels."""
+
+from pathlib import Path
+
+import numpy as np
+
+from privkd.data.arrays import Raw
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+MODES = ("L", "RGB", "RGBA")  # eight bits per channel, values that mean brightness (a palette index does not)
+
+
+def read_folder(path: Path) -> Raw:
+    """All images of a folder, in the order of class and file names.
+
+    Args:
+        path: folder with one sub-folder per class, each with images, or with images only. Names that start
+            with a dot are skipped; any other file is refused, so that no image is left out unnoticed.
+
+    Returns:
+        uint8 inputs (n, channels, height, width) with 1, 3 or 4 channels; labels int64 (n,) and class names,
+        or neither.
+
+    Raises:
+        ValueError: no images, images beside sub-folders, deeper folders, files of other types, unreadable
+            images, or images that differ in size or mode; names the files.
+    """
+    entries = _entries(path)
+    class_folders = [entry for entry in entries if entry.is_dir()]
+    files = [entry for entry in entries if not entry.is_dir()]
+    if class_folders and files:
+        raise ValueError(
+            f"{path} has both sub-folders ({class_folders[0].name}) and files ({files[0].name}); give a "
+            "folder of class folders, or a flat folder of images"
+        )
+    if not class_folders:
+        return Raw(_stack(_image_files(path)), None, path.resolve().name)
+    paths = {folder.name: _image_files(folder) for folder in class_folders}
+    labels = np.repeat(np.arange(len(paths)), [len(images) for images in paths.values()])
+    inputs = _stack([image for images in paths.values() for image in images])
+    return Raw(inputs, labels, path.resolve().name, tuple(paths))
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(
+        (entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=lambda entry: entry.name
+    )
+
+
+def _image_files(folder: Path) -> list[Path]:
+    files = _entries(folder)
+    if not files:
+        raise ValueError(f"{folder} has no images; {', '.join(SUFFIXES)} are read")
+    for file in files:
+        if file.is_dir():
+            raise ValueError(f"{file} is a folder inside a class folder; classes are one level deep")
+        if file.suffix.lower() not in SUFFIXES:
+            raise ValueError(
+                f"{file} is not an image; {', '.join(SUFFIXES)} are read. Move other files elsewhere"
+            )
+    return files
+
+
+def _stack(paths: list[Path]) -> np.ndarray:
+    first_mode, first_image = _read_image(paths[0])
+    images = np.empty((len(paths), *first_image.shape), dtype=np.uint8)
+    for position, path in enumerate(paths):
+        mode, image = _read_image(path)
+        if mode != first_mode or image.shape != first_image.shape:
+            raise ValueError(
+                f"{paths[0]} is {_describe(first_mode, first_image)} but {path} is {_describe(mode, image)}: "
+                "all images must have one size and mode, and none is resized or converted here; convert the "
+                "files first"
+            )
+        images[position] = image
+    return images
+
+
+def _describe(mode: str, image: np.ndarray) -> str:
+    return f"{image.shape[2]}x{image.shape[1]} pixels {mode}"
+
+
+def _read_image(path: Path) -> tuple[str, np.ndarray]:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("PNG", "JPEG", "BMP")) as image:
+            mode, pixels = image.mode, np.array(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be read as an image ({error})") from None
+    if mode not in MODES:
+        raise ValueError(
+            f"{path} has mode {mode!r}; {', '.join(MODES)} are read. Convert it, e.g. image.convert('RGB')"
+        )
+    return mode, pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

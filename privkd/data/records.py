@@ -1,0 +1,188 @@
+"""`Records`: inputs and labels that were checked once, so that nothing after them checks again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Records:
+    """A checked set of records, each one input with at most one label.
+
+    Nothing is cast, scaled or reshaped here: `privkd.data.load` does that, and says how. Build one directly
+    for shapes that `load` reads differently, e.g. sequences (n, steps, d).
+
+    Attributes:
+        inputs: float32, shape (n, ...), n >= 1, at least one dimension per record, all values finite.
+        labels: class index of each record, int64, shape (n,), >= 0; None for unlabelled records.
+        name: what the records are called in reports.
+        class_names: distinct names by class index; None if not known. Declares the number of classes.
+
+    Raises:
+        TypeError: a field has another type or dtype.
+        ValueError: shapes, lengths or values are out of range; the message lists every problem found.
+
+    Example:
+        >>> records = Records(torch.zeros(3, 2), torch.tensor([0, 1, 1]), "toy")
+        >>> len(records), records.shape, records.classes
+        (3, (2,), 2)
+    """
+
+    inputs: Tensor
+    labels: Tensor | None
+    name: str
+    class_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        problems = _input_problems(self.inputs)
+        if self.labels is not None:
+            problems += _label_problems(self.labels, inputs=self.inputs)
+        if self.class_names is not None:
+            problems += _name_problems(self.class_names, labels=self.labels)
+        if problems:
+            raise ValueError(f"records {self.name!r} cannot be used:\n  - " + "\n  - ".join(problems))
+
+    def __len__(self) -> int:
+        return self.inputs.shape[0]
+
+    def __repr__(self) -> str:
+        # Counts and shapes only: a repr ends up in logs, and the records may be private.
+        labels = "no labels" if self.labels is None else "labelled"
+        return f"Records(name={self.name!r}, n={len(self)}, shape={self.shape}, {labels})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the leading n."""
+        return tuple(self.inputs.shape[1:])
+
+    @property
+    def classes(self) -> int:
+        """Number of classes: that of `class_names`, else the largest label + 1.
+
+        The second is read off the data and so is not private; declare `class_names` where that matters.
+
+        Raises:
+            ValueError: the records have neither class names nor labels.
+        """
+        if self.class_names is not None:
+            return len(self.class_names)
+        if self.labels is None:
+            raise ValueError(
+                f"records {self.name!r} have labels=None and class_names=None, so their number of classes is "
+                "unknown; give class_names or take the number from the labelled records"
+            )
+        return int(self.labels.max()) + 1
+
+    def take(self, index: Tensor | np.ndarray | Sequence[int]) -> "Records":
+        """The records at `index`, in that order, as a copy.
+
+        The number of classes stays: labelled records without class names get the class numbers as names,
+        because a part that happens to miss the last class must not be mistaken for a smaller problem.
+
+        Args:
+            index: integers in [0, n), shape (m,), m >= 1, or a boolean mask of shape (n,). An index given
+                twice gives the record twice; whoever counts records then counts two.
+
+        Returns:
+            m records of the same name.
+
+        Raises:
+            TypeError: index holds neither integers nor booleans.
+            ValueError: index is empty, not one-dimensional, or a mask of another length.
+            IndexError: an index lies outside [0, n); negative ones do not count from the end.
+        """
+        rows = _rows(index, n=len(self)).to(self.inputs.device)
+        labels, class_names = self.labels, self.class_names
+        if labels is not None:
+            class_names = class_names or tuple(str(number) for number in range(self.classes))
+            labels = labels[rows]
+        return Records(self.inputs[rows], labels, self.name, class_names)
+
+
+def _check_types(records: Records) -> None:
+    advice = "; privkd.data.load((inputs, labels)) converts arrays"
+    if not isinstance(records.inputs, Tensor):
+        raise TypeError(f"inputs={type(records.inputs).__name__} must be a float32 torch.Tensor{advice}")
+    if records.inputs.dtype != torch.float32:
+        raise TypeError(f"inputs.dtype={records.inputs.dtype} must be torch.float32{advice}")
+    if records.labels is not None:
+        if not isinstance(records.labels, Tensor):
+            raise TypeError(
+                f"labels={type(records.labels).__name__} must be an int64 torch.Tensor or None{advice}"
+            )
+        if records.labels.dtype != torch.int64:
+            raise TypeError(f"labels.dtype={records.labels.dtype} must be torch.int64{advice}")
+    if not isinstance(records.name, str):
+        raise TypeError(f"name={records.name!r} must be a string")
+    names = records.class_names
+    if names is not None and not (isinstance(names, tuple) and all(isinstance(name, str) for name in names)):
+        raise TypeError(f"class_names={names!r} must be a tuple of strings or None")
+
+
+def _input_problems(inputs: Tensor) -> list[str]:
+    shape = tuple(inputs.shape)
+    if inputs.numel() == 0:
+        return [f"inputs.shape={shape} is empty; at least one record with at least one value is needed"]
+    if inputs.ndim < 2:
+        return [f"inputs.shape={shape} must be (n, ...) with n records; one number per record is (n, 1)"]
+    if inputs.requires_grad:
+        return ["inputs.requires_grad=True, but records are data; use inputs.detach()"]
+    broken = ~torch.isfinite(inputs.reshape(len(inputs), -1)).all(dim=1)
+    if broken.any():
+        first = int(broken.nonzero()[0])
+        return [
+            f"inputs has {int(broken.sum())} records with NaN, infinity or values beyond float32 (3.4e38), "
+            f"the first at index {first}; drop or repair them"
+        ]
+    return []
+
+
+def _label_problems(labels: Tensor, *, inputs: Tensor) -> list[str]:
+    if labels.ndim != 1:
+        shape = tuple(labels.shape)
+        return [f"labels.shape={shape} must be (n,), one class index per record; one-hot rows need argmax"]
+    problems = []
+    if inputs.ndim > 0 and len(labels) != len(inputs):
+        problems.append(
+            f"inputs has {len(inputs)} records but labels has {len(labels)}; each record needs its label"
+        )
+    if labels.device != inputs.device:
+        problems.append(f"labels.device={labels.device} differs from inputs.device={inputs.device}")
+    if (labels < 0).any():
+        first = int((labels < 0).nonzero()[0])
+        problems.append(f"labels[{first}]={int(labels[first])} must be >= 0; drop records without a class")
+    return problems
+
+
+def _name_problems(class_names: tuple[str, ...], *, labels: Tensor | None) -> list[str]:
+    problems = []
+    if not class_names:
+        problems.append("class_names=() is empty; give one name per class, or None")
+    if len(set(class_names)) != len(class_names):
+        repeated = sorted({name for name in class_names if class_names.count(name) > 1})
+        problems.append(f"class_names repeats {repeated}; names must be distinct")
+    largest = int(labels.max()) if labels is not None and labels.numel() else -1
+    if class_names and largest >= len(class_names):
+        problems.append(f"labels has class {largest} but class_names has {len(class_names)} names")
+    return problems
+
+
+def _rows(index: Tensor | np.ndarray | Sequence[int], *, n: int) -> Tensor:
+    rows = index.detach() if isinstance(index, Tensor) else torch.as_tensor(np.array(index))
+    if rows.ndim != 1 or rows.numel() == 0:
+        raise ValueError(f"index.shape={tuple(rows.shape)} must be (m,) with m >= 1")
+    if rows.dtype == torch.bool:
+        if len(rows) != n:
+            raise ValueError(f"index is a mask of length {len(rows)}, but there are {n} records")
+        return rows.nonzero().squeeze(1)
+    if rows.is_floating_point() or rows.is_complex():
+        raise TypeError(f"index.dtype={rows.dtype} must be an integer or boolean type")
+    rows = rows.to(torch.int64)  # torch reads uint8 as a mask
+    outside = rows[(rows < 0) | (rows >= n)]
+    if outside.numel():
+        raise IndexError(f"index has {int(outside[0])}, allowed are 0 to {n - 1}")
+    return rows

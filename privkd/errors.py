@@ -1,0 +1,59 @@
+"""The errors that privkd raises: one class per decision that a caller can take.
+
+Bad input is a plain `ValueError` or `TypeError`. Everything below `PrivkdError` is about guarantees,
+budgets, files and models.
+"""
+
+from accountants.errors import AdjacencyError as AdjacencyError
+from accountants.errors import BudgetExceeded as BudgetExceeded
+from accountants.errors import LedgerError as LedgerError
+from accountants.errors import PrivkdError as PrivkdError
+from accountants.errors import UnsupportedEvent as UnsupportedEvent
+
+__all__ = [
+    "AdjacencyError",
+    "BudgetExceeded",
+    "CertificateError",
+    "CheckpointError",
+    "GuaranteeError",
+    "LedgerError",
+    "NonFiniteLoss",
+    "PrivacyScopeWarning",
+    "PrivateValueError",
+    "PrivkdError",
+    "SupportLeakError",
+    "TeacherError",
+    "UnsupportedEvent",
+]
+
+
+class GuaranteeError(PrivkdError):
+    """The guarantee that was asked for cannot be given for this teacher; the message lists the ways out."""
+
+
+class CertificateError(PrivkdError):
+    """A certificate does not follow from its ledger."""
+
+
+class CheckpointError(PrivkdError):
+    """A saved student or teacher is incomplete, of another class, or not safe to read."""
+
+
+class TeacherError(PrivkdError):
+    """A teacher's output cannot be used (wrong rank, NaN, probabilities instead of logits, ...)."""
+
+
+class SupportLeakError(PrivkdError):
+    """A candidate set was derived from the private answer, so that the set itself would reveal it."""
+
+
+class PrivateValueError(PrivkdError):
+    """A private value was used outside a mechanism."""
+
+
+class NonFiniteLoss(PrivkdError):
+    """Training produced a NaN or infinite loss; the message names the term."""
+
+
+class PrivacyScopeWarning(UserWarning):
+    """The result is correct, but its guarantee protects less than a reader may expect."""

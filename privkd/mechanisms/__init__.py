@@ -1,0 +1,58 @@
+"""Mechanisms: the only place where noise is drawn, and every draw charges a ledger first.
+
+A mechanism has three methods: `event(...)` says what a release costs (for planning, without data), `release(...)`
+validates, charges, then randomizes, and `log_likelihood(...)` says how probable the released value is under each
+class, so that a learner can use the noise that it knows. No model, no training and no accountant lives here.
+"""
+
+from typing import TYPE_CHECKING
+
+_LAZY = {
+    "CandidateSets": "privkd.mechanisms.candidates",
+    "CellHistogram": "privkd.mechanisms.votes",
+    "GNMax": "privkd.mechanisms.votes",
+    "KaryResponse": "privkd.mechanisms.response",
+    "NoiseSource": "privkd.mechanisms.noise",
+    "ResponseWithPrior": "privkd.mechanisms.response",
+    "SeededNoise": "privkd.mechanisms.noise",
+    "SelectiveResponse": "privkd.mechanisms.response",
+    "SystemNoise": "privkd.mechanisms.noise",
+    "VoteHistogram": "privkd.mechanisms.votes",
+}
+__all__ = [
+    "CandidateSets",
+    "CellHistogram",
+    "GNMax",
+    "KaryResponse",
+    "NoiseSource",
+    "ResponseWithPrior",
+    "SeededNoise",
+    "SelectiveResponse",
+    "SystemNoise",
+    "VoteHistogram",
+]
+
+if TYPE_CHECKING:
+    from privkd.mechanisms.candidates import CandidateSets as CandidateSets
+    from privkd.mechanisms.noise import NoiseSource as NoiseSource
+    from privkd.mechanisms.noise import SeededNoise as SeededNoise
+    from privkd.mechanisms.noise import SystemNoise as SystemNoise
+    from privkd.mechanisms.response import KaryResponse as KaryResponse
+    from privkd.mechanisms.response import ResponseWithPrior as ResponseWithPrior
+    from privkd.mechanisms.response import SelectiveResponse as SelectiveResponse
+    from privkd.mechanisms.votes import CellHistogram as CellHistogram
+    from privkd.mechanisms.votes import GNMax as GNMax
+    from privkd.mechanisms.votes import VoteHistogram as VoteHistogram
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

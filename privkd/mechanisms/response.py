@@ -1,0 +1,228 @@
+"""Randomized response on class answers: k-ary, inside a candidate set, and with a prior.
+
+The probability of changing an answer is rounded up to a multiple of 2^-64, so rounding can only add privacy.
+Sources: Warner 1965; Kairouz, Oh, Viswanath 2016 (k-ary); Ghazi et al., arXiv 2102.06062 (top-k and prior);
+selective randomized response, arXiv 2409.12384 (its details are reconstructed here as response inside a set).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from accountants import Event, Ledger, PriorResponse, RandomizedResponse, check
+from privkd.mechanisms.candidates import CandidateSets
+from privkd.mechanisms.noise import NoiseSource
+from privkd.private import Private
+
+
+def keep_probability(eps0: float, k: int) -> float:
+    """Probability e^eps0 / (e^eps0 + k - 1) of giving the true answer among k.
+
+    Example:
+        >>> round(keep_probability(1.0, 10), 4)
+        0.232
+    """
+    return 1.0 / (1.0 + (k - 1) * math.exp(-eps0))
+
+
+def _change_probability(eps0: float, k: int) -> float:
+    others = (k - 1) * math.exp(-eps0)  # no cancellation for large eps0, where 1 - keep would be 0
+    return min(1.0, others / (1.0 + others) * (1 + 2.0**-50))
+
+
+@dataclass(frozen=True, slots=True)
+class SelectiveResponse:
+    """Randomized response inside candidate sets that do not depend on the private answer.
+
+    An answer outside its set is replaced by a uniform element of the set.
+
+    Args:
+        eps0: log-odds of keeping an answer that lies in its set, nats, > 0: the pure level of ONE answer.
+    """
+
+    eps0: float
+
+    def __post_init__(self) -> None:
+        check.real(eps0=self.eps0, above=0.0)
+
+    def event(self, k: int) -> Event:
+        """Cost of one answer with a candidate set of the fixed size k (k = 1 releases nothing)."""
+        return PriorResponse(k=k, eps0=self.eps0)
+
+    def release(
+        self,
+        answers: Private | Tensor,
+        support: CandidateSets,
+        *,
+        ledger: Ledger,
+        noise: NoiseSource,
+        where: str = "selective-response",
+    ) -> Tensor:
+        """Charge n answers, then draw them.
+
+        Args:
+            answers: true class index per query, int64, shape (n,).
+            support: one candidate set per query.
+            ledger: is charged before the first draw.
+            noise: where randomness comes from.
+            where: place of the release, kept in the ledger.
+
+        Returns:
+            One element of each candidate set, int64, shape (n,).
+
+        Raises:
+            ValueError: shapes differ or an answer is no class.
+            BudgetExceeded: the ledger refuses; nothing was drawn.
+        """
+        truth = _open_answers(answers, support.total, len(support))
+        ledger.charge(self.event(support.k), count=len(truth), where=where)
+        return _respond(truth, support.classes, self.eps0, noise)
+
+    def log_likelihood(self, released: Tensor, support: CandidateSets) -> Tensor:
+        """Log probability of each released answer given each true class, float64, shape (n, K)."""
+        k, n = support.k, len(released)
+        inside = torch.zeros(n, support.total, dtype=torch.bool).scatter_(1, support.classes, True)
+        log_keep = -math.log1p((k - 1) * math.exp(-self.eps0))
+        table = torch.full((n, support.total), -math.log(k), dtype=torch.float64)
+        table[inside] = log_keep - self.eps0
+        return table.scatter_(1, released[:, None], log_keep)
+
+
+@dataclass(frozen=True, slots=True)
+class KaryResponse:
+    """Randomized response over all K classes.
+
+    Args:
+        eps0: log-odds of keeping the answer, nats, > 0: the pure level of ONE answer.
+        classes: number of classes K, >= 2.
+    """
+
+    eps0: float
+    classes: int
+
+    def __post_init__(self) -> None:
+        check.real(eps0=self.eps0, above=0.0)
+        check.integer(classes=self.classes, at_least=2)
+
+    def event(self) -> Event:
+        """Cost of one answer."""
+        return RandomizedResponse(k=self.classes, eps0=self.eps0)
+
+    def release(
+        self, answers: Private | Tensor, *, ledger: Ledger, noise: NoiseSource, where: str = "kary-response"
+    ) -> Tensor:
+        """Charge n answers, then draw them; arguments, result and errors as `SelectiveResponse.release`."""
+        truth = _open_answers(answers, self.classes, len(answers))
+        ledger.charge(self.event(), count=len(truth), where=where)
+        return _respond(truth, torch.arange(self.classes).repeat(len(truth), 1), self.eps0, noise)
+
+    def log_likelihood(self, released: Tensor) -> Tensor:
+        """Log probability of each released answer given each true class, float64, shape (n, K)."""
+        support = CandidateSets.everything(len(released), self.classes)
+        return SelectiveResponse(self.eps0).log_likelihood(released, support)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseWithPrior:
+    """RRWithPrior: per query, randomized response inside the top-k set that makes a true answer most likely.
+
+    The set size follows the prior, which may follow earlier noisy answers. Composition over sizes that are chosen
+    adaptively is covered by charging every answer as BINARY response, which dominates every eps0-DP mechanism.
+
+    Args:
+        eps0: pure level of one answer, nats, > 0.
+
+    Source: Ghazi et al., arXiv 2102.06062, Algorithm RRWithPrior.
+    """
+
+    eps0: float
+
+    def __post_init__(self) -> None:
+        check.real(eps0=self.eps0, above=0.0)
+
+    def event(self) -> Event:
+        """Cost of one answer, whatever the size of its set."""
+        return RandomizedResponse(k=2, eps0=self.eps0)
+
+    def sizes(self, prior: Tensor) -> Tensor:
+        """Best set size per query: argmax over k of keep_probability(k) * mass of the k likeliest, int64, (n,).
+
+        Example:
+            >>> ResponseWithPrior(3.0).sizes(torch.tensor([[0.55] + [0.05] * 9]))
+            tensor([10])
+        """
+        mass = prior.double().sort(dim=1, descending=True).values.cumsum(dim=1)
+        keep = torch.tensor([keep_probability(self.eps0, k + 1) for k in range(prior.shape[1])], dtype=torch.float64)
+        return (mass * keep).argmax(dim=1) + 1
+
+    def release(
+        self,
+        answers: Private | Tensor,
+        prior: Tensor | Private,
+        *,
+        ledger: Ledger,
+        noise: NoiseSource,
+        where: str = "response-with-prior",
+    ) -> tuple[Tensor, Tensor]:
+        """Charge n answers, then draw them.
+
+        Args:
+            answers: true class index per query, int64, shape (n,).
+            prior: public probabilities (the student's), shape (n, K), rows summing to 1.
+            ledger: is charged before the first draw.
+            noise: where randomness comes from.
+            where: place of the release, kept in the ledger.
+
+        Returns:
+            The answers, int64 (n,), and their log likelihood under each true class, float64 (n, K).
+
+        Raises:
+            ValueError: shapes differ or an answer is no class.
+            SupportLeakError: the prior is private.
+            BudgetExceeded: the ledger refuses; nothing was drawn.
+        """
+        everything = CandidateSets.most_likely(prior, prior.shape[1])  # refuses a private prior
+        truth = _open_answers(answers, everything.total, len(everything))
+        sizes = self.sizes(cast(Tensor, prior))
+        ledger.charge(self.event(), count=len(truth), where=where)
+        released = torch.empty_like(truth)
+        likelihood = torch.empty(len(truth), everything.total, dtype=torch.float64)
+        inner = SelectiveResponse(self.eps0)
+        for k in sizes.unique().tolist():
+            rows = (sizes == k).nonzero().squeeze(1)
+            support = CandidateSets(everything.classes[rows, :k], everything.total)
+            released[rows] = _respond(truth[rows], support.classes, self.eps0, noise)
+            likelihood[rows] = inner.log_likelihood(released[rows], support)
+        return released, likelihood
+
+
+def _open_answers(answers: Private | Tensor, classes: int, expected: int) -> Tensor:
+    truth = (answers.unsafe_value() if isinstance(answers, Private) else answers).detach().cpu()
+    if truth.dim() != 1 or truth.dtype != torch.int64:
+        raise ValueError(f"answers must be int64 of shape (n,), got {truth.dtype} {tuple(truth.shape)}")
+    if len(truth) != expected:
+        raise ValueError(f"{len(truth)} answers for {expected} candidate sets; give one set per answer")
+    if len(truth) and (int(truth.min()) < 0 or int(truth.max()) >= classes):
+        raise ValueError(f"an answer lies outside the {classes} classes; check the teacher's output")
+    return truth
+
+
+def _respond(truth: Tensor, support: Tensor, eps0: float, noise: NoiseSource) -> Tensor:
+    """One element of each row of `support`; the random draws do not depend on the private answers."""
+    n, k = support.shape
+    if k == 1:
+        return support[:, 0].clone()
+    change = noise.bernoulli(n, probability=_change_probability(eps0, k))
+    other = noise.integers(n, below=k - 1)
+    anything = noise.integers(n, below=k)
+    hit = support == truth[:, None]
+    position = hit.int().argmax(dim=1)
+    other = other + (other >= position)  # uniform over the k - 1 positions that are not the true one
+    inside = torch.where(change, other, position)
+    chosen = torch.where(hit.any(dim=1), inside, anything)
+    return support.gather(1, chosen[:, None]).squeeze(1)

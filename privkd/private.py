@@ -1,0 +1,58 @@
+"""A box for values that must not leave the aggregator before a mechanism has randomized them.
+
+Teachers return their answers in this box. It shows its shape and nothing else; only `privkd.mechanisms` opens
+it. It is a guard against accidents (a log line, a candidate set made from the teacher's own answer), not a
+defence against code that wants to cheat.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from torch import Tensor
+
+from privkd.errors import PrivateValueError
+
+
+class Private:
+    """Holds a tensor that depends on private data.
+
+    Args:
+        value: any tensor.
+        origin: what it is, for error messages, e.g. `"vote counts of 100 teachers"`.
+    """
+
+    __slots__ = ("_value", "origin")
+
+    def __init__(self, value: Tensor, *, origin: str) -> None:
+        self._value = value
+        self.origin = origin
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value (public: it follows from the number of queries and classes)."""
+        return tuple(self._value.shape)
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __repr__(self) -> str:
+        return f"Private({self.origin}, shape={self.shape}, values hidden)"
+
+    def __reduce__(self) -> NoReturn:
+        raise PrivateValueError(f"{self!r} cannot be written to disk; release it through a mechanism first")
+
+    def __array__(self, *args: object, **kwargs: object) -> NoReturn:
+        raise PrivateValueError(f"{self!r} was read outside a mechanism; pass it to privkd.mechanisms instead")
+
+    @classmethod
+    def __torch_function__(cls, func: object, types: object, args: object = (), kwargs: object = None) -> NoReturn:
+        """Refuse every torch function on a boxed value."""
+        raise PrivateValueError(
+            f"{getattr(func, '__name__', func)} was called on a private value; pass it to a mechanism of "
+            "privkd.mechanisms, which charges the ledger and adds noise"
+        )
+
+    def unsafe_value(self) -> Tensor:
+        """The private tensor itself. For mechanisms and tests; anything computed from it is not protected."""
+        return self._value

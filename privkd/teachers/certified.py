@@ -1,0 +1,47 @@
+"""A model whose training already carries a certificate: everything computed from it keeps that certificate."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from privkd.certificate import Certificate
+from privkd.errors import GuaranteeError
+from privkd.teachers.bare import BareTeacher
+from privkd.teachers.inputs import InputSpec
+
+
+class CertifiedModel:
+    """A module together with the certificate of the way in which it was made.
+
+    Args:
+        model: maps inputs to logits, shape (b, K).
+        certificate: what its training guarantees; `Certificate.declared(...)` for a model trained elsewhere.
+
+    Raises:
+        TypeError: not a module, or not a certificate.
+        GuaranteeError: the certificate guarantees nothing about training data.
+    """
+
+    def __init__(self, model: nn.Module, certificate: Certificate) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        if not isinstance(certificate, Certificate):
+            raise TypeError(
+                f"certificate must be a privkd.Certificate, got {type(certificate).__name__}; for a model trained "
+                "elsewhere use Certificate.declared(epsilon=..., delta=..., adjacency=..., by='...')"
+            )
+        if not certificate.protects_training_data:
+            raise GuaranteeError(
+                f"a certificate of scope {certificate.scope!r} says nothing about training records, so it cannot make this "
+                "a certified teacher. Hand the module itself to transcribe, or use a TeacherEnsemble"
+            )
+        self.model = model
+        self.certificate = certificate
+
+    def teacher(self, inputs: InputSpec) -> BareTeacher:
+        """The model behind the strict interface of teachers."""
+        return BareTeacher(self.model, inputs)
+
+    def logits(self, queries: Tensor, inputs: InputSpec) -> Tensor:
+        """Logits, float32, (n, K), on the CPU. Not private: the certificate already covers whatever the model says."""
+        return self.teacher(inputs).logits(queries).unsafe_value()

@@ -1,0 +1,56 @@
+"""A certified model transcribed: every answer is post-processing, so queries are free and epsilon is only checked."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+
+from privkd.errors import BudgetExceeded
+from privkd.teachers import BareTeacher, CertifiedModel
+from privkd.transcription.data_free import DataFreeSettings, learn_data_free
+from privkd.transcription.distilling import distil
+from privkd.transcription.oracles import CertifiedOracle
+from privkd.transcription.request import Request
+from privkd.transcription.result import Transcription
+from privkd.transcription.students import standardise
+
+
+def by_certified_answers(request: Request) -> Transcription:
+    """Distil a certified model on public queries, or without data if there are none.
+
+    Raises:
+        BudgetExceeded: the model's certificate costs more than the epsilon or delta asked for.
+    """
+    certified = cast(CertifiedModel, request.teacher)
+    certificate = certified.certificate.weakened(request.scope)
+    if certificate.epsilon > request.epsilon or certificate.delta > request.delta:
+        raise BudgetExceeded(
+            f"the teacher's certificate is ({certificate.epsilon:g}, {certificate.delta:g})-DP, more than the asked "
+            f"({request.epsilon:g}, {request.delta:g}); distillation cannot lower it. Ask for at least that, or train the teacher "
+            "with less"
+        )
+    bare = BareTeacher(certified.model, request.spec)
+    generator = None
+    if request.queries is not None:
+        student = request.new_student()
+        if request.student is None:
+            standardise(student, request.queries)
+        targets = torch.softmax(bare.logits(request.queries).unsafe_value(), dim=1)
+        history = distil(student, request.queries, targets, seed=request.seed)
+    else:
+        count = request.query_count or DataFreeSettings().queries
+        settings = DataFreeSettings(queries=count, rounds=min(20, count))
+        student, generator, history = learn_data_free(request, CertifiedOracle(bare), settings)
+    ledger = certificate.ledger
+    if ledger is None:
+        raise BudgetExceeded("the teacher's certificate came without its ledger; load it with privkd.load(directory)")
+    return Transcription(
+        student=student,
+        generator=generator,
+        certificate=certificate,
+        ledger=ledger,
+        history=history,
+        method="certified",
+        spec=request.spec,
+    )

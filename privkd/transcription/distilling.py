@@ -1,0 +1,57 @@
+"""The tasks that turn released answers into a student: from soft targets, and from answers with known noise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from privkd.trainer import Batch, Task, Trainer
+
+_LEARNING_RATE = 2e-3
+_WEIGHT_DECAY = 1e-4
+
+
+class _SoftTargets(Task):
+    """Cross-entropy to soft targets on public inputs that are jittered by public noise.
+
+    Data: inputs (n, ...), targets (n, K) with rows summing to 1.
+
+    Args:
+        student: logits out.
+        jitter: std of the input augmentation, in input units (a tensor that broadcasts over inputs).
+    """
+
+    def __init__(self, student: nn.Module, *, jitter: Tensor) -> None:
+        optimizer = torch.optim.Adam(student.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+        super().__init__(modules={"student": student}, optimizers=[optimizer])
+        self._jitter = jitter
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        inputs, targets = batch.tensors
+        shake = torch.randn(inputs.shape, generator=batch.generator).to(inputs.device)
+        logits = self.modules["student"](inputs + shake * self._jitter.to(inputs.device))
+        return {"cross-entropy": functional.cross_entropy(logits, targets)}
+
+
+def distil(
+    student: nn.Module, inputs: Tensor, targets: Tensor, *, seed: int, steps: int | None = None
+) -> list[dict[str, float]]:
+    """Train a student on public inputs and released soft targets.
+
+    Args:
+        student: trained in place.
+        inputs: public, shape (n, ...).
+        targets: shape (n, K).
+        seed: order of rows and augmentation.
+        steps: optimiser steps; default: 100 passes over the inputs, between 600 and 4000 steps.
+
+    Returns:
+        History of the loss.
+    """
+    inputs = inputs.detach().cpu().float()
+    count = min(4000, max(600, 100 * len(inputs) // 64)) if steps is None else steps
+    spread = inputs.flatten(1).std(dim=0, correction=0)
+    jitter = 0.3 * spread.clamp(min=float(spread.median())).reshape(inputs.shape[1:])
+    task = _SoftTargets(student, jitter=jitter)
+    return Trainer(steps=count, seed=seed).run(task, (inputs, targets.float()), description="training the student")

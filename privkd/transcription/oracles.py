@@ -1,0 +1,111 @@
+"""Who answers generated queries, and under which mechanism.
+
+An oracle takes queries and gives, per query, the log likelihood of its released answer under each class. That is all
+that the student ever learns from: whatever noise was added is known, and used exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from accountants import Ledger
+from privkd.mechanisms import (
+    CandidateSets,
+    KaryResponse,
+    NoiseSource,
+    SelectiveResponse,
+    VoteHistogram,
+)
+from privkd.teachers import BareTeacher, TeacherEnsemble
+
+_CONTRAST = 0.5
+"""Assumed lead of the right class in vote shares, for the likelihood of a vote histogram: ours, public, not measured."""
+
+
+class Oracle(Protocol):
+    """Answers queries through a mechanism that charges first."""
+
+    def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
+        """Log likelihood of the released answers, float32, shape (n, K).
+
+        Args:
+            queries: inputs made from public randomness and earlier released answers, shape (n, ...).
+            prior: the student's class probabilities on them, shape (n, K).
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class KaryOracle:
+    """A bare teacher behind randomized response over all classes: the set size is fixed, so composition is exact.
+
+    The student's prediction acts as the prior in the likelihood that it learns from, not in the choice of candidates:
+    candidate sets made from a student that knows little yet shut the right class out and cost half of the accuracy.
+    """
+
+    teacher: BareTeacher
+    mechanism: KaryResponse
+    ledger: Ledger
+    noise: NoiseSource
+
+    def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
+        """See `Oracle.ask`; the prior is not used."""
+        answers = self.teacher.answers(queries)
+        released = self.mechanism.release(answers, ledger=self.ledger, noise=self.noise, where="dpsd/answers")
+        return self.mechanism.log_likelihood(released).float()
+
+
+@dataclass(frozen=True, eq=False)
+class TopOracle:
+    """A bare teacher behind response inside the student's top-k, learned from as if answers were plain labels.
+
+    This is the published method as far as it can be reconstructed: fixed k, no correction for the known noise.
+    """
+
+    teacher: BareTeacher
+    mechanism: SelectiveResponse
+    k: int
+    ledger: Ledger
+    noise: NoiseSource
+
+    def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
+        """See `Oracle.ask`; the likelihood is a point mass on the answer."""
+        support = CandidateSets.most_likely(prior, self.k)
+        answers = self.teacher.answers(queries)
+        released = self.mechanism.release(answers, support, ledger=self.ledger, noise=self.noise, where="dpsd/answers")
+        return torch.full(prior.shape, -30.0).scatter_(1, released[:, None], 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class VoteOracle:
+    """An ensemble behind a noisy vote histogram per query."""
+
+    ensemble: TeacherEnsemble
+    mechanism: VoteHistogram
+    ledger: Ledger
+    noise: NoiseSource
+
+    def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
+        """See `Oracle.ask`; Gaussian likelihood of the histogram for a class that leads by half of the votes."""
+        teachers = len(self.ensemble)
+        votes = self.ensemble.votes(queries)
+        noisy = self.mechanism.release(
+            votes, teachers=teachers, ledger=self.ledger, noise=self.noise, where="generated queries"
+        )
+        variance = self.mechanism.sigma**2 + teachers  # votes scatter by themselves: at most one unit per teacher
+        return torch.log_softmax(_CONTRAST * teachers * noisy / variance, dim=1).float()
+
+
+@dataclass(frozen=True, eq=False)
+class CertifiedOracle:
+    """A certified model: its training already paid, answers are exact and free."""
+
+    teacher: BareTeacher
+
+    def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
+        """See `Oracle.ask`; the model's own log probabilities."""
+        return torch.log_softmax(self.teacher.logits(queries).unsafe_value(), dim=1)

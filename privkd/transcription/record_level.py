@@ -1,0 +1,225 @@
+"""Transcription with a guarantee for each training record, from public inputs.
+
+Two releases, each ONE noisy table: the votes of an ensemble on clusters of public inputs, or the labels of the private
+records counted in public cells (reverse nearest neighbours). The table is smoothed between neighbouring clusters with
+its known noise variance, gives soft targets, and a student learns them: all of that is post-processing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional
+
+from accountants import Event, Ledger, gaussian_mu
+from generators import SmallGenerator
+from privkd.certificate import Certificate, Scope
+from privkd.mechanisms import CellHistogram, GNMax, VoteHistogram
+from privkd.private import Private
+from privkd.teachers import TeacherEnsemble
+from privkd.transcription.data_free import DataFreeSettings, learn_data_free
+from privkd.transcription.distilling import distil
+from privkd.transcription.geometry import Clusters, PublicGeometry, soft_targets
+from privkd.transcription.oracles import VoteOracle
+from privkd.transcription.request import Request, refuse_useless
+from privkd.transcription.result import Transcription
+from privkd.transcription.students import standardise
+
+_PUBLIC = ("queries are public and chosen without looking at the private records",)
+_ONLY = "no other release was made from these records (several compose)"
+_DRIVEN = "queries depend on public randomness and earlier noisy votes only"
+_GENERATED = 1000
+_ENSEMBLE = ("record ids, the number of records and the set of classes are public",)
+
+
+def vote_clusters(*, teachers: int, mu: float, classes: int, queries: int) -> int:
+    """How many clusters to ask about: as many as keep the noise of a count near a fifth of the votes.
+
+    The noise is sqrt(2 C)/mu votes, so C = (teachers * mu)^2 / 20 gives 0.32 * teachers; at least two clusters per class,
+    at most one per five public inputs. A function of public numbers only.
+
+    Example:
+        >>> vote_clusters(teachers=100, mu=0.3, classes=10, queries=400)
+        45
+    """
+    wanted = (teachers * mu) ** 2 / 20 if math.isfinite(mu) else math.inf
+    return int(min(max(wanted, 2 * classes), max(queries / 5, classes), queries))
+
+
+def record_cells(*, records: int, mu: float, classes: int, queries: int) -> int:
+    """How many cells to count labels in: about 8/mu records each, so a cell's count stands 5 sigma above the noise.
+
+    At least two cells per class, at most one per five public inputs. A function of public numbers only.
+
+    Example:
+        >>> record_cells(records=1100, mu=0.3, classes=10, queries=400)
+        41
+    """
+    wanted = records * mu / 8 if math.isfinite(mu) else math.inf
+    return int(min(max(wanted, 2 * classes), max(queries / 5, classes), queries))
+
+
+def by_votes(request: Request) -> Transcription:
+    """One noisy vote histogram over clusters of public inputs, smoothed into soft targets (the default).
+
+    Without public inputs, one histogram per generated query.
+    """
+    if request.queries is None:
+        return _by_generated_votes(request)
+    ensemble, queries = cast(TeacherEnsemble, request.teacher), request.queries
+    teachers, mu = len(ensemble), _mu(request, what="teachers", largest=len(ensemble))
+    geometry = PublicGeometry.of(queries)
+    count = vote_clusters(teachers=teachers, mu=mu, classes=request.classes, queries=len(queries))
+    clusters = geometry.clusters(count, seed=request.seed)
+    mechanism = VoteHistogram(_sigma(rows=len(clusters), mu=mu))
+    votes = ensemble.votes(queries, clusters.assignment)
+    ledger = request.new_ledger(Scope.TRAINING_RECORD)
+    earlier = _also_charge(ensemble, mechanism.event(), len(clusters), where="votes", delta=request.delta)
+    noisy = mechanism.release(votes, teachers=teachers, ledger=ledger, noise=request.noise, where="votes")
+    del votes, ensemble  # the rest is post-processing and must not be able to look back
+    shares = noisy.numpy() / teachers
+    variance = np.full(len(clusters), (mechanism.sigma / teachers) ** 2)
+    targets = soft_targets(geometry.smooth(geometry.features, clusters.centres, shares, variance))
+    conditions = (*_ENSEMBLE, *_PUBLIC, *earlier)
+    return _learn(request, targets, ledger, basis="disjoint-shards", conditions=conditions, method="votes")
+
+
+def _by_generated_votes(request: Request) -> Transcription:
+    """Votes on inputs from a generator that only the student drives; for ensembles without any public input."""
+    ensemble = cast(TeacherEnsemble, request.teacher)
+    mu = _mu(request, what="teachers", largest=len(ensemble))
+    count = request.query_count or _GENERATED
+    mechanism = VoteHistogram(_sigma(rows=count, mu=mu))
+    ledger = request.new_ledger(Scope.TRAINING_RECORD)
+    earlier = _also_charge(ensemble, mechanism.event(), count, where="generated queries", delta=request.delta)
+    oracle = VoteOracle(ensemble, mechanism, ledger, request.noise)
+    settings = DataFreeSettings(queries=count, rounds=min(20, count))
+    student, generator, history = learn_data_free(request, oracle, settings)
+    conditions = (*_ENSEMBLE, _DRIVEN, *earlier)
+    return _certified(
+        request, student, generator, history, ledger, basis="disjoint-shards", conditions=conditions, method="votes"
+    )
+
+
+def by_labels(request: Request) -> Transcription:
+    """One noisy argmax label per public input: the classic label-only release, kept as the ablation of `by_votes`."""
+    ensemble, queries = cast(TeacherEnsemble, request.teacher), cast(Tensor, request.queries)
+    mu = _mu(request, what="teachers", largest=len(ensemble))
+    mechanism = GNMax(_sigma(rows=len(queries), mu=mu))
+    votes = ensemble.votes(queries)
+    ledger = request.new_ledger(Scope.TRAINING_RECORD)
+    earlier = _also_charge(ensemble, mechanism.event(), len(queries), where="labels", delta=request.delta)
+    labels = mechanism.release(votes, teachers=len(ensemble), ledger=ledger, noise=request.noise, where="labels")
+    del votes, ensemble
+    targets = functional.one_hot(labels, request.classes).float()
+    conditions = (*_ENSEMBLE, *_PUBLIC, *earlier)
+    return _learn(request, targets, ledger, basis="disjoint-shards", conditions=conditions, method="gnmax")
+
+
+def by_cells(request: Request) -> Transcription:
+    """One noisy histogram of the records' labels in public cells (reverse nearest neighbours); no teacher is asked."""
+    queries, records = cast(Tensor, request.queries), cast("tuple[Private, Private]", request.records)
+    mu = _mu(request, what="records", largest=len(records[0]))
+    geometry = PublicGeometry.of(queries)
+    count = record_cells(records=len(records[0]), mu=mu, classes=request.classes, queries=len(queries))
+    cells = geometry.clusters(count, seed=request.seed)
+    mechanism = CellHistogram(_sigma(rows=1, mu=mu))
+    ledger = request.new_ledger(Scope.TRAINING_RECORD)
+    earlier: tuple[str, ...] = (_ONLY,)
+    if isinstance(request.teacher, TeacherEnsemble):
+        earlier = _also_charge(request.teacher, mechanism.event(), 1, where="cells", delta=request.delta)
+    noisy = mechanism.release(
+        _cell_of(records[0], geometry, cells),
+        records[1],
+        shape=(len(cells), request.classes),
+        ledger=ledger,
+        noise=request.noise,
+        where="cells",
+    )
+    del records
+    targets = _targets_from_cells(noisy.numpy(), mechanism.sigma, geometry, cells)
+    conditions = ("the number of records and the set of classes are public", *_PUBLIC, *earlier)
+    return _learn(request, targets, ledger, basis="record-votes", conditions=conditions, method="cells")
+
+
+def _mu(request: Request, *, what: str, largest: int) -> float:
+    """The Gaussian-DP parameter that epsilon and delta buy, if it buys at least one answer."""
+    if math.isinf(request.epsilon):
+        return math.inf
+    if request.delta == 0:
+        raise ValueError("delta=0 cannot be reached with Gaussian noise; leave delta=None, or give 0 < delta < 1/n")
+    mu = gaussian_mu(request.epsilon, request.delta)
+    refuse_useless(sigma=_sigma(rows=1, mu=mu), largest=largest, epsilon=request.epsilon, what=what)
+    return mu
+
+
+def _sigma(*, rows: int, mu: float) -> float:
+    """Noise std per count: sqrt(2 rows)/mu, a hair up so that rounding cannot cost more than was asked."""
+    return 0.0 if math.isinf(mu) else math.sqrt(2 * rows) / mu * (1 + 1e-10)
+
+
+def _also_charge(ensemble: TeacherEnsemble, event: Event, count: int, *, where: str, delta: float) -> tuple[str, ...]:
+    """Note the release in the ensemble's own ledger, and say what all releases together cost if it is not the first."""
+    before = len(ensemble.ledger.events)
+    ensemble.ledger.charge(event, count=count, where=where)
+    if not before:
+        return (_ONLY,)
+    together = ensemble.ledger.epsilon(delta).upper
+    return (f"this is release {before + 1} from these teachers (together epsilon <= {together:.4g} at the same delta)",)
+
+
+def _cell_of(inputs: Private, geometry: PublicGeometry, cells: Clusters) -> Private:
+    return Private(cells.nearest(geometry.of_others(inputs.unsafe_value())), origin="cells of private records")
+
+
+def _targets_from_cells(noisy: np.ndarray, sigma: float, geometry: PublicGeometry, cells: Clusters) -> Tensor:
+    """Class shares per cell from noisy counts, smoothed with the variance that follows from the noise."""
+    floor = max(3 * sigma * math.sqrt(noisy.shape[1]), 1.0)  # the noisy total of an empty cell stays below this
+    total = np.maximum(noisy.sum(axis=1, keepdims=True), floor)
+    variance = ((sigma / total) ** 2).ravel() + 1e-3
+    return soft_targets(geometry.smooth(geometry.features, cells.centres, noisy / total, variance))
+
+
+def _learn(
+    request: Request, targets: Tensor, ledger: Ledger, *, basis: str, conditions: tuple[str, ...], method: str
+) -> Transcription:
+    queries = cast(Tensor, request.queries)
+    student = request.new_student()
+    if request.student is None:
+        standardise(student, queries)
+    history = distil(student, queries, targets, seed=request.seed)
+    return _certified(request, student, None, history, ledger, basis=basis, conditions=conditions, method=method)
+
+
+def _certified(
+    request: Request,
+    student: nn.Module,
+    generator: SmallGenerator | None,
+    history: list[dict[str, float]],
+    ledger: Ledger,
+    *,
+    basis: str,
+    conditions: tuple[str, ...],
+    method: str,
+) -> Transcription:
+    certificate = Certificate.from_ledger(
+        ledger,
+        scope=request.scope,
+        delta=request.delta,
+        basis=basis,
+        conditions=conditions,
+        secure_rng=request.noise.secure,
+    )
+    ledger.claim(certificate.epsilon, certificate.delta, certificate.accountant)
+    return Transcription(
+        student=student,
+        generator=generator,
+        certificate=certificate,
+        ledger=ledger,
+        history=history,
+        method=method,
+        spec=request.spec,
+    )

@@ -1,0 +1,218 @@
+"""What `transcribe` was asked for, checked once: every method works from the same validated request."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from accountants import Ledger, check
+from privkd.certificate import Scope, check_delta
+from privkd.data import Records
+from privkd.errors import BudgetExceeded, GuaranteeError, TeacherError
+from privkd.mechanisms import NoiseSource, SystemNoise
+from privkd.private import Private
+from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
+from privkd.transcription.students import default_student
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Request:
+    """A validated call of `transcribe`.
+
+    Attributes:
+        teacher: the teacher as given; bare modules are already behind the strict interface.
+        epsilon: hard cap, nats, > 0; inf only where it was explicitly allowed.
+        delta: failure mass, [0, 1).
+        scope: what the guarantee shall be about.
+        queries: public inputs, float32 on the CPU, or None when queries are generated.
+        query_count: how many queries to generate, or None for the method's default.
+        records: boxed private inputs and labels, or None.
+        student: the caller's fresh student, or None for the default.
+        mode: "sound" or "paper".
+        seed: of public randomness only (initial weights, order of rows, latent vectors).
+        spec: shape and range of one input.
+        classes: number of classes K.
+        n: number of private records, if known.
+        noise: where protecting noise comes from.
+    """
+
+    teacher: TeacherEnsemble | CertifiedModel | BareTeacher
+    epsilon: float
+    delta: float
+    scope: Scope
+    queries: Tensor | None
+    query_count: int | None
+    records: tuple[Private, Private] | None
+    student: nn.Module | None
+    mode: str
+    seed: int
+    spec: InputSpec
+    classes: int
+    n: int | None
+    noise: NoiseSource
+
+    def new_ledger(self, unit: Scope, *, capped: bool = True) -> Ledger:
+        """An empty replace-one ledger of this release, with the asked epsilon as its hard cap."""
+        cap = self.epsilon if capped and math.isfinite(self.epsilon) else None
+        ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=unit.value, n=self.n)
+        if not self.noise.secure:
+            ledger.disclose("noise was seeded: void outside tests")
+        return ledger
+
+    def new_student(self, *, hidden: int = 128, layers: int = 1) -> nn.Module:
+        """The caller's student, or a fresh default one.
+
+        Raises:
+            GuaranteeError: the caller's student shares weights with the teacher.
+            ValueError: it does not map inputs to K logits.
+        """
+        if self.student is None:
+            return default_student(self.spec, self.classes, seed=self.seed, hidden=hidden, layers=layers)
+        _refuse_teacher_weights(self.student, self.teacher)
+        try:
+            width = BareTeacher(self.student.cpu(), self.spec).classes
+        except TeacherError as error:
+            raise ValueError(f"student= does not fit the inputs: {error}") from error
+        if width != self.classes:
+            raise ValueError(f"student= returns {width} logits, the teacher has {self.classes} classes")
+        return self.student
+
+
+def default_delta(n: int | None) -> float:
+    """Failure mass when none is given: the largest power of ten that is at most 1/(10 n), 1e-5 for unknown n."""
+    return 1e-5 if n is None else 10.0 ** math.floor(math.log10(1 / (10 * n)) + 1e-12)
+
+
+def checked_epsilon(epsilon: float, *, allow_nonprivate: bool) -> float:
+    """Epsilon as a float > 0; infinity only where the caller allows a student without any guarantee."""
+    if isinstance(epsilon, float) and math.isinf(epsilon) and epsilon > 0:
+        if not allow_nonprivate:
+            raise ValueError(
+                "epsilon=inf adds no noise and guarantees nothing; pass allow_nonprivate=True if that is what you want"
+            )
+        return epsilon
+    check.real(epsilon=epsilon, above=0.0)
+    return float(epsilon)
+
+
+def checked_delta(delta: float | None, n: int | None) -> float:
+    """The given delta if it is below 1/n, or the default."""
+    if delta is None:
+        return default_delta(n)
+    check_delta(delta, n)
+    return float(delta)
+
+
+def checked_seed(seed: int | None) -> int:
+    """The given seed of public randomness, or a fresh one."""
+    if seed is None:
+        return secrets.randbelow(2**31)
+    check.integer(seed=seed, at_least=0)
+    return int(seed)
+
+
+def checked_queries(queries: Any) -> tuple[Tensor | None, int | None]:
+    """Public inputs as a float32 CPU tensor, or a number of queries to generate.
+
+    Raises:
+        TypeError: neither inputs nor a number.
+        ValueError: empty, not finite, or carrying a gradient.
+    """
+    if queries is None:
+        return None, None
+    if isinstance(queries, int) and not isinstance(queries, bool):
+        check.integer(queries=queries, at_least=1)
+        return None, queries
+    if isinstance(queries, Records):
+        queries = queries.inputs
+    if isinstance(queries, np.ndarray):
+        queries = torch.from_numpy(queries)
+    if not isinstance(queries, Tensor):
+        raise TypeError(
+            f"queries must be public inputs (tensor or array, shape (n, ...)), or how many to generate, got "
+            f"{type(queries).__name__}"
+        )
+    if queries.requires_grad:
+        raise ValueError("queries require a gradient, which would tie them to a model; pass queries.detach()")
+    if queries.dim() not in (2, 4) or not len(queries):
+        raise ValueError(
+            f"queries have shape {tuple(queries.shape)}; (n >= 1, d) or (n >= 1, channels, height, width) is needed"
+        )
+    plain = queries.cpu().float()
+    if not torch.isfinite(plain).all():
+        raise ValueError("queries contain NaN or infinite values")
+    return plain, None
+
+
+def checked_records(records: Any, *, shape: tuple[int, ...], classes: int) -> tuple[Private, Private] | None:
+    """Private inputs and labels, boxed, with the shapes and classes of the teacher.
+
+    Raises:
+        TypeError: not a pair.
+        ValueError: shapes differ, inputs are not finite, or a label is no class.
+    """
+    if records is None:
+        return None
+    if isinstance(records, Records):
+        records = (records.inputs, records.labels)
+    if not isinstance(records, (tuple, list)) or len(records) != 2:
+        raise TypeError(f"records must be a pair (inputs, labels), got {type(records).__name__}")
+    inputs, labels = (torch.as_tensor(np.asarray(part)) if not isinstance(part, Tensor) else part for part in records)
+    inputs, labels = inputs.detach().cpu().float(), labels.detach().cpu()
+    if tuple(inputs.shape[1:]) != tuple(shape) or labels.dim() != 1 or len(inputs) != len(labels) or not len(labels):
+        raise ValueError(
+            f"records have shapes {tuple(inputs.shape)} and {tuple(labels.shape)}; (n, {shape}) and (n,) are needed"
+        )
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise ValueError(f"record labels are {labels.dtype}; integer classes are needed")
+    if not torch.isfinite(inputs).all():
+        raise ValueError("record inputs contain NaN or infinite values; clean them first")
+    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+        raise ValueError(
+            f"record labels span {int(labels.min())}..{int(labels.max())}; the teacher has classes 0..{classes - 1}"
+        )
+    return Private(inputs, origin="private record inputs"), Private(labels.long(), origin="private record labels")
+
+
+def checked_noise(noise: NoiseSource | None) -> NoiseSource:
+    """The given noise source, or the operating system's entropy."""
+    if noise is None:
+        return SystemNoise()
+    if not isinstance(noise, NoiseSource):
+        raise TypeError(f"noise must be a privkd.mechanisms.NoiseSource, got {type(noise).__name__}")
+    return noise
+
+
+def refuse_useless(*, sigma: float, largest: int, epsilon: float, what: str) -> None:
+    """Raise BudgetExceeded when even a single release would drown its answer: noise above the largest count."""
+    if sigma > largest:
+        raise BudgetExceeded(
+            f"epsilon={epsilon:g} cannot buy one query: a single noisy histogram needs noise of std {sigma:.3g}, but there are "
+            f"only {largest} {what}. Raise epsilon or delta, or bring more {what}"
+        )
+
+
+def _refuse_teacher_weights(student: nn.Module, teacher: object) -> None:
+    module = getattr(teacher, "module", None)
+    if not isinstance(module, nn.Module):
+        return
+    if student is module or {id(p) for p in student.parameters()} & {id(p) for p in module.parameters()}:
+        raise GuaranteeError(
+            "student= shares its weights with the teacher: the teacher itself would be released. Pass a fresh one"
+        )
+    known = [p for p in module.parameters() if p.numel() > 1 and p.std() > 0]
+    copied = [
+        name
+        for name, p in student.named_parameters()
+        if p.numel() > 1 and p.std() > 0 and any(p.shape == q.shape and torch.equal(p.cpu(), q.cpu()) for q in known)
+    ]
+    if copied:
+        raise GuaranteeError(
+            f"student= was initialised from the teacher's weights ({', '.join(copied[:3])}): a leak without bound. Pass a fresh one"
+        )

@@ -1,0 +1,231 @@
+"""`transcribe`: chooses the method that the teacher, the scope and the data allow, and refuses what cannot be proven."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from privkd.certificate import Scope
+from privkd.errors import GuaranteeError, PrivacyScopeWarning
+from privkd.mechanisms import NoiseSource
+from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
+from privkd.transcription import certified, dpsd, record_level
+from privkd.transcription.request import (
+    Request,
+    checked_delta,
+    checked_epsilon,
+    checked_noise,
+    checked_queries,
+    checked_records,
+    checked_seed,
+)
+from privkd.transcription.result import Transcription
+
+METHODS = {
+    "votes": record_level.by_votes,
+    "gnmax": record_level.by_labels,
+    "cells": record_level.by_cells,
+    "dpsd": dpsd.by_answers,
+    "certified": certified.by_certified_answers,
+}
+"""How a transcription can be made; `method="auto"` takes the most accurate one that the arguments allow."""
+
+
+def transcribe(
+    teacher: TeacherEnsemble | CertifiedModel | nn.Module,
+    epsilon: float,
+    delta: float | None = None,
+    *,
+    scope: str | None = None,
+    queries: Tensor | np.ndarray | int | None = None,
+    records: tuple[Any, Any] | None = None,
+    student: nn.Module | None = None,
+    method: str = "auto",
+    mode: str = "sound",
+    seed: int | None = None,
+    inputs: InputSpec | None = None,
+    noise: NoiseSource | None = None,
+    allow_nonprivate: bool = False,
+) -> Transcription:
+    """Turn a teacher that saw private data into a student with a certificate.
+
+    Args:
+        teacher: a `TeacherEnsemble` or `CertifiedModel` (scope `training-record`), or a bare `nn.Module` that gives logits
+            (default scope `synthetic-label`, with a `PrivacyScopeWarning`: that is NOT a guarantee for training records).
+        epsilon: hard cap on the privacy cost in the chosen scope, nats, > 0.
+        delta: failure mass, below 1/n; default: the largest power of ten at most 1/(10 n), or 1e-5 where n is unknown.
+        scope: what the guarantee is about: `training-record`, `teacher` or `synthetic-label`; default: as above.
+        queries: PUBLIC unlabelled inputs, shape (n, d) or (n, channels, height, width); or how many to generate; default:
+            generated.
+        records: the private `(inputs, labels)` when they are at hand: with public queries, their labels are counted in
+            public cells, which beats asking teachers.
+        student: a fresh `nn.Module` that maps inputs to logits; default: a small network that fits the inputs.
+        method: "auto", "votes", "gnmax" (label-only), "cells", "dpsd" or "certified".
+        mode: "sound", or "paper" for the published method with a weaker argument (method "dpsd" only).
+        seed: of PUBLIC randomness (initial weights, order of rows, latent vectors); the protecting noise always comes from
+            the operating system.
+        inputs: shape and range of one input, where queries are generated and the teacher does not tell.
+        noise: another source of protecting noise; a seeded one is for tests and voids the certificate.
+        allow_nonprivate: whether epsilon may be infinite.
+
+    Returns:
+        The transcription: `.student`, `.generator`, `.certificate`, `.ledger`, `.history`, `.save(directory)`.
+
+    Raises:
+        GuaranteeError: the scope cannot be reached with this teacher; the message lists the ways out.
+        BudgetExceeded: epsilon cannot buy one query.
+        TeacherError: the teacher's output is not (batch, classes) finite logits.
+        ValueError, TypeError: bad arguments; the message names the argument.
+    """
+    epsilon = checked_epsilon(epsilon, allow_nonprivate=allow_nonprivate)
+    source, mode = checked_noise(noise), _one_of("mode", mode, ("sound", "paper"))
+    _one_of("method", method, ("auto", *METHODS))
+    public, count = checked_queries(queries)
+    target, spec, classes, n = _describe(teacher, public, inputs, records)
+    private = checked_records(records, shape=spec.shape, classes=classes)
+    n = len(private[0]) if private is not None and n is None else n
+    name = _method(target, method, public=public is not None, private=private is not None)
+    request = Request(
+        teacher=target,
+        epsilon=epsilon,
+        delta=checked_delta(delta, n),
+        scope=_scope(target, name, scope, epsilon),
+        queries=public,
+        query_count=count,
+        records=private,
+        student=student,
+        mode=_mode(name, mode, scope),
+        seed=checked_seed(seed),
+        spec=spec,
+        classes=classes,
+        n=n,
+        noise=source,
+    )
+    _warn(request, scope)
+    return METHODS[name](request)
+
+
+def _describe(
+    teacher: object, public: Tensor | None, inputs: InputSpec | None, records: object
+) -> tuple[TeacherEnsemble | CertifiedModel | BareTeacher, InputSpec, int, int | None]:
+    """The teacher behind its interface, what it eats, its classes, and the number of private records if known."""
+    if isinstance(teacher, TeacherEnsemble):
+        spec = inputs or (InputSpec.of(public) if public is not None else InputSpec(teacher.input_shape))
+        _same_shape(spec, teacher.input_shape)
+        return teacher, spec, teacher.classes, teacher.manifest.records
+    module = teacher.model if isinstance(teacher, CertifiedModel) else teacher
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"teacher must be a TeacherEnsemble, a CertifiedModel or a torch.nn.Module, got {type(teacher).__name__}; a "
+            "scikit-learn model can teach inside TeacherEnsemble.fit(make_model, inputs, labels)"
+        )
+    spec = inputs or (InputSpec.of(public) if public is not None else InputSpec.guess(module))
+    if public is not None:
+        _same_shape(spec, tuple(public.shape[1:]))
+    bare = BareTeacher(module, spec)
+    if isinstance(teacher, CertifiedModel):
+        return teacher, spec, bare.classes, teacher.certificate.n_records_declared
+    return bare, spec, bare.classes, None
+
+
+def _same_shape(spec: InputSpec, shape: tuple[int, ...]) -> None:
+    if spec.shape != tuple(shape):
+        raise ValueError(
+            f"inputs have shape {spec.shape}, the teacher or the queries have {tuple(shape)}; they must agree"
+        )
+
+
+def _method(teacher: object, method: str, *, public: bool, private: bool) -> str:
+    needs = {
+        "votes": isinstance(teacher, TeacherEnsemble),
+        "gnmax": isinstance(teacher, TeacherEnsemble) and public,
+        "cells": public and private,
+        "dpsd": isinstance(teacher, BareTeacher),
+        "certified": isinstance(teacher, CertifiedModel),
+    }
+    if method == "auto":
+        order = ("certified", "cells", "votes", "dpsd")
+        return next(name for name in order if needs[name])
+    if not needs[method]:
+        wanted = {
+            "votes": "a TeacherEnsemble",
+            "gnmax": "a TeacherEnsemble and public queries",
+            "cells": "records=(inputs, labels) and public queries",
+            "dpsd": "a bare nn.Module",
+            "certified": "a CertifiedModel",
+        }[method]
+        raise ValueError(f"method={method!r} needs {wanted}; possible here: {[name for name in needs if needs[name]]}")
+    return method
+
+
+def _mode(name: str, mode: str, scope: str | None) -> str:
+    if mode == "paper" and (name != "dpsd" or scope not in (None, Scope.SYNTHETIC_LABEL)):
+        raise ValueError(
+            f"mode='paper' reproduces a published method: method='dpsd' in scope 'synthetic-label'; got {name!r}, {scope!r}"
+        )
+    return mode
+
+
+def _scope(teacher: object, name: str, scope: str | None, epsilon: float) -> Scope:
+    possible = {
+        "dpsd": (Scope.SYNTHETIC_LABEL, Scope.TEACHER),
+        "certified": (teacher.certificate.scope,) if isinstance(teacher, CertifiedModel) else (),
+    }.get(name, (Scope.TRAINING_RECORD,))
+    if scope is None:
+        return possible[0]
+    try:
+        wanted = Scope(scope)
+    except ValueError:
+        raise ValueError(f"scope={scope!r} is unknown; scopes are {', '.join(Scope)}") from None
+    if isinstance(teacher, CertifiedModel):
+        return teacher.certificate.weakened(wanted).scope
+    if wanted in possible:
+        return wanted
+    if name != "dpsd":
+        raise GuaranteeError(
+            f"method {name!r} gives scope {possible[0].value!r}, not {wanted.value!r}; leave scope=None"
+        )
+    raise GuaranteeError(_bare_refusal(teacher, wanted, epsilon))
+
+
+def _bare_refusal(teacher: object, wanted: Scope, epsilon: float) -> str:
+    from accountants import teacher_ceiling
+
+    classes = teacher.classes if isinstance(teacher, BareTeacher) else 2
+    ceiling = teacher_ceiling(epsilon, 1e-5, classes) if math.isfinite(epsilon) else 1.0
+    return (
+        f"epsilon={epsilon:g} was asked for scope={wanted.value!r}, but a bare module gives no such guarantee: nothing is known "
+        "about how one training record changed the teacher.\nWays out:\n"
+        "  - TeacherEnsemble.fit(make_model, inputs, labels, teachers=100)   keeps the scope; or pass records=(inputs, labels) "
+        "with public queries\n"
+        f"  - transcribe(..., scope='teacher')          true, composed over all queries; expected agreement <= {ceiling:.3f}\n"
+        "  - transcribe(..., scope='synthetic-label')  the papers' mode; the certificate says what it is not\n"
+        "  - CertifiedModel(model, certificate)        if the model was itself trained with differential privacy"
+    )
+
+
+def _warn(request: Request, asked: str | None) -> None:
+    if request.scope is Scope.SYNTHETIC_LABEL and asked is None:
+        warnings.warn(
+            f"a bare module was transcribed: epsilon={request.epsilon:g} protects single synthetic answers, NOT training records. "
+            "For a training-record guarantee use TeacherEnsemble.fit(...), pass records= with public queries= , or use a "
+            "CertifiedModel; scope='teacher' composes truly. scope='synthetic-label' silences this warning",
+            PrivacyScopeWarning,
+            stacklevel=3,
+        )
+    if request.n is not None and request.delta > 1 / (10 * request.n):
+        warnings.warn(
+            f"delta={request.delta:g} is above 1/(10 n) = {1 / (10 * request.n):.2g}: correct, but large for n={request.n} records",
+            PrivacyScopeWarning,
+            stacklevel=3,
+        )
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown; allowed are {', '.join(map(repr, allowed))}")
+    return value

@@ -1,0 +1,166 @@
+"""Dtype, scaling and shape rules that hold for every source."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from privkd.data import load
+
+IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) * 10
+LABELS = np.array([1, 0])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f8", "int8", "uint8", "int64", "bool"])
+@pytest.mark.parametrize("wrap", [np.asarray, lambda array: array[::-1][::-1], np.asfortranarray])
+def test_vectors_keep_shape_and_value_for_every_dtype_and_layout(dtype, wrap):
+    vectors = np.array([[0, 1, 1], [1, 0, 1]]).astype(dtype)
+    records = load((wrap(vectors), LABELS))
+    assert records.inputs.dtype == torch.float32
+    assert records.labels.dtype == torch.int64
+    assert records.inputs.tolist() == [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]]
+    assert records.labels.tolist() == [1, 0]
+
+
+def test_bfloat16_tensors_are_read_exactly():
+    assert load(torch.tensor([[0.5], [2.0]], dtype=torch.bfloat16)).inputs.tolist() == [[0.5], [2.0]]
+
+
+def test_every_grey_level_is_divided_by_255():
+    levels = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
+    inputs = load(levels).inputs
+    slow = [np.float32(level) / np.float32(255) for level in range(256)]
+    assert inputs.flatten().tolist() == slow
+    assert inputs.min() == 0.0
+    assert inputs.max() == 1.0
+
+
+@pytest.mark.parametrize(
+    "unscaled",
+    [IMAGES.astype(np.float32), IMAGES.astype(np.int64), IMAGES.astype(np.int16), IMAGES.tolist()],
+    ids=["float32", "int64", "int16", "list"],
+)
+def test_nothing_but_uint8_is_scaled(unscaled):
+    assert load(unscaled).inputs.max() == 230.0
+
+
+def test_uint8_vectors_are_not_images_and_are_not_scaled():
+    assert load(IMAGES.reshape(2, 12)).inputs.max() == 230.0
+
+
+def test_scale_false_keeps_grey_levels():
+    assert load(IMAGES, scale=False).inputs.max() == 230.0
+    assert load(IMAGES).inputs.max() == pytest.approx(230 / 255)
+
+
+def test_grey_images_get_a_channel_and_other_arrays_keep_their_shape():
+    assert load(IMAGES).shape == (1, 3, 4)
+    assert load(IMAGES.astype(float)).shape == (1, 3, 4)
+    assert load(np.zeros((2, 3, 8, 9), dtype=np.uint8)).shape == (3, 8, 9)
+    assert load(np.zeros((2, 8, 9, 3), dtype=np.uint8)).shape == (8, 9, 3)
+    assert load(np.zeros((2, 5, 3, 8, 9))).shape == (5, 3, 8, 9)
+
+
+def test_the_records_own_their_memory():
+    vectors, labels = np.zeros((2, 2), dtype=np.float32), np.zeros(2, dtype=np.int64)
+    tensors = torch.zeros(2, 2)
+    from_numpy, from_torch = load((vectors, labels)), load(tensors)
+    vectors[:], labels[:] = 5, 5
+    tensors.fill_(5)
+    assert from_numpy.inputs.sum() == from_torch.inputs.sum() == 0
+    assert from_numpy.labels.sum() == 0
+
+
+def test_read_only_arrays_load_without_a_warning(recwarn):
+    vectors = np.zeros((2, 2), dtype=np.float32)
+    vectors.flags.writeable = False
+    load((vectors, LABELS))
+    assert not recwarn.list
+
+
+def test_gradients_are_dropped():
+    assert not load(torch.zeros(2, 2, requires_grad=True)).inputs.requires_grad
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", ">i4", "uint64", "int64"])
+@pytest.mark.parametrize("shape", [(2,), (2, 1)])
+def test_integer_labels_of_every_width_and_column_labels_are_read(dtype, shape):
+    assert load((IMAGES, LABELS.astype(dtype).reshape(shape))).labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        ([0.0, 1.5], TypeError, "float64 must be an integer"),
+        ([0.0, 1.0], TypeError, "never cast silently"),
+        ([True, False], TypeError, "bool must be an integer"),
+        (torch.tensor([True, False]), TypeError, "bool must be an integer"),
+        (["cat", "dog"], TypeError, "labels.dtype=<U3 is not numeric"),
+        (np.array([0, None]), TypeError, "labels.dtype=object"),
+        ("0 1", TypeError, "labels=str is not an array"),
+        ([0, -1], ValueError, r"labels\[1\]=-1 must be >= 0"),
+        (np.array([0, 2**64 - 1], dtype=np.uint64), ValueError, "18446744073709551615.*int64"),
+        ([0, 2**64], TypeError, "object is not numeric"),
+        ([0, 1, 1], ValueError, "2 records but labels has 3"),
+        ([], ValueError, "empty"),
+        ([[0, 1], [1, 0]], ValueError, "one-hot"),
+        ([[0], [1, 2]], ValueError, "ragged"),
+        (5, ValueError, "labels.shape="),
+    ],
+)
+def test_labels_that_are_no_class_indices_are_refused(labels, error, message):
+    with pytest.raises(error, match=message):
+        load((IMAGES, labels))
+    with pytest.raises(error, match=message):
+        load(IMAGES, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "message"),
+    [
+        ([[1.0, 2.0], [3.0]], ValueError, "inputs is a ragged list"),
+        ([], ValueError, "empty"),
+        (np.zeros((0, 3)), ValueError, r"\(0, 3\) is empty"),
+        (np.zeros(3), ValueError, r"one number per record is \(n, 1\)"),
+        (np.array(3.0), ValueError, r"inputs.shape=\(\)"),
+        ([[0.0], [float("nan")]], ValueError, "NaN.*index 1"),
+        ([[0.0], [1e39]], ValueError, r"beyond float32 \(3.4e38\).*index 1"),
+        (np.array([[2**24 + 1]]), ValueError, "16777217, but float32 is exact only up to 16777216"),
+        (np.array([[-(2**63)]]), ValueError, "9223372036854775808"),
+        (np.array([[1j]]), TypeError, "complex128 is not numeric"),
+        (np.array([[None]]), TypeError, "object is not numeric"),
+        (np.array([["a"]]), TypeError, "<U1 is not numeric"),
+        (np.array([["2020-01-01"]], dtype="datetime64[D]"), TypeError, "datetime64"),
+        (np.zeros(2, dtype=[("a", "f4")]), TypeError, "is not numeric"),
+        (np.ma.masked_array([[1.0]], mask=[[True]]), TypeError, "masked"),
+        (torch.eye(2).to_sparse(), TypeError, "layout=torch.sparse_coo"),
+    ],
+)
+def test_inputs_that_are_no_plain_numbers_are_refused(inputs, error, message):
+    with pytest.raises(error, match=message):
+        load(inputs)
+
+
+def test_the_largest_exact_integer_is_accepted():
+    assert load(np.array([[2**24], [-(2**24)]])).inputs.tolist() == [[2.0**24], [-(2.0**24)]]
+
+
+@given(
+    inputs=hnp.arrays(
+        np.float32, st.tuples(st.integers(1, 5), st.integers(1, 4)), elements=st.floats(-9, 9, width=32)
+    ),
+    data=st.data(),
+)
+def test_numpy_torch_and_lists_give_the_same_records(inputs, data):
+    labels = data.draw(hnp.arrays(np.int64, len(inputs), elements=st.integers(0, 9)))
+    expected = load((inputs, labels))
+    for pair in (
+        (torch.tensor(inputs), torch.tensor(labels)),
+        (inputs.tolist(), labels.tolist()),
+        (torch.tensor(inputs), labels),
+    ):
+        found = load(pair)
+        assert torch.equal(found.inputs, expected.inputs)
+        assert torch.equal(found.labels, expected.labels)

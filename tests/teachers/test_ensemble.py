@@ -1,0 +1,237 @@
+"""Ensembles: a changed record changes one teacher and one vote; bad input is refused before training."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
+from torch import nn
+
+from privkd import TeacherEnsemble
+from privkd.data import digits
+from privkd.errors import TeacherError
+from privkd.private import Private
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return digits(seed=0)
+
+
+def one_nn():
+    return KNeighborsClassifier(1)
+
+
+def votes(ensemble, queries):
+    return ensemble.votes(queries).unsafe_value()
+
+
+def replaced(data, position):
+    inputs, labels = data.private.inputs.clone(), data.private.labels.clone()
+    inputs[position] = 1 - inputs[position]
+    labels[position] = (labels[position] + 3) % 10
+    return inputs, labels
+
+
+@pytest.mark.parametrize("make_model", [one_nn, DecisionTreeClassifier], ids=["1-nn", "tree"])
+def test_replacing_a_record_changes_one_teacher_bit_for_bit_and_moves_a_row_by_at_most_sqrt_two(data, make_model):
+    before = TeacherEnsemble.fit(make_model, data.private.inputs, data.private.labels, teachers=40, key=KEY)
+    queries, largest = data.public.inputs, 0.0
+    for position in (0, 17, 1099):
+        after = TeacherEnsemble.fit(make_model, *replaced(data, position), teachers=40, key=KEY)
+        differ = [
+            not torch.equal(a.predict(queries), b.predict(queries))
+            for a, b in zip(before._members, after._members, strict=True)
+        ]
+        assert sum(differ) <= 1
+        distance = (votes(before, queries) - votes(after, queries)).norm(dim=1)
+        largest = max(largest, float(distance.max()))
+    assert 0 < largest <= math.sqrt(2) + 1e-12
+
+
+def test_removing_a_record_changes_one_teacher_and_contiguous_shards_would_change_many(data):
+    inputs, labels = data.private.inputs, data.private.labels
+    ids = [f"patient-{i}" for i in range(len(inputs))]
+    keep = torch.arange(len(inputs)) != 3
+    kept_ids = [i for i in ids if i != "patient-3"]
+    before = TeacherEnsemble.fit(one_nn, inputs, labels, teachers=40, key=KEY, ids=ids)
+    after = TeacherEnsemble.fit(one_nn, inputs[keep], labels[keep], teachers=40, key=KEY, ids=kept_ids)
+    queries = data.public.inputs
+    changed = [
+        not torch.equal(a.predict(queries), b.predict(queries))
+        for a, b in zip(before._members, after._members, strict=True)
+    ]
+    assert sum(changed) <= 1
+
+    def contiguous(x, y):
+        parts = np.array_split(np.arange(len(x)), 40)
+        return [one_nn().fit(x[p], y[p]).predict(queries.numpy()) for p in parts]
+
+    cut, moved = contiguous(inputs.numpy(), labels.numpy()), contiguous(inputs[keep].numpy(), labels[keep].numpy())
+    assert sum((a != b).any() for a, b in zip(cut, moved, strict=True)) >= 10
+
+
+def test_votes_are_the_sum_of_one_hot_answers_and_group_votes_their_means(data):
+    ensemble = TeacherEnsemble.fit(one_nn, data.private.inputs, data.private.labels, teachers=20, key=KEY)
+    queries = data.public.inputs[:6]
+    groups = torch.tensor([0, 1, 0, 2, 2, 2])
+    slow = torch.zeros(6, 10, dtype=torch.float64)
+    for member in ensemble._members:
+        for row, answer in enumerate(member.predict(queries).tolist()):
+            slow[row, answer] += 1
+    assert torch.equal(votes(ensemble, queries), slow)
+    grouped = ensemble.votes(queries, groups).unsafe_value()
+    expected = torch.stack([slow[groups == g].mean(dim=0) for g in range(3)])
+    assert torch.allclose(grouped, expected)
+    assert torch.allclose(grouped.sum(dim=1), torch.full((3,), 20.0, dtype=torch.float64))
+
+
+def test_votes_come_boxed_and_the_ensemble_shows_no_private_numbers(data):
+    ensemble = TeacherEnsemble.fit(one_nn, data.private.inputs, data.private.labels, teachers=20)
+    assert isinstance(ensemble.votes(data.public.inputs), Private)
+    assert repr(ensemble) == "TeacherEnsemble(20 teachers, 1100 records, 10 classes)"
+
+
+def test_module_teachers_learn_and_are_repeatable_from_the_key(data):
+    def network():
+        return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+
+    state = torch.get_rng_state()
+    first = TeacherEnsemble.fit(network, data.private.inputs, data.private.labels, teachers=3, key=KEY)
+    second = TeacherEnsemble.fit(network, data.private.inputs, data.private.labels, teachers=3, key=KEY)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(votes(first, data.test.inputs), votes(second, data.test.inputs))
+    assert (votes(first, data.test.inputs).argmax(1) == data.test.labels).double().mean() > 0.85
+
+
+def test_a_shard_of_one_class_becomes_a_constant_teacher():
+    inputs, labels = np.random.default_rng(0).normal(size=(40, 3)), np.zeros(40, dtype=int)
+    labels[0] = 1
+    ensemble = TeacherEnsemble.fit(LogisticRegression, inputs, labels, teachers=4, key=KEY)
+    counts = votes(ensemble, torch.zeros(2, 3))
+    assert counts.sum().item() == 8
+    assert counts[:, 0].min() >= 3
+
+
+def test_joblib_settings_of_the_caller_are_used(data):
+    from joblib import parallel_config
+
+    with parallel_config(n_jobs=2):
+        parallel = TeacherEnsemble.fit(one_nn, data.private.inputs, data.private.labels, teachers=8, key=KEY)
+    serial = TeacherEnsemble.fit(one_nn, data.private.inputs, data.private.labels, teachers=8, key=KEY)
+    assert torch.equal(votes(parallel, data.public.inputs), votes(serial, data.public.inputs))
+
+
+class Faulty:
+    """A classifier whose predictions can be broken."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def fit(self, x, y):
+        return self
+
+    def predict(self, x):
+        return self.answer(len(x))
+
+
+@pytest.mark.parametrize(
+    ("answer", "match"),
+    [
+        (lambda n: np.full(n, 10), r"class in \[0, 10\)"),
+        (lambda n: np.full(n, -1), r"class in \[0, 10\)"),
+        (lambda n: np.full(n, np.nan), "integer classes"),
+        (lambda n: np.zeros((n, 10), dtype=int), "integer classes"),
+        (lambda n: np.zeros(n - 1, dtype=int), "one class"),
+    ],
+)
+def test_faulty_answers_of_a_teacher_are_refused(data, answer, match):
+    ensemble = TeacherEnsemble.fit(
+        lambda: Faulty(answer), data.private.inputs, data.private.labels, teachers=5, key=KEY
+    )
+    with pytest.raises(TeacherError, match=match):
+        ensemble.votes(data.public.inputs)
+
+
+def test_a_nan_module_is_refused(data):
+    class Broken(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(64, 10)
+
+        def forward(self, x):
+            return self.layer(x) + (0.0 if self.training else float("nan"))
+
+    ensemble = TeacherEnsemble.fit(Broken, data.private.inputs, data.private.labels, teachers=2, key=KEY)
+    with pytest.raises(TeacherError, match="NaN"):
+        ensemble.votes(data.public.inputs)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"teachers": 1}, "teachers"),
+        ({"ids": ["a"] * 1100}, "repeat"),
+        ({"ids": ["a", "b"]}, "2 ids for 1100 records"),
+        ({"key": b"x"}, "at least 16"),
+        ({"teachers": 1000, "key": KEY}, "empty under this key"),
+        ({"classes": 5}, "must lie in"),
+    ],
+)
+def test_bad_arguments_are_refused_before_training(data, change, match):
+    def never():
+        raise AssertionError("a teacher was trained")
+
+    with pytest.raises(ValueError, match=match):
+        TeacherEnsemble.fit(never, data.private.inputs, data.private.labels, **change)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "match"),
+    [
+        (np.full((10, 2), np.nan), np.zeros(10, dtype=int), "NaN"),
+        (np.zeros((10, 2)), np.zeros(9, dtype=int), "one n"),
+        (np.zeros((10, 2)), np.zeros(10), "integer classes"),
+        (np.zeros((10, 2)), np.arange(10) - 1, "must lie in"),
+        (np.zeros((10, 2)), np.zeros(10, dtype=int), "classes"),
+    ],
+)
+def test_bad_records_are_refused(inputs, labels, match):
+    with pytest.raises(ValueError, match=match):
+        TeacherEnsemble.fit(one_nn, inputs, labels, teachers=2)
+
+
+def test_a_make_model_that_returns_one_shared_model_is_refused(data):
+    shared = one_nn()
+    with pytest.raises(ValueError, match="same object"):
+        TeacherEnsemble.fit(lambda: shared, data.private.inputs, data.private.labels, teachers=3, key=KEY)
+
+
+def test_foreign_members_need_disjoint_non_empty_shards():
+    models = [one_nn().fit(np.eye(2), [0, 1]) for _ in range(2)]
+    common = {"classes": 2, "input_shape": (2,)}
+    ensemble = TeacherEnsemble.from_members(models, shards=[["a", "b"], ["c"]], **common)
+    assert ensemble.manifest.records == 3
+    assert not ensemble.manifest.keyed
+    for shards, match in (
+        ([["a", "b"], ["b"]], "overlap"),
+        ([["a"], []], "empty"),
+        ([["a", "a"], ["b"]], "repeat"),
+        ([["a"]], "1 shards for 2 models"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            TeacherEnsemble.from_members(models, shards=shards, **common)
+    with pytest.raises(ValueError, match="teachers"):
+        TeacherEnsemble.from_members(models[:1], shards=[["a"]], **common)
+
+
+@pytest.mark.parametrize("queries", [torch.zeros(0, 64), torch.zeros(2, 63)])
+def test_bad_queries_are_refused(data, queries):
+    ensemble = TeacherEnsemble.fit(one_nn, data.private.inputs, data.private.labels, teachers=5, key=KEY)
+    with pytest.raises(ValueError, match="quer"):
+        ensemble.votes(queries)
