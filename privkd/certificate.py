@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_CEILING, Context
-from enum import StrEnum
 from typing import Any
 
 from accountants import (
@@ -25,46 +23,11 @@ from accountants import (
 from accountants import epsilon as epsilon_of
 from accountants.events import distinct
 from privkd.errors import CertificateError, GuaranteeError
+from privkd.scopes import BASES as BASES
+from privkd.scopes import IMPLIED, PROTECTED, Scope, rounded_up
 from privkd.version import __version__
 
-RELATIVE_SLACK = 1e-9
-
-
-class Scope(StrEnum):
-    """What a guarantee is about: which change of the input it hides."""
-
-    TRAINING_RECORD = "training-record"
-    TRAINING_USER = "training-user"
-    TRAINING_LABEL = "training-label"
-    TEACHER = "teacher"
-    SYNTHETIC_LABEL = "synthetic-label"
-    SYNTHETIC_SAMPLE = "synthetic-sample"
-    NONE = "none"
-
-
-_PROTECTED = {
-    Scope.TRAINING_RECORD: "for each training record",
-    Scope.TRAINING_USER: "for all records of each training user",
-    Scope.TRAINING_LABEL: "for the label of each training record (inputs are public)",
-    Scope.TEACHER: "for the whole teacher, hence for any number of its training records",
-    Scope.SYNTHETIC_LABEL: "per synthetic query label",
-    Scope.SYNTHETIC_SAMPLE: "per synthetic sample",
-}
-
-_IMPLIED = {
-    Scope.TEACHER: {Scope.TEACHER, Scope.TRAINING_USER, Scope.TRAINING_RECORD},
-    Scope.TRAINING_USER: {Scope.TRAINING_USER, Scope.TRAINING_RECORD},
-}
-
-BASES = {
-    "disjoint-shards": "every record was seen by exactly one teacher (disjoint shards)",
-    "record-votes": "every record adds one vote to one public cell",
-    "per-example-clipping": "every record's gradient was clipped before noise was added",
-    "bounded-statistics": "every record's contribution to the released sums is bounded",
-    "strongly-convex-erm": "the training objective is strongly convex and its output was perturbed",
-    "declared": "the declaration is true; it was not checked here",
-}
-"""Why one training record has bounded influence (rule 4). Without one of these there is no training-* guarantee."""
+_RELATIVE_SLACK = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +79,7 @@ class Certificate:
         cls,
         ledger: Ledger,
         *,
-        scope: Scope,
+        scope: str,
         delta: float,
         basis: str | None = None,
         conditions: Sequence[str] = (),
@@ -203,7 +166,14 @@ class Certificate:
     @property
     def protects_training_data(self) -> bool:
         """Whether the scope says anything about training records or users."""
-        return bool(_IMPLIED.get(self.scope, {self.scope}) & {Scope.TRAINING_RECORD, Scope.TRAINING_USER})
+        return bool(IMPLIED.get(self.scope, {self.scope}) & {Scope.TRAINING_RECORD, Scope.TRAINING_USER})
+
+    @property
+    def composed_claim(self) -> tuple[float, float]:
+        """(epsilon, delta) of ALL events together, as a ledger claims it: for per-answer scopes the composed value."""
+        if self.teacher_epsilon is not None and self.teacher_delta is not None:
+            return self.teacher_epsilon, self.teacher_delta
+        return self.epsilon, self.delta
 
     @property
     def ceiling(self) -> float | None:
@@ -221,7 +191,7 @@ class Certificate:
         wanted = Scope(scope)
         if wanted is self.scope:
             return self
-        if wanted not in _IMPLIED.get(self.scope, set()):
+        if wanted not in IMPLIED.get(self.scope, set()):
             raise GuaranteeError(
                 f"a guarantee of scope {self.scope.value!r} does not imply scope {wanted.value!r}; only 'teacher' implies "
                 "'training-user' and 'training-record', and 'training-user' implies 'training-record'"
@@ -289,17 +259,24 @@ class Certificate:
         if self.ledger is None:
             raise CertificateError("this certificate came without its ledger; load it with privkd.load(directory)")
         problems = []
+        units = {scope.value for scope, implied in IMPLIED.items() if self.scope in implied} | {self.scope.value}
+        if Scope.TEACHER.value in units:
+            units.add(Scope.SYNTHETIC_LABEL.value)  # answers compose to scope teacher (rule 3); epsilon below is composed
+        if self.scope is not Scope.NONE and self.ledger.unit not in units:
+            problems.append(
+                f"the ledger counts {self.ledger.unit!r} events, the certificate speaks of {self.scope.value!r}"
+            )
         if self.adjacency is not self.ledger.adjacency and not self.accountant.startswith("converted"):
             problems.append(f"adjacency {self.adjacency.value} differs from the ledger's {self.ledger.adjacency.value}")
         if self.mechanisms != _listed(self.ledger):
             problems.append("the listed mechanisms are not the ledger's events")
         basis = Scope.SYNTHETIC_LABEL if self.scope is Scope.SYNTHETIC_LABEL else Scope.TRAINING_RECORD
         bound, _ = _bound(self.ledger, basis, self.teacher_delta or self.delta)
-        if self.scope is not Scope.NONE and bound.upper > self.epsilon * (1 + RELATIVE_SLACK) + 1e-12:
+        if self.scope is not Scope.NONE and bound.upper > self.epsilon * (1 + _RELATIVE_SLACK) + 1e-12:
             problems.append(f"the events cost epsilon={bound.upper:.6g}, the certificate claims {self.epsilon:.6g}")
         if self.teacher_epsilon is not None and self.scope is Scope.SYNTHETIC_LABEL:
             composed = self.ledger.epsilon(self.teacher_delta)
-            if composed.upper > self.teacher_epsilon * (1 + RELATIVE_SLACK):
+            if composed.upper > self.teacher_epsilon * (1 + _RELATIVE_SLACK):
                 problems.append(
                     f"in scope teacher the events cost {composed.upper:.6g}, stated is {self.teacher_epsilon:.6g}"
                 )
@@ -390,19 +367,12 @@ def _listed(ledger: Ledger) -> tuple[dict[str, Any], ...]:
     return tuple(rows)
 
 
-def _upward(value: float, digits: int = 4) -> str:
-    """A number rounded up to some significant digits: a printed epsilon is never too low."""
-    if value == 0 or math.isinf(value):
-        return str(value)
-    return str(float(Context(prec=digits, rounding=ROUND_CEILING).create_decimal(repr(float(value)))))
-
-
 def _sentence(c: Certificate) -> str:
-    pair = f"({_upward(c.epsilon)}, {c.delta:g})-DP"
+    pair = f"({rounded_up(c.epsilon)}, {c.delta:g})-DP"
     if c.scope is Scope.NONE:
         why = "; ".join(c.leaks) or "no noise was added"
         return f"NO privacy guarantee of any scope: {why}."
-    parts = [f"{pair} {_PROTECTED[c.scope]}"]
+    parts = [f"{pair} {PROTECTED[c.scope]}"]
     if c.scope not in (Scope.SYNTHETIC_LABEL, Scope.SYNTHETIC_SAMPLE):
         parts[0] += f" under {c.adjacency.value}"
     if c.accountant.startswith("declared by"):
@@ -415,7 +385,7 @@ def _sentence(c: Certificate) -> str:
         parts.append(f"{c.answers} answers of the teacher were used")
     if c.teacher_epsilon is not None and c.scope is Scope.SYNTHETIC_LABEL:
         parts.append(
-            f"in scope 'teacher' they compose to epsilon = {_upward(c.teacher_epsilon)} at delta = {c.teacher_delta:g}, and "
+            f"in scope 'teacher' they compose to epsilon = {rounded_up(c.teacher_epsilon)} at delta = {c.teacher_delta:g}, and "
             "nothing better is known for a training record"
         )
     if c.ceiling is not None:

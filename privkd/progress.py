@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 log = logging.getLogger("privkd")
 
 _active: list[Progress] = []
+_depth = 0
 
 
 @contextmanager
@@ -31,9 +32,7 @@ def track(description: str, total: int) -> Iterator[Callable[[], None]]:
         A function without arguments, to be called after each step.
     """
     if not sys.stderr.isatty():
-        start = time.monotonic()
-        yield lambda: None
-        log.info("%s: %d steps in %.1f s", description, total, time.monotonic() - start)
+        yield from _logged(description, total)
         return
     if _active:
         bar = _active[0]
@@ -51,6 +50,18 @@ def track(description: str, total: int) -> Iterator[Callable[[], None]]:
             yield lambda: bar.advance(stage)
     finally:
         _active.clear()
+
+
+def _logged(description: str, total: int) -> Iterator[Callable[[], None]]:
+    """One line per outermost stage; nested stages are for those who debug."""
+    global _depth
+    level, start = (logging.INFO if _depth == 0 else logging.DEBUG), time.monotonic()
+    _depth += 1
+    try:
+        yield lambda: None
+    finally:
+        _depth -= 1
+    log.log(level, "%s: %d steps in %.1f s", description, total, time.monotonic() - start)
 
 
 def _new_display() -> Progress:

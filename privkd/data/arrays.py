@@ -68,9 +68,7 @@ def to_array(value: object, *, role: str) -> np.ndarray:
     if isinstance(value, Tensor):
         array = _tensor_to_array(value, role=role)
     elif isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            f"{role} is a masked array, and its mask would be lost; fill or drop the masked values first"
-        )
+        raise TypeError(f"{role} is a masked array, and its mask would be lost; fill or drop the masked values first")
     elif isinstance(value, np.ndarray | np.generic | list | tuple | int | float):
         try:
             array = np.asarray(value)

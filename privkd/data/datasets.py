@@ -36,9 +36,7 @@ def read_dataset(dataset: Dataset) -> Raw:
         if inputs:
             _check_like_first(item_input, inputs[0], where=f"{name}[{index}]", name=name)
         if index > 0 and (item_label is None) != (not labels):
-            raise ValueError(
-                f"{name}[{index}] and {name}[0] disagree: either all items have a label or none has"
-            )
+            raise ValueError(f"{name}[{index}] and {name}[0] disagree: either all items have a label or none has")
         inputs.append(item_input)
         if item_label is not None:
             labels.append(item_label)
@@ -80,6 +78,4 @@ def _check_like_first(value: np.ndarray, first: np.ndarray, *, where: str, name:
             "padded; give the dataset a transform that makes them equal"
         )
     if value.dtype != first.dtype:
-        raise ValueError(
-            f"{where} has dtype {value.dtype} but {name}[0] has {first.dtype}: all items need one dtype"
-        )
+        raise ValueError(f"{where} has dtype {value.dtype} but {name}[0] has {first.dtype}: all items need one dtype")

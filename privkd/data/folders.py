@@ -42,9 +42,7 @@ def read_folder(path: Path) -> Raw:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(
-        (entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=lambda entry: entry.name
-    )
+    return sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=lambda entry: entry.name)
 
 
 def _image_files(folder: Path) -> list[Path]:
@@ -55,9 +53,7 @@ def _image_files(folder: Path) -> list[Path]:
         if file.is_dir():
             raise ValueError(f"{file} is a folder inside a class folder; classes are one level deep")
         if file.suffix.lower() not in SUFFIXES:
-            raise ValueError(
-                f"{file} is not an image; {', '.join(SUFFIXES)} are read. Move other files elsewhere"
-            )
+            raise ValueError(f"{file} is not an image; {', '.join(SUFFIXES)} are read. Move other files elsewhere")
     return files
 
 

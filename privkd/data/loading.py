@@ -25,9 +25,7 @@ ACCEPTED = """Accepted sources:
 _PICKLED = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 
 
-def load(
-    source: object, *, labels: object | None = None, scale: bool = True, part: str | None = None
-) -> Records:
+def load(source: object, *, labels: object | None = None, scale: bool = True, part: str | None = None) -> Records:
     """Records from arrays, a torch dataset, a file, a folder of images or the word `digits`.
 
     Never resizes, pads, converts colours, casts labels or loads pickle. What it does do: inputs become
@@ -94,9 +92,7 @@ def _read(source: object, *, part: str | None) -> Raw:
         return _read_path(Path(source), part=part)
     if isinstance(source, tuple):
         if len(source) != 2:
-            raise ValueError(
-                f"source is a tuple of {len(source)}; a tuple must be (inputs, labels).\n{ACCEPTED}"
-            )
+            raise ValueError(f"source is a tuple of {len(source)}; a tuple must be (inputs, labels).\n{ACCEPTED}")
         return Raw(source[0], source[1], "arrays")
     if isinstance(source, np.ndarray | Tensor | list):
         return Raw(source, None, "arrays")

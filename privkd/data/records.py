@@ -111,9 +111,7 @@ def _check_types(records: Records) -> None:
         raise TypeError(f"inputs.dtype={records.inputs.dtype} must be torch.float32{advice}")
     if records.labels is not None:
         if not isinstance(records.labels, Tensor):
-            raise TypeError(
-                f"labels={type(records.labels).__name__} must be an int64 torch.Tensor or None{advice}"
-            )
+            raise TypeError(f"labels={type(records.labels).__name__} must be an int64 torch.Tensor or None{advice}")
         if records.labels.dtype != torch.int64:
             raise TypeError(f"labels.dtype={records.labels.dtype} must be torch.int64{advice}")
     if not isinstance(records.name, str):
@@ -147,9 +145,7 @@ def _label_problems(labels: Tensor, *, inputs: Tensor) -> list[str]:
         return [f"labels.shape={shape} must be (n,), one class index per record; one-hot rows need argmax"]
     problems = []
     if inputs.ndim > 0 and len(labels) != len(inputs):
-        problems.append(
-            f"inputs has {len(inputs)} records but labels has {len(labels)}; each record needs its label"
-        )
+        problems.append(f"inputs has {len(inputs)} records but labels has {len(labels)}; each record needs its label")
     if labels.device != inputs.device:
         problems.append(f"labels.device={labels.device} differs from inputs.device={inputs.device}")
     if (labels < 0).any():

@@ -60,7 +60,12 @@ class InputSpec:
         """
         if not len(inputs):
             raise ValueError("0 public inputs were given; at least one is needed")
-        return cls(tuple(inputs.shape[1:]), float(inputs.min()), float(inputs.max()))
+        low, high = float(inputs.min()), float(inputs.max())
+        if not low < high:
+            raise ValueError(
+                f"all values of the public inputs are {low:g}; give inputs that vary, or inputs=InputSpec(...)"
+            )
+        return cls(tuple(inputs.shape[1:]), low, high)
 
     @classmethod
     def guess(cls, module: nn.Module) -> InputSpec:

@@ -40,7 +40,7 @@ def by_certified_answers(request: Request) -> Transcription:
         history = distil(student, request.queries, targets, seed=request.seed)
     else:
         count = request.query_count or DataFreeSettings().queries
-        settings = DataFreeSettings(queries=count, rounds=min(20, count))
+        settings = DataFreeSettings.spread(count)
         student, generator, history = learn_data_free(request, CertifiedOracle(bare), settings)
     ledger = certificate.ledger
     if ledger is None:

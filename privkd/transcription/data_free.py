@@ -52,6 +52,11 @@ class DataFreeSettings:
         check.integer(generator_steps=self.generator_steps, at_least=0)
         check.integer(batch_size=self.batch_size, at_least=2)
 
+    @classmethod
+    def spread(cls, queries: int) -> DataFreeSettings:
+        """The default loop for a number of queries: at least 20 queries in a round, at most 20 rounds."""
+        return cls(queries=queries, rounds=min(20, max(1, queries // 20)))
+
 
 def learn_data_free(
     request: Request, oracle: Oracle, settings: DataFreeSettings

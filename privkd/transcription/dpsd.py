@@ -30,7 +30,7 @@ def by_answers(request: Request) -> Transcription:
     count = len(request.queries) if request.queries is not None else request.query_count or _QUERIES[request.scope]
     ledger = request.new_ledger(request.scope, capped=request.scope is Scope.TEACHER)
     oracle = _oracle(request, ledger, count)
-    settings = DataFreeSettings(queries=count, rounds=min(20, count))
+    settings = DataFreeSettings.spread(count)
     student, generator, history = learn_data_free(request, oracle, settings)
     certificate = Certificate.from_ledger(
         ledger,
@@ -40,7 +40,7 @@ def by_answers(request: Request) -> Transcription:
         secure_rng=request.noise.secure,
         classes=request.classes,
     )
-    ledger.claim(certificate.epsilon, certificate.delta, certificate.accountant)
+    ledger.claim(*certificate.composed_claim, certificate.accountant)
     return Transcription(
         student=student,
         generator=generator,

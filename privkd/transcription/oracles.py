@@ -7,7 +7,7 @@ that the student ever learns from: whatever noise was added is known, and used e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ _CONTRAST = 0.5
 """Assumed lead of the right class in vote shares, for the likelihood of a vote histogram: ours, public, not measured."""
 
 
+@runtime_checkable
 class Oracle(Protocol):
     """Answers queries through a mechanism that charges first."""
 

@@ -69,7 +69,7 @@ def by_votes(request: Request) -> Transcription:
     """
     if request.queries is None:
         return _by_generated_votes(request)
-    ensemble, queries = cast(TeacherEnsemble, request.teacher), request.queries
+    ensemble, queries, student = cast(TeacherEnsemble, request.teacher), request.queries, request.new_student()
     teachers, mu = len(ensemble), _mu(request, what="teachers", largest=len(ensemble))
     geometry = PublicGeometry.of(queries)
     count = vote_clusters(teachers=teachers, mu=mu, classes=request.classes, queries=len(queries))
@@ -84,7 +84,7 @@ def by_votes(request: Request) -> Transcription:
     variance = np.full(len(clusters), (mechanism.sigma / teachers) ** 2)
     targets = soft_targets(geometry.smooth(geometry.features, clusters.centres, shares, variance))
     conditions = (*_ENSEMBLE, *_PUBLIC, *earlier)
-    return _learn(request, targets, ledger, basis="disjoint-shards", conditions=conditions, method="votes")
+    return _learn(request, student, targets, ledger, basis="disjoint-shards", conditions=conditions, method="votes")
 
 
 def _by_generated_votes(request: Request) -> Transcription:
@@ -96,7 +96,7 @@ def _by_generated_votes(request: Request) -> Transcription:
     ledger = request.new_ledger(Scope.TRAINING_RECORD)
     earlier = _also_charge(ensemble, mechanism.event(), count, where="generated queries", delta=request.delta)
     oracle = VoteOracle(ensemble, mechanism, ledger, request.noise)
-    settings = DataFreeSettings(queries=count, rounds=min(20, count))
+    settings = DataFreeSettings.spread(count)
     student, generator, history = learn_data_free(request, oracle, settings)
     conditions = (*_ENSEMBLE, _DRIVEN, *earlier)
     return _certified(
@@ -107,6 +107,7 @@ def _by_generated_votes(request: Request) -> Transcription:
 def by_labels(request: Request) -> Transcription:
     """One noisy argmax label per public input: the classic label-only release, kept as the ablation of `by_votes`."""
     ensemble, queries = cast(TeacherEnsemble, request.teacher), cast(Tensor, request.queries)
+    student = request.new_student()
     mu = _mu(request, what="teachers", largest=len(ensemble))
     mechanism = GNMax(_sigma(rows=len(queries), mu=mu))
     votes = ensemble.votes(queries)
@@ -116,12 +117,13 @@ def by_labels(request: Request) -> Transcription:
     del votes, ensemble
     targets = functional.one_hot(labels, request.classes).float()
     conditions = (*_ENSEMBLE, *_PUBLIC, *earlier)
-    return _learn(request, targets, ledger, basis="disjoint-shards", conditions=conditions, method="gnmax")
+    return _learn(request, student, targets, ledger, basis="disjoint-shards", conditions=conditions, method="gnmax")
 
 
 def by_cells(request: Request) -> Transcription:
     """One noisy histogram of the records' labels in public cells (reverse nearest neighbours); no teacher is asked."""
     queries, records = cast(Tensor, request.queries), cast("tuple[Private, Private]", request.records)
+    student = request.new_student()
     mu = _mu(request, what="records", largest=len(records[0]))
     geometry = PublicGeometry.of(queries)
     count = record_cells(records=len(records[0]), mu=mu, classes=request.classes, queries=len(queries))
@@ -142,7 +144,7 @@ def by_cells(request: Request) -> Transcription:
     del records
     targets = _targets_from_cells(noisy.numpy(), mechanism.sigma, geometry, cells)
     conditions = ("the number of records and the set of classes are public", *_PUBLIC, *earlier)
-    return _learn(request, targets, ledger, basis="record-votes", conditions=conditions, method="cells")
+    return _learn(request, student, targets, ledger, basis="record-votes", conditions=conditions, method="cells")
 
 
 def _mu(request: Request, *, what: str, largest: int) -> float:
@@ -184,10 +186,16 @@ def _targets_from_cells(noisy: np.ndarray, sigma: float, geometry: PublicGeometr
 
 
 def _learn(
-    request: Request, targets: Tensor, ledger: Ledger, *, basis: str, conditions: tuple[str, ...], method: str
+    request: Request,
+    student: nn.Module,
+    targets: Tensor,
+    ledger: Ledger,
+    *,
+    basis: str,
+    conditions: tuple[str, ...],
+    method: str,
 ) -> Transcription:
     queries = cast(Tensor, request.queries)
-    student = request.new_student()
     if request.student is None:
         standardise(student, queries)
     history = distil(student, queries, targets, seed=request.seed)

@@ -160,6 +160,8 @@ def checked_records(records: Any, *, shape: tuple[int, ...], classes: int) -> tu
     if records is None:
         return None
     if isinstance(records, Records):
+        if records.labels is None:
+            raise ValueError("records have no labels; the labels of the private records are what is counted")
         records = (records.inputs, records.labels)
     if not isinstance(records, (tuple, list)) or len(records) != 2:
         raise TypeError(f"records must be a pair (inputs, labels), got {type(records).__name__}")

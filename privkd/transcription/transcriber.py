@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from privkd.certificate import Scope
+from privkd.data import Records
 from privkd.errors import GuaranteeError, PrivacyScopeWarning
 from privkd.mechanisms import NoiseSource
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
@@ -41,8 +42,8 @@ def transcribe(
     delta: float | None = None,
     *,
     scope: str | None = None,
-    queries: Tensor | np.ndarray | int | None = None,
-    records: tuple[Any, Any] | None = None,
+    queries: Tensor | np.ndarray | Records | int | None = None,
+    records: tuple[Any, Any] | Records | None = None,
     student: nn.Module | None = None,
     method: str = "auto",
     mode: str = "sound",
@@ -114,8 +115,10 @@ def _describe(
 ) -> tuple[TeacherEnsemble | CertifiedModel | BareTeacher, InputSpec, int, int | None]:
     """The teacher behind its interface, what it eats, its classes, and the number of private records if known."""
     if isinstance(teacher, TeacherEnsemble):
+        if public is not None:
+            _same_shape(tuple(public.shape[1:]), teacher.input_shape)
         spec = inputs or (InputSpec.of(public) if public is not None else InputSpec(teacher.input_shape))
-        _same_shape(spec, teacher.input_shape)
+        _same_shape(spec.shape, teacher.input_shape)
         return teacher, spec, teacher.classes, teacher.manifest.records
     module = teacher.model if isinstance(teacher, CertifiedModel) else teacher
     if not isinstance(module, nn.Module):
@@ -125,18 +128,16 @@ def _describe(
         )
     spec = inputs or (InputSpec.of(public) if public is not None else InputSpec.guess(module))
     if public is not None:
-        _same_shape(spec, tuple(public.shape[1:]))
+        _same_shape(spec.shape, tuple(public.shape[1:]))
     bare = BareTeacher(module, spec)
     if isinstance(teacher, CertifiedModel):
         return teacher, spec, bare.classes, teacher.certificate.n_records_declared
     return bare, spec, bare.classes, None
 
 
-def _same_shape(spec: InputSpec, shape: tuple[int, ...]) -> None:
-    if spec.shape != tuple(shape):
-        raise ValueError(
-            f"inputs have shape {spec.shape}, the teacher or the queries have {tuple(shape)}; they must agree"
-        )
+def _same_shape(given: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    if given != tuple(shape):
+        raise ValueError(f"inputs have shape {given}, the teacher or the queries have {tuple(shape)}; they must agree")
 
 
 def _method(teacher: object, method: str, *, public: bool, private: bool) -> str:
@@ -212,7 +213,7 @@ def _warn(request: Request, asked: str | None) -> None:
     if request.scope is Scope.SYNTHETIC_LABEL and asked is None:
         warnings.warn(
             f"a bare module was transcribed: epsilon={request.epsilon:g} protects single synthetic answers, NOT training records. "
-            "For a training-record guarantee use TeacherEnsemble.fit(...), pass records= with public queries= , or use a "
+            "For a training-record guarantee use TeacherEnsemble.fit(...), pass records= with public queries, or use a "
             "CertifiedModel; scope='teacher' composes truly. scope='synthetic-label' silences this warning",
             PrivacyScopeWarning,
             stacklevel=3,

@@ -148,9 +148,7 @@ def test_the_largest_exact_integer_is_accepted():
 
 
 @given(
-    inputs=hnp.arrays(
-        np.float32, st.tuples(st.integers(1, 5), st.integers(1, 4)), elements=st.floats(-9, 9, width=32)
-    ),
+    inputs=hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 4)), elements=st.floats(-9, 9, width=32)),
     data=st.data(),
 )
 def test_numpy_torch_and_lists_give_the_same_records(inputs, data):

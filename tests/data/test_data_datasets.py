@@ -48,16 +48,12 @@ class Endless(Dataset):
 X = torch.zeros(2)
 
 
-@pytest.mark.parametrize(
-    "label", [1, np.int64(1), np.uint8(1), torch.tensor(1), torch.tensor([1]), np.array(1)]
-)
+@pytest.mark.parametrize("label", [1, np.int64(1), np.uint8(1), torch.tensor(1), torch.tensor([1]), np.array(1)])
 def test_labels_of_every_integer_kind_are_read(label):
     assert load(Items([(X, label), (X, 0)])).labels.tolist() == [1, 0]
 
 
-@pytest.mark.parametrize(
-    "items", [[X, X], [(X,), (X,)], [[0.0, 0.0], [0.0, 0.0]], [np.zeros(2), np.zeros(2)]]
-)
+@pytest.mark.parametrize("items", [[X, X], [(X,), (X,)], [[0.0, 0.0], [0.0, 0.0]], [np.zeros(2), np.zeros(2)]])
 def test_items_without_labels_give_unlabelled_records(items):
     records = load(Items(items))
     assert records.labels is None

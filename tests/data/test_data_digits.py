@@ -26,9 +26,7 @@ def test_labels_of_the_public_part_are_withheld_and_the_others_are_not():
     assert split.test.labels is not None
 
 
-@pytest.mark.parametrize(
-    ("seed", "private", "public"), [(0, 1100, 400), (1, 1, 1), (2, 1795, 1), (3, 100, 1600)]
-)
+@pytest.mark.parametrize(("seed", "private", "public"), [(0, 1100, 400), (1, 1, 1), (2, 1795, 1), (3, 100, 1600)])
 def test_parts_are_disjoint_and_together_the_whole_set(seed, private, public):
     split = digits(seed=seed, private=private, public=public)
     pixels, labels = load_digits(return_X_y=True)
@@ -43,9 +41,7 @@ def test_parts_are_disjoint_and_together_the_whole_set(seed, private, public):
 
 def test_no_image_occurs_in_two_parts():
     parts = digits()
-    seen = [
-        {tuple(row.tolist()) for row in part.inputs} for part in (parts.private, parts.public, parts.test)
-    ]
+    seen = [{tuple(row.tolist()) for row in part.inputs} for part in (parts.private, parts.public, parts.test)]
     assert sum(len(images) for images in seen) == 1797  # the set has no duplicates, so this means disjoint
     assert not (seen[0] & seen[1])
     assert not (seen[0] & seen[2])

@@ -29,10 +29,7 @@ def test_lazy_names_public_names_and_checker_names_are_the_same():
     tree = ast.parse(Path(privkd.data.__file__).read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
-        alias.asname: node.module
-        for node in block.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
+        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     assert seen == privkd.data._LAZY
     assert set(privkd.data.__all__) == set(seen) <= set(dir(privkd.data))

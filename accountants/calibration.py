@@ -1,0 +1,177 @@
+"""The largest privacy cost that a budget allows: find the parameter of a mechanism."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from accountants import check
+from accountants.bound import Bound, round_up
+from accountants.composition import epsilon as epsilon_of
+from accountants.errors import CalibrationError
+from accountants.events import Event
+from accountants.search import last_inside
+
+__all__ = ["Calibration", "calibrate"]
+
+_STRIDE = 4.0  # factor between the points of the first search
+_REACH = 20  # of them on each side of the start: 1e-12 to 1e12 if nothing else is known
+_GOOD_ENOUGH = 2e-4  # relative slack at which the search stops
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A parameter value that meets a budget, with the proof.
+
+    Attributes:
+        value: the parameter.
+        event: what it makes.
+        bound: certified epsilon of the event; `bound.upper` is within the budget.
+        slack: budget minus `bound.upper`, nats, >= 0.
+    """
+
+    value: float
+    event: Event
+    bound: Bound
+    slack: float
+
+
+def calibrate(
+    make_event: Callable[[float], Event],
+    epsilon: float,
+    delta: float,
+    *,
+    adjacency: str = "add-remove",
+    low: float | None = None,
+    high: float | None = None,
+) -> Calibration:
+    """Find the parameter whose event uses the budget up and never exceeds it.
+
+    Whether epsilon rises or falls with the parameter is found out. The returned value is verified, so that
+    even a function that is not monotone gives a valid answer.
+
+    Args:
+        make_event: from a positive parameter (sigma, eps0, q, ...) to an event; a ValueError from it means
+            that the value is outside its domain.
+        epsilon: budget in nats, > 0.
+        delta: failure mass, in [0, 1).
+        adjacency: neighbouring relation.
+        low: smallest value to try, > 0; open by default.
+        high: largest value to try; open by default.
+
+    Returns:
+        Value, event, certified bound and slack; the slack is at most 1e-3 of epsilon wherever the parameter
+        can get there.
+
+    Raises:
+        CalibrationError: no value tried meets the budget.
+        AdjacencyError: an event is not stated for this adjacency.
+        UnsupportedEvent: an event cannot be bounded.
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from accountants.events import Gaussian
+        >>> found = calibrate(lambda sigma: Gaussian(sigma) * 100, epsilon=1, delta=1e-5)
+        >>> round(found.value, 1), found.bound.upper <= 1
+        (37.3, True)
+    """
+    check.real(epsilon=epsilon, above=0.0)
+    check.probability_mass(delta=delta)
+    for name, end in (("low", low), ("high", high)):
+        if end is not None:
+            check.real(**{name: end}, above=0.0)
+    if low is not None and high is not None and not low < high:
+        raise ValueError(f"low={low!r}, high={high!r} must satisfy low < high")
+    trial = _Trial(make_event, float(epsilon), float(delta), adjacency, low, high)
+    inside, outside = _bracket(trial)
+    if outside is not None:
+        inside = last_inside(trial.excess, inside, outside, tolerance=1e-13, good_enough=_GOOD_ENOUGH)
+    found = trial.at(inside)
+    if found is None or not found.slack >= 0.0:
+        raise CalibrationError(f"make_event gave another cost when asked again at {trial.value(inside)!r}")
+    return found
+
+
+class _Trial:
+    """Calls `make_event` at the logarithm of a parameter; keeps inside [low, high]."""
+
+    def __init__(
+        self,
+        make_event: Callable[[float], Event],
+        epsilon: float,
+        delta: float,
+        adjacency: str,
+        low: float | None,
+        high: float | None,
+    ) -> None:
+        self.make_event = make_event
+        self.epsilon = epsilon
+        self.delta = delta
+        self.adjacency = adjacency
+        self.low = 0.0 if low is None else float(low)
+        self.high = math.inf if high is None else float(high)
+
+    def value(self, log_value: float) -> float:
+        return min(max(math.exp(log_value), self.low), self.high)
+
+    def at(self, log_value: float) -> Calibration | None:
+        """What the parameter costs, or None outside the domain of `make_event`."""
+        value = self.value(log_value)
+        try:
+            event = self.make_event(value)
+        except ValueError:
+            return None
+        bound = epsilon_of(event, self.delta, adjacency=self.adjacency)
+        return Calibration(value, event, bound, self.epsilon - bound.upper)
+
+    def excess(self, log_value: float) -> float:
+        """log(cost / budget): at most 0 exactly where the budget is met; infinite outside the domain."""
+        found = self.at(log_value)
+        if found is None:
+            return math.inf
+        if found.slack >= 0.0:
+            return min(0.0, math.log(found.bound.upper / self.epsilon)) if found.bound.upper > 0.0 else -math.inf
+        return max(math.ulp(0.0), math.log(found.bound.upper / self.epsilon))
+
+    def start(self) -> float:
+        if self.low > 0.0 and self.high < math.inf:
+            return 0.5 * (math.log(self.low) + math.log(self.high))
+        return math.log(min(max(1.0, self.low), self.high))
+
+
+def _bracket(trial: _Trial) -> tuple[float, float | None]:
+    """Walk outwards from the start: a log-parameter within budget, and a neighbour that is not (or None)."""
+    start = trial.start()
+    seen = {start: trial.at(start)}
+    edges = [(start, math.log(_STRIDE)), (start, -math.log(_STRIDE))]
+    for _ in range(_REACH):
+        walking = []
+        for point, stride in edges:
+            beyond = point + stride
+            seen[beyond] = trial.at(beyond)
+            here, there = seen[point], seen[beyond]
+            if here is not None and there is not None and (here.slack >= 0.0) != (there.slack >= 0.0):
+                return (point, beyond) if here.slack >= 0.0 else (beyond, point)
+            at_limit = not trial.low < math.exp(beyond) < trial.high
+            left_domain = there is None and here is not None
+            if not (at_limit or left_domain):
+                walking.append((beyond, stride))
+        edges = walking
+    return _extreme(trial, seen)
+
+
+def _extreme(trial: _Trial, seen: dict[float, Calibration | None]) -> tuple[float, float | None]:
+    """Where nothing crosses the budget: the dearest parameter within it, and the edge of the domain."""
+    known = {point: found for point, found in seen.items() if found is not None}
+    if not known:
+        raise CalibrationError("make_event raised ValueError at every value tried; pass low and high inside its domain")
+    cheapest = min(known.values(), key=lambda found: found.bound.upper)
+    if cheapest.slack < 0.0:
+        raise CalibrationError(
+            f"epsilon={trial.epsilon:g} at delta={trial.delta:g} is out of reach between "
+            f"{trial.value(min(known)):.3g} and {trial.value(max(known)):.3g}: "
+            f"the cheapest event tried, {cheapest.event!r}, costs {round_up(cheapest.bound.upper)}; "
+            "allow more epsilon or delta, or change something else"
+        )
+    inside = max(known, key=lambda point: known[point].bound.upper)
+    beside = [point for point, found in seen.items() if found is None and abs(point - inside) < 1.5 * math.log(_STRIDE)]
+    return inside, beside[0] if beside else None

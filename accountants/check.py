@@ -1,0 +1,93 @@
+"""Checks of arguments: every message names the field, its value and the allowed range."""
+
+import math
+from numbers import Integral, Real
+
+__all__ = ["integer", "probability_mass", "real"]
+
+
+def integer(*, at_least: int | None = None, at_most: int | None = None, **named: object) -> None:
+    """Refuse anything but whole numbers (Python or numpy) in range; `True` and `3.0` are refused too.
+
+    Args:
+        at_least: smallest allowed value.
+        at_most: largest allowed value.
+        **named: the values to check, under the names that the message shall show.
+
+    Raises:
+        TypeError: a value is not an integer.
+        ValueError: a value lies outside the range.
+
+    Example:
+        >>> integer(count=3, at_least=0)
+    """
+    for name, value in named.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise TypeError(f"{name}={value!r} must be an integer{_range(at_least=at_least, at_most=at_most)}")
+        number = int(value)
+        too_low = at_least is not None and number < at_least
+        too_high = at_most is not None and number > at_most
+        if too_low or too_high:
+            raise ValueError(f"{name}={value!r} must be an integer{_range(at_least=at_least, at_most=at_most)}")
+
+
+def real(
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+    **named: object,
+) -> None:
+    """Refuse anything but finite real numbers in range; `1`, `1.0` and numpy scalars are all fine.
+
+    Args:
+        above: value must be greater than this.
+        at_least: value must be this or greater.
+        below: value must be smaller than this.
+        at_most: value must be this or smaller.
+        **named: the values to check, under the names that the message shall show.
+
+    Raises:
+        TypeError: a value is not a real number (bool and str included).
+        ValueError: a value is nan, infinite or outside the range.
+
+    Example:
+        >>> real(delta=1e-5, at_least=0, below=1)
+    """
+    allowed = _range(above=above, at_least=at_least, below=below, at_most=at_most)
+    for name, value in named.items():
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise TypeError(f"{name}={value!r} must be a finite number{allowed}")
+        number = _as_float(value)
+        inside = math.isfinite(number) and not (
+            (above is not None and number <= above)
+            or (at_least is not None and number < at_least)
+            or (below is not None and number >= below)
+            or (at_most is not None and number > at_most)
+        )
+        if not inside:
+            raise ValueError(f"{name}={value!r} must be a finite number{allowed}")
+
+
+def probability_mass(**named: object) -> None:
+    """Refuse anything but a number in [0, 1): the domain of every delta.
+
+    Raises:
+        TypeError: a value is not a real number.
+        ValueError: a value lies outside [0, 1).
+    """
+    real(at_least=0.0, below=1.0, **named)  # pyright: ignore[reportArgumentType]  names are not its own
+
+
+def _as_float(value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _range(**limits: float | None) -> str:
+    signs = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}
+    parts = [f"{signs[name]} {limit:g}" for name, limit in limits.items() if limit is not None]
+    return f", {' and '.join(parts)}" if parts else ""

@@ -1,0 +1,80 @@
+"""Events from JSON-able data; anything unknown is refused, never skipped."""
+
+from collections.abc import Mapping
+
+from accountants.errors import UnsupportedEvent
+from accountants.events.algebra import MAX_DEPTH, Composed, Event, PoissonSampled, Repeat, parameter_names
+from accountants.events.claims import ApproxDP, PureDP
+from accountants.events.gaussian import Gaussian, GNMax
+from accountants.events.response import PriorResponse, RandomizedResponse
+
+__all__ = ["KINDS", "from_dict"]
+
+KINDS: dict[str, type[Event]] = {
+    kind.type_name: kind
+    for kind in (
+        Gaussian,
+        RandomizedResponse,
+        PriorResponse,
+        GNMax,
+        PureDP,
+        ApproxDP,
+        Repeat,
+        Composed,
+        PoissonSampled,
+    )
+}
+
+
+def from_dict(data: Mapping[str, object]) -> Event:
+    """The event that `Event.to_dict` wrote.
+
+    Args:
+        data: "type" and exactly the fields of that event class.
+
+    Returns:
+        An event equal to the one written.
+
+    Raises:
+        UnsupportedEvent: a type, or a field that may change the meaning of a known type, is unknown; the
+            inner event is named.
+        TypeError: `data` is no mapping, or a field has the wrong type.
+        ValueError: a field is missing or out of range, or events are nested too deeply.
+
+    Example:
+        >>> from_dict({"type": "repeat", "count": 3, "event": {"type": "gaussian", "sigma": 2}})
+        gaussian(2) * 3
+    """
+    return _read(data, depth=0)
+
+
+def _read(data: object, *, depth: int) -> Event:
+    if not isinstance(data, Mapping):
+        raise TypeError(f"event={data!r} must be an object with a 'type'")
+    if depth > MAX_DEPTH:
+        raise ValueError(f"events nested deeper than {MAX_DEPTH} levels; use a repeat with a count")
+    type_name = data.get("type")
+    kind = KINDS.get(type_name) if isinstance(type_name, str) else None
+    if kind is None:
+        raise UnsupportedEvent(f"event type {type_name!r} is unknown; supported: {', '.join(sorted(KINDS))}")
+    names = parameter_names(kind)
+    missing = [name for name in names if name not in data]
+    if missing:
+        raise ValueError(f"event type {type_name!r} lacks {', '.join(missing)}; it needs {', '.join(names)}")
+    extra = sorted(str(name) for name in data if name not in {"type", *names})
+    if extra:
+        raise UnsupportedEvent(
+            f"event type {type_name!r} carries unknown fields {', '.join(extra)}, which may change its cost; "
+            f"supported: {', '.join(names)}"
+        )
+    return kind(**{name: _value(name, data[name], depth=depth + 1) for name in names})
+
+
+def _value(name: str, value: object, *, depth: int) -> object:
+    if name == "event":
+        return _read(value, depth=depth)
+    if name == "events":
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"events={value!r} must be a list of events")
+        return tuple(_read(part, depth=depth) for part in value)
+    return value

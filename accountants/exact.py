@@ -1,0 +1,117 @@
+"""The exact accountants, one table row each: which parts it takes, and its certified intervals."""
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+from accountants import gdp, response
+from accountants.events import Event, Gaussian, PureDP, RandomizedResponse
+
+__all__ = ["EXACT", "ExactAccountant", "exact_groups", "pure_epsilon"]
+
+Parts = Mapping[Event, int]
+Interval = tuple[float, float]
+
+_ULP = 2.0**-53
+_MERGED = 16.0 * _ULP  # relative rounding of a merged Gaussian
+
+
+@dataclass(frozen=True, slots=True)
+class ExactAccountant:
+    """An accountant whose both ends are tight up to rounding.
+
+    Attributes:
+        name: as passed to `epsilon(..., method=name)`.
+        stranger: the first part that it cannot take, or None.
+        epsilon: (parts, delta) -> certified interval, nats; delta in (0, 1).
+        delta: (parts, epsilon) -> certified interval.
+    """
+
+    name: str
+    stranger: Callable[[Parts], Event | None]
+    epsilon: Callable[[Parts, float], Interval]
+    delta: Callable[[Parts, float], Interval]
+
+
+def exact_groups(parts: Parts) -> list[tuple[ExactAccountant, Parts]]:
+    """The largest groups of parts that an exact accountant takes; parts without one are left out."""
+    groups: dict[object, dict[Event, int]] = {}
+    for part, count in parts.items():
+        if isinstance(part, Gaussian):
+            groups.setdefault("gaussian", {})[part] = count
+        elif isinstance(part, RandomizedResponse | PureDP):
+            groups.setdefault(_eps0(part), {})[part] = count
+    return [(EXACT["gaussian" if key == "gaussian" else "response"], group) for key, group in groups.items()]
+
+
+def pure_epsilon(parts: Parts) -> Interval:
+    """The floats next to the exact sum of the pure guarantees, down and up; infinite if a part has none."""
+    if not all(isinstance(part, RandomizedResponse | PureDP) for part in parts):
+        return math.inf, math.inf
+    total = sum((count * Fraction(_eps0(part)) for part, count in parts.items()), Fraction(0))
+    try:
+        nearest = float(total)
+    except OverflowError:
+        return sys.float_info.max, math.inf
+    low = nearest if nearest <= total else math.nextafter(nearest, 0.0)
+    return low, nearest if nearest >= total else math.nextafter(nearest, math.inf)
+
+
+def _eps0(part: Event) -> float:
+    return part.epsilon if isinstance(part, PureDP) else cast("RandomizedResponse", part).eps0
+
+
+def _not_gaussian(parts: Parts) -> Event | None:
+    return next((part for part in parts if not isinstance(part, Gaussian)), None)
+
+
+def _not_one_response(parts: Parts) -> Event | None:
+    level: float | None = None
+    for part in parts:
+        if not isinstance(part, RandomizedResponse | PureDP) or level not in (None, _eps0(part)):
+            return part
+        level = _eps0(part)
+    return None
+
+
+def _mu(parts: Parts) -> Interval:
+    # The normal form holds a single Gaussian.
+    (gaussian,) = parts
+    sigma = cast("Gaussian", gaussian).sigma
+    mu = 1.0 / sigma if sigma > 1e-300 else math.inf
+    return mu * (1.0 - _MERGED), mu * (1.0 + _MERGED)
+
+
+def _gaussian_epsilon(parts: Parts, delta: float) -> Interval:
+    low, high = _mu(parts)
+    return gdp.epsilon_of(low, delta)[0], gdp.epsilon_of(high, delta)[1]
+
+
+def _gaussian_delta(parts: Parts, epsilon: float) -> Interval:
+    low, high = _mu(parts)
+    return gdp.delta_of(low, epsilon)[0], gdp.delta_of(high, epsilon)[1]
+
+
+def _alphabets(parts: Parts) -> tuple[dict[int, int], float]:
+    alphabets: dict[int, int] = {}
+    for part, count in parts.items():
+        size = part.k if isinstance(part, RandomizedResponse) else 2
+        alphabets[size] = alphabets.get(size, 0) + count
+    return alphabets, _eps0(next(iter(parts)))
+
+
+def _response_epsilon(parts: Parts, delta: float) -> Interval:
+    return response.epsilon_of(*_alphabets(parts), delta)
+
+
+def _response_delta(parts: Parts, epsilon: float) -> Interval:
+    return response.delta_of(*_alphabets(parts), epsilon)
+
+
+EXACT: dict[str, ExactAccountant] = {
+    "gaussian": ExactAccountant("gaussian", _not_gaussian, _gaussian_epsilon, _gaussian_delta),
+    "response": ExactAccountant("response", _not_one_response, _response_epsilon, _response_delta),
+}

@@ -1,0 +1,82 @@
+"""`privkd account` and `privkd calibrate`: epsilon of an expression, the parameter of a budget."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from privkd.cli.output import emit, refusals
+
+_Delta = Annotated[float, typer.Option(help="failure mass, below 1/n")]
+_Adjacency = Annotated[str, typer.Option(help="add-remove, replace-one or zero-out")]
+_Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+
+def account(
+    expression: Annotated[str, typer.Argument(help='for example "gaussian(1.1).poisson(0.01) * 10000"')],
+    delta: _Delta,
+    adjacency: _Adjacency = "add-remove",
+    as_json: _Json = False,
+) -> None:
+    """Print certified lower and upper epsilon of an expression.
+
+    In Python: accountants.epsilon(accountants.parse(expression), delta, adjacency=adjacency)
+    """
+    with refusals():
+        from accountants import epsilon, parse
+
+        event = parse(expression)
+        bound = epsilon(event, delta, adjacency=adjacency)
+    values = {"expression": str(event), "delta": delta, "adjacency": adjacency, **bound.to_dict()}
+    rows = [("epsilon", str(bound)), ("delta", f"{delta:g}"), ("adjacency", adjacency)]
+    emit(values, as_json=as_json, title=str(event), rows=rows)
+
+
+def calibrate(
+    expression: Annotated[str, typer.Argument(help='one upper-case name is free: "gaussian(SIGMA) * 100"')],
+    epsilon: Annotated[float, typer.Option(help="budget in nats, > 0")],
+    delta: _Delta,
+    adjacency: _Adjacency = "add-remove",
+    as_json: _Json = False,
+) -> None:
+    """Find the parameter that uses a budget up and never exceeds it.
+
+    In Python: accountants.calibrate(lambda sigma: Gaussian(sigma) * 100, epsilon, delta, adjacency=adjacency)
+    """
+    with refusals():
+        from accountants import calibrate as find
+        from accountants import parse
+
+        name = _free_name(expression)
+        fill = re.compile(rf"\b{name}\b")
+        parse(fill.sub("0.5", expression))  # a mistyped expression is told here, in the parser's own words
+        found = find(lambda value: parse(fill.sub(repr(value), expression)), epsilon, delta, adjacency=adjacency)
+    values = {
+        "parameter": name,
+        "value": found.value,
+        "expression": str(found.event),
+        "delta": delta,
+        "adjacency": adjacency,
+        "slack": found.slack,
+        **found.bound.to_dict(),
+    }
+    rows = [
+        (name, repr(found.value)),
+        ("event", str(found.event)),
+        ("epsilon", f"{found.bound} of {epsilon:g}"),
+        ("delta", f"{delta:g}"),
+        ("adjacency", adjacency),
+    ]
+    emit(values, as_json=as_json, title=expression, rows=rows)
+
+
+def _free_name(expression: str) -> str:
+    names = sorted(set(re.findall(r"\b[A-Z][A-Z0-9_]*\b", expression)))
+    if len(names) != 1:
+        raise ValueError(
+            f"expression={expression[:60]!r} has the free names {names}; exactly one upper-case name is "
+            "needed, as in 'gaussian(SIGMA) * 100'"
+        )
+    return names[0]

@@ -1,0 +1,131 @@
+"""`privkd transcribe`: from a teacher in a file to a student in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from privkd.cli.output import emit, refusals
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from privkd.teachers import InputSpec
+
+Number = TypeVar("Number", int, float)
+
+
+def transcribe(
+    teacher: Annotated[
+        str,
+        typer.Option(help="file of weights with its JSON, TorchScript or .pt2 file, or module:function that builds it"),
+    ],
+    epsilon: Annotated[float, typer.Option(help="hard cap on the privacy cost in the chosen scope, nats")],
+    out: Annotated[Path, typer.Option(help="folder to make: student, certificate, ledger")],
+    delta: Annotated[float | None, typer.Option(help="failure mass, below 1/n; default: at most 1/(10 n)")] = None,
+    scope: Annotated[str | None, typer.Option(help="training-record, teacher or synthetic-label")] = None,
+    queries: Annotated[str | None, typer.Option(help="file of PUBLIC inputs, or how many to generate")] = None,
+    records: Annotated[str | None, typer.Option(help="file of the private inputs and labels, if at hand")] = None,
+    method: Annotated[str, typer.Option(help="auto, votes, gnmax, cells, dpsd or certified")] = "auto",
+    mode: Annotated[str, typer.Option(help="sound, or paper for a published method as it was")] = "sound",
+    seed: Annotated[int | None, typer.Option(help="of public randomness; noise is never seeded")] = None,
+    input_shape: Annotated[str | None, typer.Option(help="of one input, such as 64 or 1,28,28")] = None,
+    input_range: Annotated[str | None, typer.Option(help="smallest and largest input value, such as 0,1")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace an earlier transcription in the folder")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Turn a teacher that saw private data into a student with a certificate.
+
+    A single non-private teacher gives scope synthetic-label, which is NOT a guarantee for training records;
+    an ensemble, a certified model, or private records with public queries give scope training-record.
+
+    In Python: privkd.transcribe(load_teacher(teacher), epsilon, delta,
+    queries=load(queries).inputs).save(out)
+    """
+    with refusals():
+        _refuse_taken(out, overwrite=overwrite)
+        from privkd import transcribe as run
+        from privkd.teachers import load_teacher
+
+        made = run(
+            load_teacher(teacher),
+            epsilon,
+            delta,
+            scope=scope,
+            queries=_queries(queries),
+            records=_records(records),
+            method=method,
+            mode=mode,
+            seed=seed,
+            inputs=_input_spec(teacher, input_shape, input_range),
+        )
+        made.save(out, overwrite=overwrite)
+    certificate = made.certificate
+    values = {"directory": str(out), "method": made.method, "certificate": certificate.to_dict()}
+    rows = [
+        ("guarantee", str(certificate)),
+        ("method", made.method),
+        ("ledger", f"{len(made.ledger.events)} charges, head {made.ledger.digest}"),
+    ]
+    emit(values, as_json=as_json, title=f"Student: {out}", rows=rows)
+
+
+def _refuse_taken(out: Path, *, overwrite: bool) -> None:
+    """The same refusal as `Transcription.save`, before minutes of work and before any privacy is spent."""
+    taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    if taken and not (overwrite and (out / "config.json").is_file()):
+        raise FileExistsError(
+            f"--out {out} exists; choose another folder, or --overwrite to replace an earlier transcription"
+        )
+
+
+def _queries(text: str | None) -> Tensor | int | None:
+    from privkd.data import load
+
+    if text is None:
+        return None
+    return int(text) if text.isdecimal() else load(text).inputs
+
+
+def _records(text: str | None) -> tuple[Tensor, Tensor] | None:
+    from privkd.data import load
+
+    if text is None:
+        return None
+    found = load(text)
+    if found.labels is None:
+        raise ValueError(f"--records={text} holds inputs without labels; the labels are what is counted")
+    return found.inputs, found.labels
+
+
+def _input_spec(teacher: str, shape: str | None, value_range: str | None) -> InputSpec | None:
+    """What the options declare; for what they leave open, what the teacher's file declares."""
+    from privkd.teachers import InputSpec
+    from privkd.teachers.files import input_spec_of
+
+    known = input_spec_of(teacher)
+    if shape is None and value_range is None:
+        return known
+    if shape is None and known is None:
+        raise ValueError(
+            f"--input-range={value_range} needs --input-shape beside it: {teacher} declares no input shape"
+        )
+    sides = known.shape if shape is None and known is not None else _numbers("--input-shape", shape, int)
+    low, high = (known.low, known.high) if known is not None else (0.0, 1.0)
+    if value_range is not None:
+        ends = _numbers("--input-range", value_range, float)
+        if len(ends) != 2:
+            raise ValueError(f"--input-range={value_range} must be two numbers, smallest and largest, such as 0,1")
+        low, high = ends
+    return InputSpec(sides, low=low, high=high)
+
+
+def _numbers(option: str, text: str | None, kind: type[Number]) -> tuple[Number, ...]:
+    try:
+        return tuple(kind(part) for part in (text or "").split(","))
+    except ValueError:
+        raise ValueError(f"{option}={text} must be numbers separated by commas, such as 1,28,28 or 0,1") from None

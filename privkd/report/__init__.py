@@ -1,0 +1,54 @@
+"""Reports: what was released, what it guarantees, and what it does not, as one HTML page beside its JSON.
+
+Knows transcriptions and certificates; knows nothing of how they were made. Importing it loads neither torch
+nor matplotlib.
+"""
+
+from typing import TYPE_CHECKING
+
+_LAZY = {
+    "Release": "privkd.report.study",
+    "Result": "privkd.report.study",
+    "Samples": "privkd.report.study",
+    "Study": "privkd.report.study",
+    "accuracy_curve": "privkd.report.figures",
+    "release_of": "privkd.report.evidence",
+    "report_of": "privkd.report.folders",
+    "samples_of": "privkd.report.samples",
+    "write_report": "privkd.report.writing",
+}
+__all__ = [
+    "Release",
+    "Result",
+    "Samples",
+    "Study",
+    "accuracy_curve",
+    "release_of",
+    "report_of",
+    "samples_of",
+    "write_report",
+]
+
+if TYPE_CHECKING:
+    from privkd.report.evidence import release_of as release_of
+    from privkd.report.figures import accuracy_curve as accuracy_curve
+    from privkd.report.folders import report_of as report_of
+    from privkd.report.samples import samples_of as samples_of
+    from privkd.report.study import Release as Release
+    from privkd.report.study import Result as Result
+    from privkd.report.study import Samples as Samples
+    from privkd.report.study import Study as Study
+    from privkd.report.writing import write_report as write_report
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,51 @@
+"""The vocabulary of guarantees: scopes, what implies what, and why a record can have bounded influence."""
+
+import math
+from decimal import ROUND_CEILING, Context
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """What a guarantee is about: which change of the input it hides."""
+
+    TRAINING_RECORD = "training-record"
+    TRAINING_USER = "training-user"
+    TRAINING_LABEL = "training-label"
+    TEACHER = "teacher"
+    SYNTHETIC_LABEL = "synthetic-label"
+    SYNTHETIC_SAMPLE = "synthetic-sample"
+    NONE = "none"
+
+
+PROTECTED = {
+    Scope.TRAINING_RECORD: "for each training record",
+    Scope.TRAINING_USER: "for all records of each training user",
+    Scope.TRAINING_LABEL: "for the label of each training record (inputs are public)",
+    Scope.TEACHER: "for the whole teacher, hence for any number of its training records",
+    Scope.SYNTHETIC_LABEL: "per synthetic query label",
+    Scope.SYNTHETIC_SAMPLE: "per synthetic sample",
+}
+"""Who or what a guarantee of each scope is for, as printed in sentences."""
+
+IMPLIED = {
+    Scope.TEACHER: {Scope.TEACHER, Scope.TRAINING_USER, Scope.TRAINING_RECORD},
+    Scope.TRAINING_USER: {Scope.TRAINING_USER, Scope.TRAINING_RECORD},
+}
+"""Scopes that a scope implies, itself included; a scope that is absent implies only itself (rule 2)."""
+
+BASES = {
+    "disjoint-shards": "every record was seen by exactly one teacher (disjoint shards)",
+    "record-votes": "every record adds one vote to one public cell",
+    "per-example-clipping": "every record's gradient was clipped before noise was added",
+    "bounded-statistics": "every record's contribution to the released sums is bounded",
+    "strongly-convex-erm": "the training objective is strongly convex and its output was perturbed",
+    "declared": "the declaration is true; it was not checked here",
+}
+"""Why one training record has bounded influence (rule 4). Without one of these there is no training-* guarantee."""
+
+
+def rounded_up(value: float, digits: int = 4) -> str:
+    """A number rounded up to some significant digits: a printed epsilon is never too low."""
+    if value == 0 or math.isinf(value):
+        return str(value)
+    return str(float(Context(prec=digits, rounding=ROUND_CEILING).create_decimal(repr(float(value)))))

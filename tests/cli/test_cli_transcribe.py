@@ -1,0 +1,199 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import privkd as library
+
+TEACHERS = """
+import numpy as np
+import torch
+from sklearn.neighbors import KNeighborsClassifier
+from privkd import TeacherEnsemble
+
+def ensemble():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 240)
+    inputs = np.eye(3)[labels] + 0.1 * rng.normal(size=(240, 3))
+    return TeacherEnsemble.fit(lambda: KNeighborsClassifier(1), inputs, labels, teachers=40)
+
+def bare():
+    torch.manual_seed(0)
+    return torch.nn.Linear(3, 3)
+
+def broken():
+    raise ValueError("no teacher today")
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A working directory with a module of teachers and a file of public inputs."""
+    (tmp_path / "cli_teachers.py").write_text(TEACHERS)
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, 120)
+    inputs = (np.eye(3)[labels] + 0.1 * rng.normal(size=(120, 3))).astype(np.float32)
+    np.savez(tmp_path / "public.npz", inputs=inputs)
+    np.savez(tmp_path / "private.npz", inputs=inputs, labels=labels)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("cli_teachers", None)
+
+
+def test_an_ensemble_becomes_a_saved_student_with_a_certificate(privkd, place):
+    outcome = privkd(
+        *("transcribe", "--teacher", "cli_teachers:ensemble", "--epsilon", 2, "--queries", "public.npz"),
+        *("--delta", "1e-4", "--seed", 0, "--out", "student", "--json"),
+    )
+    assert outcome.code == 0, outcome.err
+    values = json.loads(outcome.out)
+    saved = library.load(place / "student")
+    assert values["certificate"]["sentence"] == str(saved.certificate)
+    assert values["certificate"]["scope"] == "training-record"
+    assert saved.certificate.verify().upper <= 2.0
+    assert privkd("audit", "student").code == 0
+
+
+def test_a_bare_teacher_warns_on_one_plain_line_and_the_table_says_not(privkd, place):
+    outcome = privkd(
+        *("transcribe", "--teacher", "cli_teachers:bare", "--epsilon", 3, "--queries", "public.npz"),
+        *("--seed", 0, "--out", "student"),
+    )
+    assert outcome.code == 0, outcome.err
+    (line,) = (line for line in outcome.err.splitlines() if line.startswith("warning: "))
+    assert "NOT training records" in line
+    assert "UserWarning" not in outcome.err
+    assert "NOT a training-record guarantee" in " ".join(outcome.out.split())
+
+
+def test_options_reach_the_library(privkd, place):
+    outcome = privkd(
+        *(
+            "transcribe",
+            "--teacher",
+            "cli_teachers:bare",
+            "--epsilon",
+            1,
+            "--scope",
+            "teacher",
+            "--queries",
+            3,
+        ),
+        *("--input-shape", 3, "--input-range", "-1,2", "--delta", "1e-6", "--out", "student", "--json"),
+    )
+    assert outcome.code == 0, outcome.err
+    saved = library.load(place / "student")
+    assert (saved.certificate.scope, saved.certificate.delta, saved.certificate.answers) == (
+        "teacher",
+        1e-6,
+        3,
+    )
+    assert (saved.spec.shape, saved.spec.low, saved.spec.high) == ((3,), -1.0, 2.0)
+
+
+def test_records_and_method_reach_the_library(privkd, place):
+    common = ("transcribe", "--teacher", "cli_teachers:ensemble", "--epsilon", 2, "--delta", "1e-4", "--json")
+    files = ("--queries", "public.npz", "--seed", 0)
+    cells = privkd(*common, *files, "--records", "private.npz", "--out", "cells")
+    labels = privkd(*common, *files, "--method", "gnmax", "--out", "labels")
+    assert json.loads(cells.out)["method"] == "cells"
+    assert json.loads(labels.out)["method"] == "gnmax"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"--teacher": "cli_teachers:absent"}, "absent"),
+        ({"--teacher": "cli_teachers:broken"}, "no teacher today"),
+        ({"--teacher": "no_such_module:f"}, "no_such_module"),
+        ({"--teacher": "weights.pkl"}, "weights.pkl"),
+        ({"--epsilon": "nan"}, "epsilon"),
+        ({"--epsilon": "inf"}, "inf"),
+        ({"--epsilon": "-1"}, "epsilon"),
+        ({"--delta": "0.5"}, "delta"),
+        ({"--scope": "everything"}, "everything"),
+        ({"--method": "magic"}, "magic"),
+        ({"--mode": "hasty"}, "hasty"),
+        ({"--queries": "absent.npz"}, "absent.npz"),
+        ({"--queries": "0"}, "queries"),
+        ({"--records": "public.npz"}, "without labels"),
+        ({"--input-shape": "1.5"}, "--input-shape=1.5"),
+        ({"--input-shape": "7"}, "7"),
+        ({"--input-shape": "3", "--input-range": "1"}, "--input-range=1"),
+        ({"--input-range": "0,1"}, "--input-shape"),
+        ({"--seed": "-1"}, "seed"),
+    ],
+)
+def test_bad_options_are_refused_in_words_and_leave_nothing(privkd, place, change, named):
+    options = {
+        "--teacher": "cli_teachers:ensemble",
+        "--epsilon": "2",
+        "--queries": "public.npz",
+        "--out": "student",
+    }
+    outcome = privkd("transcribe", *(f"{key}={value}" for key, value in {**options, **change}.items()))
+    assert outcome.code == 3, outcome.err
+    assert named in outcome.err
+    assert "Traceback" not in outcome.err
+    assert outcome.out == ""
+    assert not (place / "student").exists()
+
+
+def test_an_occupied_folder_is_refused_before_any_privacy_is_spent(privkd, place, monkeypatch):
+    (place / "student").mkdir()
+    (place / "student" / "diary.txt").write_text("mine")
+    monkeypatch.setattr("privkd.transcribe", _never, raising=False)
+    for extra in ([], ["--overwrite"]):
+        outcome = privkd("transcribe", "--teacher=cli_teachers:bare", "--epsilon=1", "--out=student", *extra)
+        assert outcome.code == 3
+        assert "exists" in outcome.err
+    assert (place / "student" / "diary.txt").read_text() == "mine"
+
+
+def _never(*args, **kwargs):
+    raise AssertionError("work was started")
+
+
+def test_overwrite_replaces_an_earlier_student(privkd, place):
+    command = (
+        "transcribe",
+        "--teacher=cli_teachers:bare",
+        "--epsilon=1",
+        "--scope=teacher",
+        "--queries=2",
+        "--out=student",
+    )
+    assert privkd(*command).code == 0
+    before = library.load(place / "student").ledger.digest
+    assert privkd(*command).code == 3
+    assert privkd(*command, "--overwrite").code == 0
+    assert library.load(place / "student").ledger.digest != before
+
+
+def test_an_interruption_exits_with_130_and_leaves_no_folder(privkd, place, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("privkd.transcription.result.Transcription._write", interrupted)
+    before = sorted(path.name for path in place.iterdir())
+    outcome = privkd("transcribe", "--teacher=cli_teachers:bare", "--epsilon=1", "--queries=2", "--out=student")
+    assert outcome.code == 130
+    assert "interrupted" in outcome.err
+    assert sorted(path.name for path in place.iterdir() if path.name != "__pycache__") == before
+
+
+def test_report_verifies_and_its_exit_code_tells_a_broken_claim(privkd, place):
+    command = ("transcribe", "--teacher=cli_teachers:bare", "--epsilon=1", "--scope=teacher", "--queries=2")
+    assert privkd(*command, "--out=all/one").code == 0
+    outcome = privkd("report", "all", "--json")
+    assert outcome.code == 0, outcome.out
+    assert json.loads(outcome.out)["releases"][0]["problem"] == ""
+    assert (place / "all" / "report.html").is_file()
+    ledger = place / "all" / "one" / "ledger.json"
+    ledger.write_text(ledger.read_text().replace('"eps0": 0', '"eps0": 1'))
+    broken = privkd("report", "all")
+    assert broken.code == 1
+    assert "NOT VERIFIED" in broken.out
+    assert privkd("report", "absent").code == 3

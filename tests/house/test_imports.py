@@ -1,0 +1,126 @@
+"""The house rules that a machine can check: lazy doors, one place for noise, floors, file sizes."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = [path for name in ("privkd", "accountants", "generators") for path in sorted((ROOT / name).rglob("*.py"))]
+HEAVY = ("torch", "sklearn", "matplotlib", "scipy.stats", "accelerate")
+
+
+def loaded_by(code: str) -> list[str]:
+    """Heavy modules that a fresh interpreter has loaded after running the code."""
+    probe = f"{code}\nimport sys\nprint([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT, check=True)
+    return ast.literal_eval(done.stdout.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "module", ["privkd", "accountants", "privkd.accountants", "privkd.data", "generators", "privkd.mechanisms"]
+)
+def test_importing_loads_nothing_heavy(module):
+    assert loaded_by(f"import {module}") == []
+
+
+def test_help_loads_nothing_heavy_and_the_probe_can_fail():
+    run_help = (
+        "import sys; sys.argv = ['privkd', '--help']\nfrom privkd.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as e:\n    assert not e.code"
+    )
+    assert loaded_by(run_help) == []
+    assert loaded_by("import torch") == ["torch"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "privkd",
+        "accountants",
+        "generators",
+        "privkd.mechanisms",
+        "privkd.teachers",
+        "privkd.trainer",
+        "privkd.transcription",
+    ],
+)
+def test_lazy_names_all_and_type_checking_block_agree_and_resolve(name):
+    module = importlib.import_module(name)
+    tree = ast.parse(Path(module.__file__).read_text())
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    typed = {alias.asname or alias.name for node in block.body for alias in node.names}
+    assert set(module._LAZY) == set(module.__all__) == typed
+    for public in module.__all__:
+        assert getattr(module, public) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        assert module.nonsense
+
+
+@pytest.mark.parametrize("name", ["accountants", "generators"])
+def test_doors_hand_out_the_same_objects(name):
+    door, real = importlib.import_module(f"privkd.{name}"), importlib.import_module(name)
+    for public in real.__all__:
+        assert getattr(door, public) is getattr(real, public)
+
+
+SAMPLERS = re.compile(
+    r"\b(os\.urandom|laplace\(|\.normal\(|\.normal_\(|torch\.normal|default_rng|SystemRandom|np\.random\.)"
+)
+ALLOWED = {
+    "privkd/mechanisms/noise.py": "the noise source itself",
+    "privkd/mechanisms/votes.py": "mechanisms draw from it",
+    "privkd/data/bundled.py": "public split of public data",
+}
+
+
+def test_noise_is_drawn_only_in_mechanisms():
+    found = {
+        str(path.relative_to(ROOT))
+        for path in LIBRARY
+        if SAMPLERS.search(re.sub(r'"""[\s\S]*?"""', "", path.read_text()))
+    }
+    assert found == set(ALLOWED)
+
+
+def test_every_release_in_mechanisms_charges_before_it_draws():
+    """In the source of each `release`, ledger.charge stands before the first use of noise, or it delegates."""
+    checked = 0
+    for path in (ROOT / "privkd" / "mechanisms").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.FunctionDef) and node.name == "release"):
+                continue
+            calls = [ast.unparse(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)]
+            ordered = sorted(
+                ((n.lineno, n.col_offset, ast.unparse(n)) for n in ast.walk(node) if isinstance(n, ast.Call)),
+            )
+            draws = [i for i, (_, _, text) in enumerate(ordered) if "noise.normal" in text or "_respond(" in text]
+            charges = [i for i, (_, _, text) in enumerate(ordered) if text.startswith("ledger.charge(")]
+            delegates = any(call.endswith(".release") for call in calls)
+            assert delegates or (charges and draws and charges[0] < draws[0]), f"{path.name}:{node.lineno}"
+            checked += 1
+    assert checked >= 6
+
+
+def test_files_and_functions_stay_small():
+    for path in LIBRARY:
+        lines = path.read_text().splitlines()
+        assert len(lines) <= 400, path
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                assert node.end_lineno - node.lineno < 80 or node.name == "transcribe", f"{path}:{node.lineno}"
+
+
+def test_library_code_never_prints_nor_unpickles():
+    for path in LIBRARY:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                assert name != "print", f"{path}:{node.lineno}"
+                assert name not in ("pickle.load", "pickle.loads", "torch.load", "eval", "exec"), (
+                    f"{path}:{node.lineno}"
+                )

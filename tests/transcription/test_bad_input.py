@@ -1,0 +1,199 @@
+"""Bad input is refused with a message that names it, before anything private is asked or charged."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import privkd
+from privkd import BudgetExceeded, GuaranteeError
+from privkd.errors import PrivkdError, TeacherError
+from privkd.transcription.request import checked_queries, checked_records
+
+
+class Output(nn.Module):
+    """A teacher whose output is whatever the test wants."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.layer = nn.Linear(6, 4)
+        self.make = make
+
+    def forward(self, x):
+        return self.make(self.layer(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda y: y * float("nan"), "NaN"),
+        (lambda y: y / 0, "infinite"),
+        (lambda y: y[:, 0], "shape"),
+        (lambda y: y[:, :1], "classes >= 2"),
+        (lambda y: y[None], "shape"),
+        (lambda y: y[:1], "shape"),
+        (lambda y: y.softmax(dim=1), "probabilities"),
+        (lambda y: y.argmax(dim=1, keepdim=True).repeat(1, 4), "floating-point"),
+        (lambda y: (y, y), "tuple"),
+        (lambda y: y @ torch.zeros(3, 3), "failed on inputs"),
+    ],
+)
+def test_unusable_teacher_outputs_are_refused(make, match):
+    with pytest.raises(TeacherError, match=match):
+        privkd.transcribe(Output(make), 1.0, scope="synthetic-label", queries=20)
+
+
+def test_a_teacher_that_turns_nan_on_some_queries_is_refused_then():
+    late = Output(lambda y: torch.where(y[:, :1] > -100, y, y) if len(y) == 2 else y * float("nan"))
+    with pytest.raises(TeacherError, match="NaN"):
+        privkd.transcribe(late, 1.0, scope="synthetic-label", queries=20)
+
+
+@pytest.mark.parametrize("epsilon", [0, 0.0, -1.0, math.nan, -math.inf, "1", True, None])
+def test_bad_epsilon_is_refused(trained, epsilon):
+    with pytest.raises((ValueError, TypeError), match="epsilon"):
+        privkd.transcribe(trained, epsilon, scope="synthetic-label", queries=20)
+
+
+@pytest.mark.parametrize("delta", [1.0, 2.0, -1e-9, math.nan, 1 / 1100, 0.5])
+def test_bad_delta_is_refused(ensemble, data, delta):
+    with pytest.raises(ValueError, match="delta"):
+        privkd.transcribe(ensemble, 1.0, delta, queries=data.public.inputs)
+
+
+def test_pure_epsilon_cannot_be_had_from_gaussian_noise(ensemble, data):
+    with pytest.raises(ValueError, match="delta=0"):
+        privkd.transcribe(ensemble, 1.0, 0.0, queries=data.public.inputs)
+
+
+def test_a_large_delta_is_allowed_with_a_warning(ensemble, data):
+    with pytest.warns(privkd.PrivacyScopeWarning, match=r"above 1/\(10 n\)"):
+        privkd.transcribe(ensemble, 1.0, 5e-4, queries=data.public.inputs, seed=0)
+
+
+def test_an_epsilon_that_cannot_buy_one_query_is_refused_and_charges_nothing(ensemble, trained, data):
+    with pytest.raises(BudgetExceeded, match="cannot buy one query"):
+        privkd.transcribe(ensemble, 1e-4, queries=data.public.inputs)
+    assert not ensemble.ledger.events
+    records = (data.private.inputs[:5], data.private.labels[:5])
+    with pytest.raises(BudgetExceeded, match="cannot buy one query"):
+        privkd.transcribe(trained, 0.01, 1e-5, queries=data.public.inputs, records=records)
+
+
+@pytest.mark.parametrize(
+    ("queries", "match"),
+    [
+        (torch.zeros(0, 64), "shape"),
+        (torch.zeros(64), "shape"),
+        (torch.zeros(3, 63), "agree"),
+        (torch.full((3, 64), float("nan")), "NaN"),
+        (torch.rand(3, 64, requires_grad=True), "gradient"),
+        (0, "queries"),
+        (-3, "queries"),
+    ],
+)
+def test_bad_queries_are_refused(ensemble, queries, match):
+    with pytest.raises(ValueError, match=match):
+        privkd.transcribe(ensemble, 1.0, queries=queries)
+    assert not ensemble.ledger.events
+
+
+@pytest.mark.parametrize("queries", ["digits.npz", [[0.0] * 64], True, 2.5])
+def test_queries_of_another_kind_are_refused(queries):
+    with pytest.raises(TypeError, match="queries"):
+        checked_queries(queries)
+
+
+def test_numpy_and_records_are_accepted_as_queries(ensemble, data):
+    for queries in (data.public, data.public.inputs.numpy(), data.public.inputs.double()):
+        assert privkd.transcribe(ensemble, 1.0, queries=queries, seed=0).method == "votes"
+
+
+@pytest.mark.parametrize(
+    ("records", "match"),
+    [
+        ((np.zeros((5, 64)), np.zeros(4, dtype=int)), "shapes"),
+        ((np.zeros((5, 63)), np.zeros(5, dtype=int)), "shapes"),
+        ((np.zeros((0, 64)), np.zeros(0, dtype=int)), "shapes"),
+        ((np.zeros((5, 64)), np.zeros(5)), "integer"),
+        ((np.zeros((5, 64)), np.full(5, 10)), "classes 0..9"),
+        ((np.full((5, 64), np.nan), np.zeros(5, dtype=int)), "NaN"),
+    ],
+)
+def test_bad_records_are_refused(ensemble, data, records, match):
+    with pytest.raises(ValueError, match=match):
+        privkd.transcribe(ensemble, 1.0, queries=data.public.inputs, records=records)
+
+
+def test_records_must_be_a_pair_and_labelled(data):
+    with pytest.raises(TypeError, match="pair"):
+        checked_records(data.private.inputs, shape=(64,), classes=10)
+    with pytest.raises(ValueError, match="no labels"):
+        checked_records(data.public, shape=(64,), classes=10)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "match"),
+    [
+        ({"method": "magic"}, "method='magic'"),
+        ({"mode": "fast"}, "mode='fast'"),
+        ({"scope": "everyone"}, "scope='everyone'"),
+        ({"method": "cells"}, "needs records="),
+        ({"method": "dpsd"}, "needs a bare"),
+        ({"method": "certified"}, "CertifiedModel"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_unknown_or_impossible_settings_are_refused(ensemble, data, kwargs, match):
+    with pytest.raises(ValueError, match=match):
+        privkd.transcribe(ensemble, 1.0, queries=data.public.inputs, **kwargs)
+
+
+@pytest.mark.parametrize("scope", ["teacher", "synthetic-label", "training-user"])
+def test_an_ensemble_has_one_scope(ensemble, data, scope):
+    with pytest.raises(GuaranteeError, match="training-record"):
+        privkd.transcribe(ensemble, 1.0, scope=scope, queries=data.public.inputs)
+
+
+@pytest.mark.parametrize("teacher", [object(), "teacher.pt", lambda x: x, None])
+def test_other_teachers_are_refused(teacher):
+    with pytest.raises(TypeError):
+        privkd.transcribe(teacher, 1.0)
+
+
+def test_a_student_made_from_the_teacher_is_refused(trained):
+    import copy
+
+    copied = copy.deepcopy(trained)
+    half = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), trained[2])
+    for student, match in ((trained, "shares"), (half, "shares"), (copied, "initialised from")):
+        with pytest.raises(GuaranteeError, match=match):
+            privkd.transcribe(trained, 1.0, scope="synthetic-label", queries=20, student=student)
+
+
+@pytest.mark.parametrize(
+    "student", [nn.Linear(64, 9), nn.Linear(63, 10), nn.Sequential(nn.Linear(64, 10), nn.Softmax(1))]
+)
+def test_a_student_that_does_not_fit_is_refused(ensemble, data, student):
+    with pytest.raises(ValueError, match="student="):
+        privkd.transcribe(ensemble, 1.0, queries=data.public.inputs, student=student)
+    assert not ensemble.ledger.events
+
+
+def test_a_students_own_module_is_trained_and_returned(ensemble, data, accuracy):
+    mine = nn.Sequential(nn.Linear(64, 10))
+    result = privkd.transcribe(ensemble, 10.0, queries=data.public.inputs, student=mine, seed=0)
+    assert result.student is mine
+    assert accuracy(mine) > 0.6
+
+
+def test_a_seeded_noise_argument_of_another_type_is_refused(ensemble, data):
+    with pytest.raises(TypeError):
+        privkd.transcribe(ensemble, 1.0, queries=data.public.inputs, noise=0)
+
+
+def test_all_own_errors_share_one_root():
+    for error in (GuaranteeError, BudgetExceeded, TeacherError):
+        assert issubclass(error, PrivkdError)
