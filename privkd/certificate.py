@@ -23,8 +23,7 @@ from accountants import (
 from accountants import epsilon as epsilon_of
 from accountants.events import distinct
 from privkd.errors import CertificateError, GuaranteeError
-from privkd.scopes import BASES as BASES
-from privkd.scopes import IMPLIED, PROTECTED, Scope, rounded_up
+from privkd.scopes import BASES, IMPLIED, PROTECTED, Scope, check_delta, rounded_up
 from privkd.version import __version__
 
 _RELATIVE_SLACK = 1e-9
@@ -261,7 +260,9 @@ class Certificate:
         problems = []
         units = {scope.value for scope, implied in IMPLIED.items() if self.scope in implied} | {self.scope.value}
         if Scope.TEACHER.value in units:
-            units.add(Scope.SYNTHETIC_LABEL.value)  # answers compose to scope teacher (rule 3); epsilon below is composed
+            units.add(
+                Scope.SYNTHETIC_LABEL.value
+            )  # answers compose to scope teacher (rule 3); epsilon below is composed
         if self.scope is not Scope.NONE and self.ledger.unit not in units:
             problems.append(
                 f"the ledger counts {self.ledger.unit!r} events, the certificate speaks of {self.scope.value!r}"
@@ -335,16 +336,6 @@ class Certificate:
 
     def __str__(self) -> str:
         return _sentence(self)
-
-
-def check_delta(delta: float, n: int | None) -> None:
-    """Raise ValueError unless 0 <= delta < 1 and delta < 1/n, the largest failure mass that means anything."""
-    check.real(delta=delta, at_least=0.0, below=1.0)
-    if n is not None and delta >= 1 / n:
-        raise ValueError(
-            f"delta={delta:g} is not below 1/n = {1 / n:.3g} for n={n} records: it would allow one record to be published "
-            f"outright. Use at most {1 / (10 * n):.1g}"
-        )
 
 
 def _bound(ledger: Ledger, scope: Scope, delta: float) -> tuple[Bound, bool]:

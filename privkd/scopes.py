@@ -4,6 +4,8 @@ import math
 from decimal import ROUND_CEILING, Context
 from enum import StrEnum
 
+from accountants import check
+
 
 class Scope(StrEnum):
     """What a guarantee is about: which change of the input it hides."""
@@ -49,3 +51,13 @@ def rounded_up(value: float, digits: int = 4) -> str:
     if value == 0 or math.isinf(value):
         return str(value)
     return str(float(Context(prec=digits, rounding=ROUND_CEILING).create_decimal(repr(float(value)))))
+
+
+def check_delta(delta: float, n: int | None) -> None:
+    """Raise ValueError unless 0 <= delta < 1 and delta < 1/n, the largest failure mass that means anything."""
+    check.real(delta=delta, at_least=0.0, below=1.0)
+    if n is not None and delta >= 1 / n:
+        raise ValueError(
+            f"delta={delta:g} is not below 1/n = {1 / n:.3g} for n={n} records: it would allow one record to be published "
+            f"outright. Use at most {1 / (10 * n):.1g}"
+        )

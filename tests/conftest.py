@@ -1,18 +1,20 @@
 """Shared by all tests: one thread, run-time type checks, fixed hypothesis profile, and the shared data folder."""
 
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-
-try:  # before the first import of the packages
-    from jaxtyping import install_import_hook
-
-    install_import_hook(["privkd", "generators"], "beartype.beartype")
-except ImportError:
-    pass
-
+from beartype import BeartypeConf, beartype
 from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# Run-time type checks, before the first import; an int is accepted where a float is asked (PEP 484). `accountants` checks
+# every argument by hand, and its tests hand in wrong types on purpose.
+sys.modules["type_checker"] = ModuleType("type_checker")
+sys.modules["type_checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+install_import_hook(["privkd", "generators"], "type_checker.check")
 
 settings.register_profile("privkd", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("privkd")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from accountants import Event, Ledger, PriorResponse, RandomizedResponse, check
@@ -62,7 +63,7 @@ class SelectiveResponse:
         ledger: Ledger,
         noise: NoiseSource,
         where: str = "selective-response",
-    ) -> Tensor:
+    ) -> Int[Tensor, " n"]:
         """Charge n answers, then draw them.
 
         Args:
@@ -83,7 +84,7 @@ class SelectiveResponse:
         ledger.charge(self.event(support.k), count=len(truth), where=where)
         return _respond(truth, support.classes, self.eps0, noise)
 
-    def log_likelihood(self, released: Tensor, support: CandidateSets) -> Tensor:
+    def log_likelihood(self, released: Tensor, support: CandidateSets) -> Float64[Tensor, "n K"]:
         """Log probability of each released answer given each true class, float64, shape (n, K)."""
         k, n = support.k, len(released)
         inside = torch.zeros(n, support.total, dtype=torch.bool).scatter_(1, support.classes, True)
@@ -115,13 +116,13 @@ class KaryResponse:
 
     def release(
         self, answers: Private | Tensor, *, ledger: Ledger, noise: NoiseSource, where: str = "kary-response"
-    ) -> Tensor:
+    ) -> Int[Tensor, " n"]:
         """Charge n answers, then draw them; arguments, result and errors as `SelectiveResponse.release`."""
         truth = _open_answers(answers, self.classes, len(answers))
         ledger.charge(self.event(), count=len(truth), where=where)
         return _respond(truth, torch.arange(self.classes).repeat(len(truth), 1), self.eps0, noise)
 
-    def log_likelihood(self, released: Tensor) -> Tensor:
+    def log_likelihood(self, released: Tensor) -> Float64[Tensor, "n K"]:
         """Log probability of each released answer given each true class, float64, shape (n, K)."""
         support = CandidateSets.everything(len(released), self.classes)
         return SelectiveResponse(self.eps0).log_likelihood(released, support)
@@ -149,7 +150,7 @@ class ResponseWithPrior:
         """Cost of one answer, whatever the size of its set."""
         return RandomizedResponse(k=2, eps0=self.eps0)
 
-    def sizes(self, prior: Tensor) -> Tensor:
+    def sizes(self, prior: Float[Tensor, "n K"]) -> Int[Tensor, " n"]:
         """Best set size per query: argmax over k of keep_probability(k) * mass of the k likeliest, int64, (n,).
 
         Example:
@@ -168,7 +169,7 @@ class ResponseWithPrior:
         ledger: Ledger,
         noise: NoiseSource,
         where: str = "response-with-prior",
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Int[Tensor, " n"], Float64[Tensor, "n K"]]:
         """Charge n answers, then draw them.
 
         Args:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float64, Int
 from torch import Tensor
 
 from accountants import Event, Ledger, check
@@ -44,7 +45,7 @@ class VoteHistogram:
         ledger: Ledger,
         noise: NoiseSource,
         where: str = "vote-histogram",
-    ) -> Tensor:
+    ) -> Float64[Tensor, "q K"]:
         """Charge all rows at once, then add noise to every count.
 
         Args:
@@ -88,7 +89,7 @@ class GNMax:
 
     def release(
         self, votes: Private | Tensor, *, teachers: int, ledger: Ledger, noise: NoiseSource, where: str = "gnmax"
-    ) -> Tensor:
+    ) -> Int[Tensor, " q"]:
         """Charge all rows, then draw one label each; arguments and errors as `VoteHistogram.release`.
 
         Returns:
@@ -128,7 +129,7 @@ class CellHistogram:
         ledger: Ledger,
         noise: NoiseSource,
         where: str = "cell-histogram",
-    ) -> Tensor:
+    ) -> Float64[Tensor, "C K"]:
         """Charge once, then add noise to every count.
 
         Args:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from privkd.certificate import Scope
 from privkd.report.study import Result, Samples
+from privkd.scopes import Scope
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,12 +12,13 @@ from typing import Any
 
 from accountants import Ledger
 from privkd import __version__
-from privkd.certificate import Certificate, Scope
+from privkd.certificate import Certificate
 from privkd.errors import CheckpointError, PrivkdError
 from privkd.report.evidence import proven, release_of
 from privkd.report.samples import samples_of
 from privkd.report.study import Release, Result, Samples, Study
 from privkd.report.writing import JSON_NAME, write_report
+from privkd.scopes import Scope
 
 _PARTS = ("certificate.json", "config.json", "ledger.json", "student.safetensors")
 _MAX_JSON = 64 * 2**20

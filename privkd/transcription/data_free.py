@@ -11,7 +11,6 @@ are reconstructed; the coverage loss and the likelihood loss are ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,6 @@ from privkd.progress import track
 from privkd.trainer import Batch, Task, Trainer, seeded
 from privkd.transcription.oracles import Oracle
 from privkd.transcription.request import Request
-from privkd.transcription.students import standardise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +58,8 @@ class DataFreeSettings:
 
 def learn_data_free(
     request: Request, oracle: Oracle, settings: DataFreeSettings
-) -> tuple[nn.Module, SmallGenerator | None, list[dict[str, float]]]:
-    """Run all rounds: with the request's public queries if it has any, with generated ones otherwise.
+) -> tuple[nn.Module, SmallGenerator, list[dict[str, float]]]:
+    """Run all rounds.
 
     Args:
         request: gives the student, the input range and the seed.
@@ -69,19 +67,15 @@ def learn_data_free(
         settings: of the loop.
 
     Returns:
-        Student and generator (None for public queries), in eval mode, and the student's loss on released answers per round.
+        Student and generator in eval mode, and the student's loss on released answers per round.
     """
     student = request.new_student(hidden=64)
-    source = (
-        _PublicQueries(request, settings) if request.queries is not None else _Generated(request, settings, student)
-    )
-    if request.student is None and request.queries is not None:
-        standardise(student, request.queries)
+    source = _Generated(request, settings, student)
     answers = _NoisyAnswers(student)
     pool: list[tuple[Tensor, Tensor]] = []
     history: list[dict[str, float]] = []
     counts = [len(part) for part in torch.arange(settings.queries).chunk(settings.rounds)]
-    with track("transcribing by answers", len(counts)) as advance:
+    with track("transcribing without data", len(counts)) as advance:
         for position, count in enumerate(counts):
             seed = request.seed * 1000 + position
             queries = source.take(count, seed=seed)
@@ -94,21 +88,6 @@ def learn_data_free(
             history.append({**row, "step": float(position + 1)})
             advance()
     return student, source.generator, history
-
-
-class _PublicQueries:
-    """The request's public inputs, each once, in random order."""
-
-    generator = None
-
-    def __init__(self, request: Request, settings: DataFreeSettings) -> None:
-        self._inputs = cast(Tensor, request.queries)
-        self._order = torch.randperm(len(self._inputs), generator=torch.Generator().manual_seed(request.seed))
-
-    def take(self, count: int, *, seed: int) -> Tensor:
-        """The next inputs."""
-        head, self._order = self._order[:count], self._order[count:]
-        return self._inputs[head]
 
 
 class _Generated:

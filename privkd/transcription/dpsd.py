@@ -10,28 +10,40 @@ from __future__ import annotations
 import math
 from typing import cast
 
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
 from accountants import Gaussian, Ledger, RandomizedResponse, calibrate
-from privkd.certificate import Certificate, Scope
+from privkd.certificate import Certificate
 from privkd.errors import BudgetExceeded
 from privkd.mechanisms import KaryResponse, SelectiveResponse
+from privkd.scopes import Scope
 from privkd.teachers import BareTeacher
 from privkd.transcription.data_free import DataFreeSettings, learn_data_free
+from privkd.transcription.distilling import distil
+from privkd.transcription.geometry import PublicGeometry, soft_targets
 from privkd.transcription.oracles import CertifiedOracle, KaryOracle, Oracle, TopOracle
 from privkd.transcription.request import Request
 from privkd.transcription.result import Transcription
+from privkd.transcription.students import standardise
 
 _QUERIES = {Scope.SYNTHETIC_LABEL: 4000, Scope.TEACHER: 400}
 _PAPER_CANDIDATES = 5
+_MOST_CLUSTERS = 1000
 _DRIVEN = "queries depend on public randomness and earlier noisy answers only"
 
 
 def by_answers(request: Request) -> Transcription:
     """Transcribe a bare module by randomized answers; see the module's docstring."""
-    count = len(request.queries) if request.queries is not None else request.query_count or _QUERIES[request.scope]
     ledger = request.new_ledger(request.scope, capped=request.scope is Scope.TEACHER)
-    oracle = _oracle(request, ledger, count)
-    settings = DataFreeSettings.spread(count)
-    student, generator, history = learn_data_free(request, oracle, settings)
+    if request.queries is not None:
+        student, history = _on_public_queries(request, request.queries, ledger)
+        generator = None
+    else:
+        count = request.query_count or _QUERIES[request.scope]
+        oracle = _oracle(request, ledger, count)
+        student, generator, history = learn_data_free(request, oracle, DataFreeSettings.spread(count))
     certificate = Certificate.from_ledger(
         ledger,
         scope=request.scope,
@@ -50,6 +62,41 @@ def by_answers(request: Request) -> Transcription:
         method="dpsd",
         spec=request.spec,
     )
+
+
+def _on_public_queries(request: Request, queries: Tensor, ledger: Ledger) -> tuple[nn.Module, list[dict[str, float]]]:
+    """Every public input is answered once; the answers are unbiased, averaged in clusters and smoothed (ours)."""
+    student = request.new_student()
+    if request.student is None:
+        standardise(student, queries)
+    uniform = torch.full((len(queries), request.classes), 1 / request.classes)
+    answers = _oracle(request, ledger, len(queries)).ask(queries, uniform)
+    if math.isinf(request.epsilon):
+        return student, distil(student, queries, answers.softmax(dim=1), seed=request.seed)
+    geometry = PublicGeometry.of(queries)
+    clusters = geometry.clusters(_MOST_CLUSTERS, seed=request.seed)
+    shares, variance = unbiased_shares(answers)
+    sizes = torch.bincount(clusters.assignment).double()
+    means = torch.zeros(len(clusters), shares.shape[1], dtype=torch.float64)
+    means.index_add_(0, clusters.assignment, shares).div_(sizes[:, None])
+    smoothed = geometry.smooth(geometry.features, clusters.centres, means.numpy(), (variance / sizes).numpy())
+    return student, distil(student, queries, soft_targets(smoothed), seed=request.seed)
+
+
+def unbiased_shares(log_likelihood: Tensor) -> tuple[Tensor, float]:
+    """One-hot answers corrected for k-ary response: their mean is the one-hot of the true answer.
+
+    With keep probability p and q = (1 - p)/(K - 1): (onehot - q)/(p - q), of variance about p (1 - p)/(p - q)^2.
+
+    Args:
+        log_likelihood: of answers over all K classes, shape (n, K); larger at the answer than elsewhere.
+
+    Returns:
+        Shares, float64, (n, K), and the largest variance of an entry.
+    """
+    p, q = (float(log_likelihood[0].double().exp().sort(descending=True).values[i]) for i in (0, -1))
+    shares = (functional.one_hot(log_likelihood.argmax(dim=1), log_likelihood.shape[1]).double() - q) / (p - q)
+    return shares, max(p * (1 - p), q * (1 - q)) / (p - q) ** 2
 
 
 def _oracle(request: Request, ledger: Ledger, count: int) -> Oracle:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 from accountants import check
@@ -118,7 +119,7 @@ class Clusters:
         return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
 
-def soft_targets(shares: np.ndarray, *, sharpness: float = 10.0) -> Tensor:
+def soft_targets(shares: np.ndarray, *, sharpness: float = 10.0) -> Float32[Tensor, "m K"]:
     """Class probabilities from smoothed class shares: softmax(sharpness * shares), float32, shape (m, K)."""
     return torch.softmax(torch.from_numpy(sharpness * shares), dim=1).float()
 

@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from accountants import Event, Ledger, gaussian_mu
 from generators import SmallGenerator
-from privkd.certificate import Certificate, Scope
+from privkd.certificate import Certificate
 from privkd.mechanisms import CellHistogram, GNMax, VoteHistogram
 from privkd.private import Private
+from privkd.scopes import Scope
 from privkd.teachers import TeacherEnsemble
 from privkd.transcription.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.distilling import distil

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Ledger, check
-from privkd.certificate import Scope, check_delta
 from privkd.data import Records
 from privkd.errors import BudgetExceeded, GuaranteeError, TeacherError
 from privkd.mechanisms import NoiseSource, SystemNoise
 from privkd.private import Private
+from privkd.scopes import Scope, check_delta
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
 from privkd.transcription.students import default_student
 

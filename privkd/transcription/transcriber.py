@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from privkd.certificate import Scope
 from privkd.data import Records
 from privkd.errors import GuaranteeError, PrivacyScopeWarning
 from privkd.mechanisms import NoiseSource
+from privkd.scopes import Scope
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
 from privkd.transcription import certified, dpsd, record_level
 from privkd.transcription.request import (
@@ -99,7 +99,7 @@ def transcribe(
         query_count=count,
         records=private,
         student=student,
-        mode=_mode(name, mode, scope),
+        mode=_mode(name, mode, scope, public=public is not None),
         seed=checked_seed(seed),
         spec=spec,
         classes=classes,
@@ -163,10 +163,11 @@ def _method(teacher: object, method: str, *, public: bool, private: bool) -> str
     return method
 
 
-def _mode(name: str, mode: str, scope: str | None) -> str:
-    if mode == "paper" and (name != "dpsd" or scope not in (None, Scope.SYNTHETIC_LABEL)):
+def _mode(name: str, mode: str, scope: str | None, *, public: bool) -> str:
+    if mode == "paper" and (name != "dpsd" or public or scope not in (None, Scope.SYNTHETIC_LABEL)):
         raise ValueError(
-            f"mode='paper' reproduces a published method: method='dpsd' in scope 'synthetic-label'; got {name!r}, {scope!r}"
+            "mode='paper' reproduces a published method: method='dpsd' on generated queries in scope 'synthetic-label'; got "
+            f"method {name!r}, {'public' if public else 'generated'} queries, scope {scope!r}"
         )
     return mode
 

@@ -1,9 +1,10 @@
 """Events are checked data with an algebra; equal costs have equal normal forms."""
 
 import math
+import subprocess
+import sys
 from dataclasses import FrozenInstanceError
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,13 +86,26 @@ def test_values_of_the_wrong_type_are_refused_by_name(make, field):
         make()
 
 
-@pytest.mark.parametrize("value", [3, 3.0, np.float64(3), np.float32(3), np.int64(3)])
-def test_int_float_and_numpy_make_the_same_event(value):
+@pytest.mark.parametrize("value", [3, 3.0])
+def test_int_and_float_make_the_same_event(value):
     assert Gaussian(value) == Gaussian(3.0)
     assert hash(Gaussian(value)) == hash(Gaussian(3.0))
     assert repr(Gaussian(value)) == "gaussian(3)"
     assert Gaussian(value).to_dict() == {"type": "gaussian", "sigma": 3.0}
     assert type(Gaussian(value).sigma) is float
+
+
+def test_numpy_scalars_are_numbers_too():
+    # In a process of its own: the run-time type checks of this test run know Python's own numbers only.
+    program = """
+import numpy as np
+from accountants import Gaussian, RandomizedResponse
+for number in (np.float64(3), np.float32(3), np.int64(3), np.uint8(3)):
+    assert Gaussian(number) == Gaussian(3.0) and type(Gaussian(number).sigma) is float
+assert Gaussian(1.0) * np.int64(3) == Gaussian(1.0) * 3
+assert RandomizedResponse(np.int32(3), np.float32(0.5)).to_dict() == {"type": "krr", "k": 3, "eps0": 0.5}
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_events_cannot_be_changed():
@@ -102,7 +116,6 @@ def test_events_cannot_be_changed():
 def test_operators_build_the_combinators():
     event = Gaussian(1.0)
     assert event * 3 == 3 * event == Repeat(3, event)
-    assert event * np.int64(3) == Repeat(3, event)
     assert event + PureDP(1.0) == Composed((event, PureDP(1.0)))
     assert event.poisson(0.5) == PoissonSampled(0.5, event)
     with pytest.raises(TypeError):

@@ -77,7 +77,7 @@ def test_a_field_that_may_change_the_meaning_is_refused():
         ({"type": "gaussian"}, ValueError, "sigma"),
         ({"type": "gaussian", "sigma": "nan"}, TypeError, "sigma"),
         ({"type": "gaussian", "sigma": -1}, ValueError, "sigma"),
-        ({"type": "krr", "k": 2.5, "eps0": 1.0}, TypeError, "k="),
+        ({"type": "krr", "k": 2.5, "eps0": 1.0}, TypeError, "k"),
         ({"type": "repeat", "count": True, "event": {"type": "gaussian", "sigma": 1}}, TypeError, "count"),
         ({"type": "repeat", "count": 2, "event": "gaussian"}, TypeError, "event"),
         ({"type": "composed", "events": {"type": "gaussian"}}, TypeError, "events"),

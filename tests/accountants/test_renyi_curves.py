@@ -20,7 +20,11 @@ from accountants import (
     UnsupportedEvent,
     renyi,
 )
-from accountants.sampled import log_moment
+from accountants.sampled import log_moments
+
+
+def log_moment(q, sigma, alpha):
+    return float(log_moments(q, sigma, np.array([float(alpha)]))[0])
 
 
 def slow_response(k, eps0, alpha):
@@ -79,6 +83,13 @@ def test_renyi_of_a_poisson_sample_at_any_order_matches_quadrature():
             truth = mp.log(moment)
         value = log_moment(q, sigma, alpha)
         assert truth <= value <= truth * (1 + 1e-10)
+
+
+def test_orders_do_not_disturb_each_other():
+    orders = np.concatenate([1 + np.geomspace(1e-4, 1e8, 50), [2.0, 300.0, 1.5]])
+    for q, sigma in [(0.01, 1.1), (1e-5, 20.0), (0.5, 0.1)]:
+        together = log_moments(q, sigma, orders)
+        assert np.allclose(together, [log_moment(q, sigma, alpha) for alpha in orders], rtol=1e-11, atol=1e-18)
 
 
 @pytest.mark.parametrize("sigma", [1e-3, 1e-2, 0.05])

@@ -1,0 +1,155 @@
+"""A saved transcription is whole or absent, comes back as it was, and cannot be changed unnoticed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import privkd
+from privkd.errors import CertificateError, CheckpointError, LedgerError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def result(ensemble, data):
+    return privkd.transcribe(ensemble, 1.0, queries=data.public.inputs, seed=0)
+
+
+def test_a_round_trip_keeps_the_student_the_certificate_and_the_ledger(result, data, tmp_path):
+    loaded = privkd.load(result.save(tmp_path / "out"))
+    assert torch.equal(loaded.student(data.test.inputs), result.student(data.test.inputs))
+    assert loaded.certificate == result.certificate
+    assert loaded.certificate.verify().upper <= 1.0
+    assert loaded.ledger.digest == result.ledger.digest
+    assert (loaded.history, loaded.method, loaded.spec) == (result.history, result.method, result.spec)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "certificate.json", "config.json", "history.json", "ledger.json", "student.safetensors",
+    ]  # fmt: skip
+    assert not loaded.student.training
+
+
+def test_a_round_trip_keeps_the_generator(trained, tmp_path):
+    made = privkd.transcribe(trained, 2.0, scope="synthetic-label", queries=40, seed=0)
+    loaded = privkd.load(made.save(tmp_path / "out"))
+    z = torch.randn(3, made.generator.latent)
+    assert torch.equal(loaded.generator(z), made.generator(z))
+    assert loaded.certificate == made.certificate
+
+
+def test_a_foreign_student_is_loaded_into_its_own_class_only(ensemble, data, tmp_path):
+    made = privkd.transcribe(ensemble, 1.0, queries=data.public.inputs, student=nn.Linear(64, 10), seed=0)
+    made.save(tmp_path / "out")
+    again = privkd.load(tmp_path / "out", student=nn.Linear(64, 10))
+    assert torch.equal(again.student.weight, made.student.weight)
+    (tmp_path / "out" / "student.safetensors").write_bytes(b"garbage that must not be read")
+    for wrong in (None, nn.Sequential(nn.Linear(64, 10))):
+        with pytest.raises(CheckpointError, match="no weights were read"):
+            privkd.load(tmp_path / "out", student=wrong)
+
+
+def edit(path, change):
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "error", "match"),
+    [
+        ("ledger.json", lambda v: v["events"][0]["event"]["event"].update(sigma=900.0), LedgerError, "votes"),
+        ("ledger.json", lambda v: v["events"].clear(), LedgerError, ""),
+        ("ledger.json", lambda v: v.update(n=10), LedgerError, ""),
+        ("certificate.json", lambda v: v.update(epsilon=0.01), CertificateError, "sentence"),
+        ("certificate.json", lambda v: v.update(sentence="perfectly safe"), CertificateError, "sentence"),
+        ("certificate.json", lambda v: v.update(ledger_digest="0"), CertificateError, "belongs to ledger"),
+        ("history.json", lambda v: v.clear(), CheckpointError, "was changed"),
+        ("config.json", lambda v: v.update(schema="other"), CheckpointError, "schema"),
+        ("config.json", lambda v: v["sha256"].clear(), CheckpointError, "no checksums"),
+        (
+            "config.json",
+            lambda v: v["student"].update(architecture="os.system"),
+            CheckpointError,
+            "no weights were read",
+        ),
+        ("config.json", lambda v: v["student"]["settings"].update(hidden=-1), CheckpointError, "settings"),
+    ],
+)
+def test_an_edited_file_is_refused(result, tmp_path, name, change, error, match):
+    folder = result.save(tmp_path / "out")
+    edit(folder / name, change)
+    with pytest.raises(error, match=match):
+        privkd.load(folder)
+
+
+def test_swapped_weights_are_refused(result, tmp_path):
+    folder = result.save(tmp_path / "out")
+    raw = bytearray((folder / "student.safetensors").read_bytes())
+    raw[-1] ^= 1
+    (folder / "student.safetensors").write_bytes(raw)
+    with pytest.raises(CheckpointError, match=r"student\.safetensors was changed"):
+        privkd.load(folder)
+
+
+@pytest.mark.parametrize("name", ["student.safetensors", "ledger.json", "certificate.json", "config.json"])
+def test_a_missing_file_is_refused(result, tmp_path, name):
+    folder = result.save(tmp_path / "out")
+    (folder / name).unlink()
+    with pytest.raises((CheckpointError, FileNotFoundError)):
+        privkd.load(folder)
+
+
+def test_an_existing_folder_is_never_overwritten_by_accident(result, tmp_path):
+    folder = result.save(tmp_path / "out")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        result.save(folder)
+    result.save(folder, overwrite=True)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("precious")
+    with pytest.raises(FileExistsError):
+        result.save(mine, overwrite=True)
+    assert (mine / "thesis.txt").read_text() == "precious"
+
+
+def test_a_failure_while_writing_leaves_nothing(result, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(result.ledger), "save", lambda self, path: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        result.save(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+SCRIPT = """
+import sys, torch, privkd
+from torch import nn
+print("ready", flush=True)
+module = nn.Linear(64, 10)
+while True:
+    result = privkd.transcribe(module, 2.0, scope="synthetic-label", queries=20, seed=0)
+    result.save(sys.argv[1], overwrite=True)
+    print("saved", flush=True)
+"""
+
+
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_killed_at_any_moment_leaves_no_output_or_a_complete_one(tmp_path, sig):
+    target = tmp_path / "out"
+    waits = [0.0, 0.31, 0.77, 1.03] if sig == signal.SIGKILL else [0.41]
+    for wait in waits:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(target)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        process.stdout.readline()
+        time.sleep(wait)
+        process.send_signal(sig)
+        process.wait(timeout=60)
+        if target.exists():
+            assert privkd.load(target).certificate.verify().upper <= 2.0
