@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 
 def coverage_loss(
-    logits: Tensor,
-    coarse: Tensor,
+    logits: Float[Tensor, "b K"],
+    coarse: Float[Tensor, "b d"],
     *,
     balance: float = 1.0,
     confidence: float = 0.1,
     spread: float = 50.0,
     std: float = 0.4,
-) -> dict[str, Tensor]:
+) -> dict[str, Float[Tensor, ""]]:
     """Three terms that ask for balanced, decided and diverse inputs.
 
     Args:

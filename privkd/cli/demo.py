@@ -31,10 +31,16 @@ def demo(
             protection(row.scope).badge,
             upward(row.epsilon) if row.epsilon is not None else "-",
             f"{row.accuracy:.1%}" if row.accuracy is not None else "-",
+            f"{row.ceiling:.1%}" if row.ceiling is not None else "-",
         )
         for row in study.results
     ]
-    show_table(study.title, ("student", "guarantee", "epsilon", "accuracy"), rows)
+    show_table(study.title, ("student", "guarantee", "epsilon", "accuracy", "ceiling"), rows)
+    typer.echo("What each certificate says:")
+    for release in study.releases:
+        sentence = release.certificate["sentence"] if release.certificate else release.problem
+        typer.echo(f"  {release.name}: {sentence}")
+    typer.echo("")
     for note in study.notes:
         typer.echo(f"- {note}")
     typer.echo(f"\nReport: {out / 'report.html'}")

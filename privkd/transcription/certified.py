@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -42,6 +43,7 @@ def by_certified_answers(request: Request) -> Transcription:
         count = request.query_count or DataFreeSettings().queries
         settings = DataFreeSettings.spread(count)
         student, generator, history = learn_data_free(request, CertifiedOracle(bare), settings)
+    certificate = replace(certificate, conditions=(*certificate.conditions, *request.assumptions))
     ledger = certificate.ledger
     if ledger is None:
         raise BudgetExceeded("the teacher's certificate came without its ledger; load it with privkd.load(directory)")

@@ -48,7 +48,7 @@ def by_answers(request: Request) -> Transcription:
         ledger,
         scope=request.scope,
         delta=request.delta,
-        conditions=_conditions(request),
+        conditions=(*_conditions(request), *request.assumptions),
         secure_rng=request.noise.secure,
         classes=request.classes,
     )

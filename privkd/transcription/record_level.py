@@ -219,7 +219,7 @@ def _certified(
         scope=request.scope,
         delta=request.delta,
         basis=basis,
-        conditions=conditions,
+        conditions=(*conditions, *request.assumptions),
         secure_rng=request.noise.secure,
     )
     ledger.claim(certificate.epsilon, certificate.delta, certificate.accountant)

@@ -65,6 +65,13 @@ class Request:
             ledger.disclose("noise was seeded: void outside tests")
         return ledger
 
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """Conditions that follow from what the caller brought along, for the certificate."""
+        if self.student is None:
+            return ()
+        return ("the given student's design and initial weights do not depend on private data",)
+
     def new_student(self, *, hidden: int = 128, layers: int = 1) -> nn.Module:
         """The caller's student, or a fresh default one.
 

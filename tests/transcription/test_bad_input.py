@@ -186,6 +186,7 @@ def test_a_students_own_module_is_trained_and_returned(ensemble, data, accuracy)
     mine = nn.Sequential(nn.Linear(64, 10))
     result = privkd.transcribe(ensemble, 10.0, queries=data.public.inputs, student=mine, seed=0)
     assert result.student is mine
+    assert "the given student's design and initial weights do not depend on private data" in str(result.certificate)
     assert accuracy(mine) > 0.6
 
 
