@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.developer
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) -m "not proof" tests
-	$(ONE_THREAD) $(BIN)/python -m pytest -q --doctest-modules accountants privkd generators
+	$(ONE_THREAD) $(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' accountants privkd generators docs README.md
 
 proofs: $(VENV)/.developer
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) -m proof tests

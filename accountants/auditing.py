@@ -96,10 +96,9 @@ class AuditReport:
 def audit(ledger: Ledger) -> AuditReport:
     """Recompute the cost of a ledger and judge every claim in it.
 
-    Each claim is read as one about all events of the ledger, also about those charged after it: a claim
-        cannot be saved
-    by writing it down early. Where an exact accountant applies, its lower end is checked against the Rényi
-    bound, which shares no numerics with it.
+    Each claim is read as one about all events of the ledger, also about those charged after it: a claim cannot be saved
+    by writing it down early. Where an exact accountant applies, its lower end is checked against the Rényi bound,
+    which shares no numerics with it.
 
     Args:
         ledger: as read or as built; `Ledger.read` has already checked its chain.

@@ -51,8 +51,7 @@ def epsilon(event: Event, delta: float, *, adjacency: str = "add-remove", method
         event: what was done.
         delta: failure mass, in [0, 1).
         adjacency: neighbouring relation, one of "add-remove", "replace-one", "zero-out".
-        method: "auto", or one accountant: "gaussian" and "response" are exact, "renyi" gives an upper end
-            only.
+        method: "auto", or one accountant: "gaussian" and "response" are exact, "renyi" gives an upper end only.
 
     Returns:
         Bound in nats; infinite where no finite epsilon holds.
@@ -82,8 +81,7 @@ def delta(event: Event, epsilon: float, *, adjacency: str = "add-remove", method
         event: what was done.
         epsilon: nats, >= 0.
         adjacency: neighbouring relation, one of "add-remove", "replace-one", "zero-out".
-        method: "auto", or one accountant: "gaussian" and "response" are exact, "renyi" gives an upper end
-            only.
+        method: "auto", or one accountant: "gaussian" and "response" are exact, "renyi" gives an upper end only.
 
     Returns:
         Bound on delta, in [0, 1].

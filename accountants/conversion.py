@@ -21,8 +21,8 @@ FloatArray = NDArray[np.float64]
 _SLACK = 1e-12  # relative, covers the rounding of curves, sums and conversion
 _SMALLEST = 1e-300  # nothing that costs anything costs less, squares may have underflowed
 _GRID = np.geomspace(1e-4, 1e7, 67)  # order - 1; a sixth of a decade apart
-_REFINEMENTS = 14  # golden section steps between neighbours of the best grid point
-_GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
+_REFINEMENTS = 5  # finer grids between the neighbours of the best order so far
+_FINER = 11  # orders in each of them
 
 
 def rdp_epsilon(parts: Mapping[Event, int], delta: float) -> tuple[float, float]:
@@ -103,28 +103,19 @@ def _best(parts: Mapping[Event, int], objective: Callable[[FloatArray, FloatArra
     if not math.isfinite(values[best]):
         return float(values[best]), float(_GRID[best] + 1.0)
 
-    def value_at(log_above: float) -> float:
-        above = np.array([math.exp(log_above)])
-        with np.errstate(over="ignore"):
-            curve = sum((count * renyi(part, above + 1.0) for part, count in parts.items()), np.zeros(1))
-        return float(objective(above, curve)[0])
-
+    value, order = float(values[best]), float(_GRID[best] + 1.0)
     low, high = math.log(_GRID[max(best - 1, 0)]), math.log(_GRID[min(best + 1, len(_GRID) - 1)])
-    tried = [(float(values[best]), math.log(_GRID[best]))]
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_left, at_right = value_at(left), value_at(right)
     for _ in range(_REFINEMENTS):
-        tried.append(min((at_left, left), (at_right, right)))
-        if at_left < at_right:
-            high, right, at_right = right, left, at_left
-            left = high - _GOLDEN * (high - low)
-            at_left = value_at(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + _GOLDEN * (high - low)
-            at_right = value_at(right)
-    value, log_above = min(tried)
-    return value, math.exp(log_above) + 1.0
+        logs = np.linspace(low, high, _FINER)
+        above = np.exp(logs)
+        with np.errstate(over="ignore"):
+            curve = sum((count * renyi(part, above + 1.0) for part, count in parts.items()), np.zeros_like(above))
+        values = objective(above, curve)
+        best = int(np.argmin(values))
+        if values[best] < value:
+            value, order = float(values[best]), float(above[best] + 1.0)
+        low, high = logs[max(best - 1, 0)], logs[min(best + 1, _FINER - 1)]
+    return value, order
 
 
 def _grid_total(parts: Mapping[Event, int]) -> FloatArray:

@@ -26,19 +26,19 @@ from accountants.events import (
     normal_form,
 )
 from accountants.events.normal import as_event
-from accountants.sampled import log_moment
+from accountants.sampled import log_moments
 
 __all__ = ["renyi"]
 
 FloatArray = NDArray[np.float64]
+Orders = float | ArrayLike
 
 
 @singledispatch
-def renyi(event: Event, alpha: ArrayLike) -> FloatArray:
+def renyi(event: Event, alpha: Orders) -> FloatArray:
     """Rényi divergence of an event in the worse direction; upper bound where no closed form is known.
 
-    Poisson-sampled Gaussians are taken under add-remove (or zero-out), where the removal of a record is the
-    worse case.
+    Poisson-sampled Gaussians are taken under add-remove (or zero-out), where the removal of a record is the worse case.
 
     Args:
         event: any event with a registered curve.
@@ -60,21 +60,21 @@ def renyi(event: Event, alpha: ArrayLike) -> FloatArray:
 
 
 @renyi.register
-def _(event: Gaussian, alpha: ArrayLike) -> FloatArray:
+def _(event: Gaussian, alpha: Orders) -> FloatArray:
     orders = _orders(alpha)
     if event.sigma == 0.0:
         return np.full_like(orders, np.inf)
     with np.errstate(over="ignore"):
-        return 0.5 * orders / event.sigma / event.sigma
+        return np.asarray(0.5 * orders / event.sigma / event.sigma)
 
 
 @renyi.register
-def _(event: GNMax, alpha: ArrayLike) -> FloatArray:
+def _(event: GNMax, alpha: Orders) -> FloatArray:
     return renyi(Gaussian(event.sigma / math.sqrt(2.0)), alpha)
 
 
 @renyi.register
-def _(event: RandomizedResponse, alpha: ArrayLike) -> FloatArray:
+def _(event: RandomizedResponse, alpha: Orders) -> FloatArray:
     # The moment minus 1 is q (1 - e^(-(a-1) eps0)) (e^(a eps0) - 1): positive factors, hence no cancellation.
     orders = _orders(alpha)
     if event.eps0 == 0.0:
@@ -89,41 +89,41 @@ def _response(event: RandomizedResponse, orders: FloatArray) -> FloatArray:
     log_q = -event.eps0 - math.log1p((event.k - 1) * math.exp(-event.eps0))
     growth = orders * event.eps0
     log_excess = log_q + np.log(-np.expm1(-above * event.eps0)) + growth + np.log(-np.expm1(-growth))
-    return np.minimum(np.logaddexp(0.0, log_excess) / above, event.eps0)
+    return np.asarray(np.minimum(np.logaddexp(0.0, log_excess) / above, event.eps0))
 
 
 @renyi.register
-def _(event: PriorResponse, alpha: ArrayLike) -> FloatArray:
+def _(event: PriorResponse, alpha: Orders) -> FloatArray:
     if event.k == 1:
         return np.zeros_like(_orders(alpha))
     return renyi(RandomizedResponse(event.k, event.eps0), alpha)
 
 
 @renyi.register
-def _(event: PureDP, alpha: ArrayLike) -> FloatArray:
+def _(event: PureDP, alpha: Orders) -> FloatArray:
     # Binary randomized response dominates every pure mechanism of the same level.
     return renyi(RandomizedResponse(2, event.epsilon), alpha)
 
 
 @renyi.register
-def _(event: ApproxDP, alpha: ArrayLike) -> FloatArray:
+def _(event: ApproxDP, alpha: Orders) -> FloatArray:
     if event.delta > 0.0:
         return np.full_like(_orders(alpha), np.inf)
     return renyi(PureDP(event.epsilon), alpha)
 
 
 @renyi.register
-def _(event: Repeat, alpha: ArrayLike) -> FloatArray:
+def _(event: Repeat, alpha: Orders) -> FloatArray:
     return _total(event, alpha)
 
 
 @renyi.register
-def _(event: Composed, alpha: ArrayLike) -> FloatArray:
+def _(event: Composed, alpha: Orders) -> FloatArray:
     return _total(event, alpha)
 
 
 @renyi.register
-def _(event: PoissonSampled, alpha: ArrayLike) -> FloatArray:
+def _(event: PoissonSampled, alpha: Orders) -> FloatArray:
     parts = normal_form(event)
     if parts != {event: 1}:  # q of 0 or 1, or an inner event that simplifies
         return _total(as_event(parts), alpha) if parts else np.zeros_like(_orders(alpha))
@@ -135,19 +135,19 @@ def _(event: PoissonSampled, alpha: ArrayLike) -> FloatArray:
     orders = _orders(alpha)
     if event.event.sigma == 0.0:
         return np.full_like(orders, np.inf)
-    moments = [log_moment(event.q, event.event.sigma, order) for order in orders.ravel().tolist()]
-    return np.asarray(moments).reshape(orders.shape) / (orders - 1.0)
+    moments = log_moments(event.q, event.event.sigma, orders.ravel())
+    return np.asarray(moments.reshape(orders.shape) / (orders - 1.0))
 
 
-def _total(event: Event, alpha: ArrayLike) -> FloatArray:
+def _total(event: Event, alpha: Orders) -> FloatArray:
     total = np.zeros_like(_orders(alpha))
     for part, count in normal_form(event).items():
         with np.errstate(over="ignore"):
-            total = total + count * cast("Callable[[Event, ArrayLike], FloatArray]", renyi)(part, alpha)
-    return total
+            total = total + count * cast("Callable[[Event, Orders], FloatArray]", renyi)(part, alpha)
+    return np.asarray(total)
 
 
-def _orders(alpha: ArrayLike) -> FloatArray:
+def _orders(alpha: Orders) -> FloatArray:
     orders = np.asarray(alpha, dtype=float)
     if not np.all(orders > 1.0):
         raise ValueError(f"alpha={alpha!r} must be orders > 1")

@@ -63,8 +63,7 @@ def parse(text: str) -> Event:
 
     Raises:
         TypeError: `text` is no string, or an argument has the wrong type.
-        ValueError: the text is no such expression, or a value is out of range; the message shows what is
-            allowed.
+        ValueError: the text is no such expression, or a value is out of range; the message shows what is allowed.
 
     Example:
         >>> parse("Gaussian(sigma=1.1).poisson(0.01) * 10_000 + krr(k=10, eps0=1) * 5")

@@ -20,8 +20,7 @@ def group_privacy(epsilon: float, delta: float, size: int) -> tuple[float, float
         size: number of records in the group, >= 1.
 
     Returns:
-        (size * epsilon, delta * (e^(size eps) - 1) / (e^eps - 1)), the second at most 1, where it says
-        nothing.
+        (size * epsilon, delta * (e^(size eps) - 1) / (e^eps - 1)), the second at most 1, where it says nothing.
 
     Raises:
         ValueError: an argument is out of range.

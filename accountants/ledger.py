@@ -27,10 +27,8 @@ class Ledger:
 
     Charge first, add noise after: a crash in between can then only over-count. All methods are thread-safe.
 
-    The hash chain shows accidental damage, and any edit to whoever noted `digest` elsewhere. It gives no
-    proof of
-    authorship: someone who rewrites the whole file can rebuild the chain. Two ledgers with equal charges made
-        at
+    The hash chain shows accidental damage, and any edit to whoever noted `digest` elsewhere. It gives no proof of
+    authorship: someone who rewrites the whole file can rebuild the chain. Two ledgers with equal charges made at
     different times have different digests.
 
     Args:
@@ -272,8 +270,7 @@ class Ledger:
     def read(cls, path: str | Path) -> "Ledger":
         """The ledger in a file, every link of its chain checked.
 
-        Fields that this version does not know are kept, and are covered by the chain; unknown events are
-        refused.
+        Fields that this version does not know are kept, and are covered by the chain; unknown events are refused.
 
         Raises:
             LedgerError: the file is damaged, edited or no ledger; the entry is named.

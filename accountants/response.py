@@ -184,8 +184,7 @@ class _Releases:
             with np.errstate(divide="ignore"):
                 log_factors.append(np.maximum(np.log(np.abs(factor)), -745.0) + 1j * np.angle(factor))
         total = sum(count * log for count, log in zip(self.count, log_factors, strict=True))
-        # One factor is off by a few ulps absolutely, plus what rounding its tilted probabilities does; the
-        # power
+        # One factor is off by a few ulps absolutely, plus what rounding its tilted probabilities does; the power
         # multiplies that, and the exponential sees the rounding of its argument.
         per_factor = _ULP * (
             16.0 + 4.0 * (self.eps0 + 2.0 * tilt) * np.minimum(1.0, 2.0 * (1.0 - np.max([down, zero, up], 0)))

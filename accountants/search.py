@@ -28,8 +28,7 @@ def last_inside(
         good_enough: stop as soon as a point inside has `excess >= -good_enough`.
 
     Returns:
-        A point between `inside` and `outside` at which `excess` was evaluated and found <= 0, or `inside`
-        itself.
+        A point between `inside` and `outside` at which `excess` was evaluated and found <= 0, or `inside` itself.
     """
     excess_inside, excess_outside = -math.inf, math.inf
     halve = True

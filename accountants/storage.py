@@ -11,14 +11,14 @@ from accountants.errors import LedgerError
 
 __all__ = ["MAX_BYTES", "read_document", "write_document"]
 
-MAX_BYTES = 256 * 2**20
+MAX_BYTES = 64 * 2**20
 
 
 def read_document(path: str | Path) -> dict[str, object]:
     """The JSON object in a file, refusing everything that JSON readers disagree about.
 
     Args:
-        path: UTF-8 JSON of at most 256 MiB.
+        path: UTF-8 JSON of at most 64 MiB.
 
     Returns:
         The object, numbers finite and keys unique at every level.

@@ -20,8 +20,8 @@ from accountants import (
     group_privacy,
     teacher_ceiling,
 )
-from accountants import epsilon as epsilon_of
 from accountants.events import distinct
+from privkd.charged import bound_in, listed
 from privkd.errors import CertificateError, GuaranteeError
 from privkd.scopes import BASES, IMPLIED, PROTECTED, Scope, check_delta, rounded_up
 from privkd.version import __version__
@@ -48,7 +48,10 @@ class Certificate:
         answers: number of teacher answers, for scopes that count them.
         teacher_epsilon: the same release in scope `teacher`, composed over all answers, at `teacher_delta`.
         teacher_delta: delta of `teacher_epsilon`.
-        classes: number of classes, where the ceiling of scope `teacher` applies.
+        classes: number of classes, for the ceiling of scope `teacher`.
+        records: how many records the guarantee covers together.
+        steps: neighbouring steps of the LEDGER's adjacency that one change of the certificate takes.
+        step_delta: delta of one such step; None where it is `delta` itself.
         data_dependent: always False in this version: no cost here depends on private votes.
         sanitized: whether a data-dependent cost was itself released privately; False when there is none.
         ledger: the events that `verify` recomputes; travels beside the certificate.
@@ -69,6 +72,9 @@ class Certificate:
     teacher_epsilon: float | None = None
     teacher_delta: float | None = None
     classes: int | None = None
+    records: int = 1
+    steps: int = 1
+    step_delta: float | None = None
     data_dependent: bool = False
     sanitized: bool = False
     ledger: Ledger | None = field(default=None, compare=False, repr=False)
@@ -109,7 +115,7 @@ class Certificate:
             )
         if leaks and scope.startswith("training-"):
             raise GuaranteeError(f"scope={scope.value!r} cannot be certified with leaks: {'; '.join(leaks)}")
-        bound, answer = _bound(ledger, scope, delta)
+        bound, answer = bound_in(ledger, scope, delta)
         composed = ledger.epsilon(delta)
         return cls(
             scope=Scope.NONE if math.isinf(bound.upper) else scope,
@@ -117,7 +123,7 @@ class Certificate:
             epsilon=bound.upper,
             delta=0.0 if answer else delta,
             accountant=bound.method,
-            mechanisms=_listed(ledger),
+            mechanisms=listed(ledger),
             conditions=(*((BASES[basis],) if basis else ()), *conditions),
             leaks=tuple(leaks),
             secure_rng=secure_rng,
@@ -126,7 +132,7 @@ class Certificate:
             answers=sum(distinct(ledger.total).values()) if answer or scope is Scope.TEACHER else None,
             teacher_epsilon=composed.upper if answer else None,
             teacher_delta=delta if answer else None,
-            classes=classes if scope is Scope.TEACHER else None,
+            classes=classes,
             ledger=ledger,
         )
 
@@ -232,19 +238,18 @@ class Certificate:
 
     def for_group(self, size: int) -> Certificate:
         """The guarantee for `size` records together (rule 6), by group privacy."""
-        epsilon, delta = group_privacy(self.epsilon, self.delta, size)
-        noted = (*self.conditions, f"stated for groups of {size}")
-        return replace(
-            self, epsilon=epsilon, delta=delta, accountant=f"group privacy of {self.accountant}", conditions=noted
-        )
+        return replace(self._many_steps(size), records=self.records * size)
 
     def as_replace_one(self) -> Certificate:
         """An add-remove guarantee stated for replace-one (rule 6): removing one record and adding another."""
         if self.adjacency is Adjacency.REPLACE_ONE:
             return self
-        epsilon, delta = group_privacy(self.epsilon, self.delta, 2)
-        converted = f"converted from {self.adjacency.value} ({self.accountant})"
-        return replace(self, adjacency=Adjacency.REPLACE_ONE, epsilon=epsilon, delta=delta, accountant=converted)
+        return replace(self._many_steps(2), adjacency=Adjacency.REPLACE_ONE)
+
+    def _many_steps(self, count: int) -> Certificate:
+        epsilon, delta = group_privacy(self.epsilon, self.delta, count)
+        first = self.delta if self.step_delta is None else self.step_delta
+        return replace(self, epsilon=epsilon, delta=delta, steps=self.steps * count, step_delta=first)
 
     def verify(self) -> Bound:
         """Recompute epsilon from the ledger and compare.
@@ -267,14 +272,18 @@ class Certificate:
             problems.append(
                 f"the ledger counts {self.ledger.unit!r} events, the certificate speaks of {self.scope.value!r}"
             )
-        if self.adjacency is not self.ledger.adjacency and not self.accountant.startswith("converted"):
+        if self.steps < self.records:
+            problems.append(f"{self.records} records change in {self.records} steps or more, not in {self.steps}")
+        converted = self.adjacency is Adjacency.REPLACE_ONE and self.steps >= 2 * self.records
+        if self.adjacency is not self.ledger.adjacency and not converted:
             problems.append(f"adjacency {self.adjacency.value} differs from the ledger's {self.ledger.adjacency.value}")
-        if self.mechanisms != _listed(self.ledger):
+        if self.mechanisms != listed(self.ledger):
             problems.append("the listed mechanisms are not the ledger's events")
-        basis = Scope.SYNTHETIC_LABEL if self.scope is Scope.SYNTHETIC_LABEL else Scope.TRAINING_RECORD
-        bound, _ = _bound(self.ledger, basis, self.teacher_delta or self.delta)
+        bound, delta = self._recomputed(self.ledger)
         if self.scope is not Scope.NONE and bound.upper > self.epsilon * (1 + _RELATIVE_SLACK) + 1e-12:
             problems.append(f"the events cost epsilon={bound.upper:.6g}, the certificate claims {self.epsilon:.6g}")
+        if delta > self.delta * (1 + _RELATIVE_SLACK):
+            problems.append(f"the events cost delta={delta:.6g}, the certificate claims {self.delta:.6g}")
         if self.teacher_epsilon is not None and self.scope is Scope.SYNTHETIC_LABEL:
             composed = self.ledger.epsilon(self.teacher_delta)
             if composed.upper > self.teacher_epsilon * (1 + _RELATIVE_SLACK):
@@ -286,6 +295,17 @@ class Certificate:
         if problems:
             raise CertificateError("the certificate does not follow from its ledger: " + "; ".join(problems))
         return bound
+
+    def _recomputed(self, ledger: Ledger) -> tuple[Bound, float]:
+        """Epsilon and delta of the ledger in the certificate's own terms: scope, group and adjacency."""
+        if self.scope is Scope.SYNTHETIC_LABEL:
+            return bound_in(ledger, self.scope, self.delta)[0], 0.0
+        step = self.delta if self.step_delta is None else self.step_delta
+        bound = ledger.epsilon(step)
+        if self.steps == 1:
+            return bound, step
+        epsilon, delta = group_privacy(bound.upper, step, self.steps)
+        return replace(bound, upper=epsilon), delta
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form without the ledger, but with the digest of its last entry."""
@@ -338,32 +358,15 @@ class Certificate:
         return _sentence(self)
 
 
-def _bound(ledger: Ledger, scope: Scope, delta: float) -> tuple[Bound, bool]:
-    """The ledger's epsilon in a scope, and whether it is per answer (then pure: delta 0)."""
-    if scope not in (Scope.SYNTHETIC_LABEL, Scope.SYNTHETIC_SAMPLE):
-        return ledger.epsilon(delta), False
-    bounds = [epsilon_of(event, 0.0, adjacency=ledger.adjacency) for event in distinct(ledger.total)]
-    return max(bounds, key=lambda bound: bound.upper, default=Bound(0.0, 0.0, "empty", {})), True
-
-
-def _listed(ledger: Ledger) -> tuple[dict[str, Any], ...]:
-    """The ledger's charges, where neighbours with the same event and place become one entry with their number."""
-    rows: list[dict[str, Any]] = []
-    for charge in ledger.charges:
-        event = charge.event.to_dict()
-        if rows and rows[-1]["event"] == event and rows[-1]["where"] == charge.where:
-            rows[-1]["charges"] += 1
-        else:
-            rows.append({"event": event, "where": charge.where, "charges": 1})
-    return tuple(rows)
-
-
 def _sentence(c: Certificate) -> str:
     pair = f"({rounded_up(c.epsilon)}, {c.delta:g})-DP"
     if c.scope is Scope.NONE:
         why = "; ".join(c.leaks) or "no noise was added"
         return f"NO privacy guarantee of any scope: {why}."
-    parts = [f"{pair} {PROTECTED[c.scope]}"]
+    protected = PROTECTED[c.scope]
+    if c.records > 1:
+        protected = f"for any {c.records} of those that scope '{c.scope.value}' protects, taken together"
+    parts = [f"{pair} {protected}"]
     if c.scope not in (Scope.SYNTHETIC_LABEL, Scope.SYNTHETIC_SAMPLE):
         parts[0] += f" under {c.adjacency.value}"
     if c.accountant.startswith("declared by"):

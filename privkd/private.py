@@ -53,6 +53,11 @@ class Private:
             "privkd.mechanisms, which charges the ledger and adds noise"
         )
 
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):  # protocols that Python probes for
+            raise AttributeError(name)
+        raise PrivateValueError(f"{self!r}.{name} was read outside a mechanism; pass it to privkd.mechanisms instead")
+
     def unsafe_value(self) -> Tensor:
         """The private tensor itself. For mechanisms and tests; anything computed from it is not protected."""
         return self._value

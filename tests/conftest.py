@@ -10,11 +10,10 @@ from beartype import BeartypeConf, beartype
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-# Run-time type checks, before the first import; an int is accepted where a float is asked (PEP 484). `accountants` checks
-# every argument by hand, and its tests hand in wrong types on purpose.
+# Run-time type checks, before the first import of the packages; an int is accepted where a float is asked (PEP 484).
 sys.modules["type_checker"] = ModuleType("type_checker")
 sys.modules["type_checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))
-install_import_hook(["privkd", "generators"], "type_checker.check")
+install_import_hook(["privkd", "generators", "accountants"], "type_checker.check")
 
 settings.register_profile("privkd", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("privkd")

@@ -15,8 +15,7 @@ class Gaussian(Event):
     """Gaussian noise on a query of bounded L2 sensitivity.
 
     Attributes:
-        sigma: noise standard deviation / L2 sensitivity under the ledger's adjacency, >= 0; 0 means no
-            privacy.
+        sigma: noise standard deviation / L2 sensitivity under the ledger's adjacency, >= 0; 0 means no privacy.
 
     Adjacency: any; the sensitivity must be the one under the ledger's adjacency.
     Source: Balle and Wang 2018; Gaussian differential privacy: Dong, Roth, Su 2019.

@@ -8,6 +8,7 @@ from typing import cast
 import torch
 
 from privkd.errors import BudgetExceeded
+from privkd.scopes import rounded_up
 from privkd.teachers import BareTeacher, CertifiedModel
 from privkd.transcription.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.distilling import distil
@@ -27,7 +28,7 @@ def by_certified_answers(request: Request) -> Transcription:
     certificate = certified.certificate.weakened(request.scope)
     if certificate.epsilon > request.epsilon or certificate.delta > request.delta:
         raise BudgetExceeded(
-            f"the teacher's certificate is ({certificate.epsilon:g}, {certificate.delta:g})-DP, more than the asked "
+            f"the teacher's certificate is ({rounded_up(certificate.epsilon)}, {certificate.delta:g})-DP, more than the asked "
             f"({request.epsilon:g}, {request.delta:g}); distillation cannot lower it. Ask for at least that, or train the teacher "
             "with less"
         )

@@ -65,8 +65,9 @@ def by_answers(request: Request) -> Transcription:
 
 
 def _on_public_queries(request: Request, queries: Tensor, ledger: Ledger) -> tuple[nn.Module, list[dict[str, float]]]:
-    """Every public input is answered once; the answers are unbiased, averaged in clusters and smoothed (ours)."""
+    """Every distinct public input is answered once; answers are unbiased, averaged in clusters and smoothed (ours)."""
     student = request.new_student()
+    queries = torch.unique(queries, dim=0)  # a repeated input would be answered twice, and its epsilon double
     if request.student is None:
         standardise(student, queries)
     uniform = torch.full((len(queries), request.classes), 1 / request.classes)

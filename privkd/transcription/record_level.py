@@ -19,7 +19,7 @@ from generators import SmallGenerator
 from privkd.certificate import Certificate
 from privkd.mechanisms import CellHistogram, GNMax, VoteHistogram
 from privkd.private import Private
-from privkd.scopes import Scope
+from privkd.scopes import Scope, rounded_up
 from privkd.teachers import TeacherEnsemble
 from privkd.transcription.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.distilling import distil
@@ -171,7 +171,9 @@ def _also_charge(ensemble: TeacherEnsemble, event: Event, count: int, *, where: 
     if not before:
         return (_ONLY,)
     together = ensemble.ledger.epsilon(delta).upper
-    return (f"this is release {before + 1} from these teachers (together epsilon <= {together:.4g} at the same delta)",)
+    return (
+        f"this is release {before + 1} from these teachers (together epsilon <= {rounded_up(together)} at the same delta)",
+    )
 
 
 def _cell_of(inputs: Private, geometry: PublicGeometry, cells: Clusters) -> Private:

@@ -4,7 +4,7 @@ import math
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accountants import (
@@ -44,6 +44,7 @@ def test_the_budget_is_met_and_used_up(name, budget):
 
 
 @given(budget=st.floats(0.01, 100.0), log_delta=st.floats(-40.0, -2.0))
+@settings(max_examples=25)
 def test_one_gaussian_agrees_with_the_analytic_answer(budget, log_delta):
     target = math.exp(log_delta)
     found = calibrate(Gaussian, budget, target)

@@ -264,7 +264,7 @@ extreme_leaves = st.one_of(
     target=st.sampled_from([0.0, 5e-324, 1e-15, 1e-5, 0.5, 1 - 1e-16]),
     at=extremes,
 )
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_extreme_parameters_neither_fail_nor_contradict(parts, target, at):
     event = total(parts)
     adjacency = "replace-one" if Adjacency.ADD_REMOVE not in event.adjacencies else "add-remove"

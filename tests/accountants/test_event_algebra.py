@@ -204,6 +204,7 @@ def test_counts_beyond_exact_floats_are_refused():
         normal_form((Gaussian(1.0) * 10**9 + PureDP(1.0)) * 10**9)
 
 
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # the run-time type checks do
 @given(event=events, others=events)
 def test_normal_form_ignores_order_and_grouping(event, others):
     assert normal_form(event + others) == normal_form(others + event)

@@ -43,7 +43,7 @@ def test_charges_add_up_to_the_total():
     counts=st.lists(st.integers(1, 30), min_size=1, max_size=6),
     event=st.sampled_from([Gaussian(30.0), PureDP(0.01), RandomizedResponse(3, 0.02), ApproxDP(0.01, 1e-8)]),
 )
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_the_budget_is_never_exceeded_and_a_refusal_changes_nothing(counts, event):
     ledger = new()
     for count in counts:

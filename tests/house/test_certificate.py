@@ -21,7 +21,7 @@ def record_certificate(**kwargs):
 def answer_certificate(count=1000, eps0=1.0, classes=10):
     ledger = Ledger(adjacency="replace-one", unit="synthetic-label")
     ledger.charge(RandomizedResponse(k=classes, eps0=eps0), count=count, where="answers")
-    return Certificate.from_ledger(ledger, scope=Scope.SYNTHETIC_LABEL, delta=1e-5)
+    return Certificate.from_ledger(ledger, scope=Scope.SYNTHETIC_LABEL, delta=1e-5, classes=classes)
 
 
 def teacher_certificate():
@@ -107,6 +107,7 @@ def test_answers_compose_to_teacher_scope_only_for_independent_queries():
     assert composed.epsilon == pytest.approx(direct)
     assert composed.epsilon > 100 * certificate.epsilon
     assert composed.verify().upper == pytest.approx(direct)
+    assert composed.ceiling is not None
     with pytest.raises(GuaranteeError, match="leak without bound"):
         certificate.in_teacher_scope(queries_independent=False)
     with pytest.raises(GuaranteeError, match="only a 'synthetic-label'"):
@@ -141,6 +142,19 @@ def test_groups_and_replacement_multiply_epsilon_and_raise_delta():
     assert replaced.adjacency == "replace-one"
     assert replaced.epsilon == pytest.approx(2 * added.epsilon)
     assert certificate.as_replace_one() is certificate
+    assert replaced.verify().upper == pytest.approx(replaced.epsilon)
+    assert group.verify().upper == pytest.approx(group.epsilon)
+    assert "for any 3 of those that scope 'training-record' protects" in str(group)
+    assert replaced.for_group(3).epsilon == pytest.approx(6 * added.epsilon)
+    assert replaced.for_group(3).verify()
+    for forged in (
+        dataclasses.replace(group, delta=certificate.delta),
+        dataclasses.replace(group, steps=1),
+        dataclasses.replace(replaced, steps=1),
+        dataclasses.replace(replaced, epsilon=added.epsilon),
+    ):
+        with pytest.raises(CertificateError):
+            forged.verify()
 
 
 def test_verify_recomputes_from_the_ledger():

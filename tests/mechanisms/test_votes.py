@@ -118,6 +118,11 @@ def test_private_values_show_no_numbers_and_refuse_to_be_used():
 
     boxed = Private(torch.tensor([123.0, 456.0]), origin="vote counts")
     assert "123" not in repr(boxed) + str(boxed) + f"{boxed}"
-    for misuse in (lambda: torch.argmax(boxed), lambda: np.asarray(boxed), lambda: pickle.dumps(boxed)):
+    for misuse in (
+        lambda: torch.argmax(boxed),
+        lambda: np.asarray(boxed),
+        lambda: pickle.dumps(boxed),
+        lambda: boxed.numpy(),
+    ):
         with pytest.raises(PrivateValueError):
             misuse()

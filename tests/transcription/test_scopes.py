@@ -219,3 +219,5 @@ def test_a_public_query_is_answered_once_each(trained, data):
     result = privkd.transcribe(trained, 2.0, scope="synthetic-label", queries=data.public.inputs, seed=0)
     assert result.generator is None
     assert result.certificate.answers == 400
+    repeated = data.public.inputs[:5].repeat(8, 1)
+    assert privkd.transcribe(trained, 2.0, scope="synthetic-label", queries=repeated, seed=0).certificate.answers == 5
