@@ -26,7 +26,7 @@ lint: $(VENV)/.developer
 	$(BIN)/lint-imports
 
 types: $(VENV)/.developer
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 docs: $(VENV)/.developer
 	$(BIN)/mkdocs build --strict --quiet

@@ -6,6 +6,8 @@ here are the inference rules that may turn one guarantee into another. They are 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +25,8 @@ from accountants import (
 from accountants.events import distinct
 from privkd.charged import bound_in, listed
 from privkd.errors import CertificateError, GuaranteeError
-from privkd.scopes import BASES, IMPLIED, PROTECTED, Scope, check_delta, rounded_up
+from privkd.scopes import BASES, IMPLIED, Scope, check_delta
+from privkd.sentence import sentence
 from privkd.version import __version__
 
 _RELATIVE_SLACK = 1e-9
@@ -105,7 +108,9 @@ class Certificate:
             classes: number of classes K, for the ceiling.
 
         Raises:
-            GuaranteeError: a `training-*` scope without a basis, or with leaks (rules 4 and 5).
+            GuaranteeError: a `training-*` scope without a basis (rule 4), a scope with leaks (rule 5), or a ledger that
+                counts events of another scope.
+            ValueError: delta is not below 1/n.
         """
         scope = Scope(scope)
         if scope.startswith("training-") and basis not in BASES:
@@ -113,8 +118,14 @@ class Certificate:
                 f"scope={scope.value!r} needs a reason why one record has bounded influence (basis), got basis={basis!r}; "
                 f"known: {', '.join(sorted(BASES))}"
             )
-        if leaks and scope.startswith("training-"):
+        if ledger.unit != scope.value:
+            raise GuaranteeError(
+                f"scope={scope.value!r} was asked for a ledger that counts {ledger.unit!r} events; open the ledger with "
+                f"unit={scope.value!r}, or use an inference rule (weakened, in_teacher_scope)"
+            )
+        if leaks and (scope.startswith("training-") or scope is Scope.TEACHER):
             raise GuaranteeError(f"scope={scope.value!r} cannot be certified with leaks: {'; '.join(leaks)}")
+        check_delta(delta, ledger.n)
         bound, answer = bound_in(ledger, scope, delta)
         composed = ledger.epsilon(delta)
         return cls(
@@ -134,7 +145,7 @@ class Certificate:
             teacher_delta=delta if answer else None,
             classes=classes,
             ledger=ledger,
-        )
+        )._sealed()
 
     @classmethod
     def declared(
@@ -166,7 +177,7 @@ class Certificate:
         ledger = Ledger(adjacency=adjacency, epsilon=epsilon, delta=delta, unit=scope, n=n)
         ledger.charge(ApproxDP(epsilon=epsilon, delta=delta), where=f"declared by {by}")
         certificate = cls.from_ledger(ledger, scope=Scope(scope), delta=delta, basis="declared")
-        return replace(certificate, epsilon=float(epsilon), accountant=f"declared by {by}")
+        return replace(certificate, epsilon=float(epsilon), accountant=f"declared by {by}")._sealed()
 
     @property
     def protects_training_data(self) -> bool:
@@ -201,7 +212,13 @@ class Certificate:
                 f"a guarantee of scope {self.scope.value!r} does not imply scope {wanted.value!r}; only 'teacher' implies "
                 "'training-user' and 'training-record', and 'training-user' implies 'training-record'"
             )
-        return replace(self, scope=wanted)
+        if self.leaks:
+            raise GuaranteeError(f"a guarantee with leaks implies nothing else: {'; '.join(self.leaks)}")
+        return replace(self, scope=wanted)._sealed()
+
+    def assuming(self, *conditions: str) -> Certificate:
+        """The same guarantee under further conditions."""
+        return replace(self, conditions=(*self.conditions, *conditions))._sealed() if conditions else self
 
     def after(self, *, private: Sequence[str] = (), what: str = "post-processing") -> Certificate:
         """The certificate of something computed from a certified release (rules 1 and 5).
@@ -215,7 +232,7 @@ class Certificate:
             return self
         leaks = (*self.leaks, *(f"{what} used {name}, which is private and uncertified" for name in private))
         ends = self.scope in (Scope.TEACHER,) or self.scope.startswith("training-")
-        return replace(self, leaks=leaks, scope=Scope.NONE if ends else self.scope)
+        return replace(self, leaks=leaks, scope=Scope.NONE if ends else self.scope)._sealed()
 
     def in_teacher_scope(self, *, queries_independent: bool) -> Certificate:
         """A per-answer guarantee composed over all answers (rule 3).
@@ -234,22 +251,44 @@ class Certificate:
             raise GuaranteeError(
                 "queries that depend on the teacher outside its noisy answers are a leak without bound"
             )
-        return replace(self, scope=Scope.TEACHER, epsilon=self.teacher_epsilon, delta=self.teacher_delta)
+        composed = replace(self, scope=Scope.TEACHER, epsilon=self.teacher_epsilon, delta=self.teacher_delta)
+        return composed.assuming("the queries are independent of the teacher but for its earlier noisy answers")
 
     def for_group(self, size: int) -> Certificate:
         """The guarantee for `size` records together (rule 6), by group privacy."""
-        return replace(self._many_steps(size), records=self.records * size)
+        return replace(self._many_steps(size), records=self.records * size)._sealed()
 
     def as_replace_one(self) -> Certificate:
         """An add-remove guarantee stated for replace-one (rule 6): removing one record and adding another."""
         if self.adjacency is Adjacency.REPLACE_ONE:
             return self
-        return replace(self._many_steps(2), adjacency=Adjacency.REPLACE_ONE)
+        return replace(self._many_steps(2), adjacency=Adjacency.REPLACE_ONE)._sealed()
 
     def _many_steps(self, count: int) -> Certificate:
         epsilon, delta = group_privacy(self.epsilon, self.delta, count)
         first = self.delta if self.step_delta is None else self.step_delta
         return replace(self, epsilon=epsilon, delta=delta, steps=self.steps * count, step_delta=first)
+
+    def __post_init__(self) -> None:
+        check.integer(records=self.records, at_least=1)
+        check.integer(steps=self.steps, at_least=1)
+        for name in ("delta", "step_delta", "teacher_delta"):
+            if getattr(self, name) is not None:
+                check.real(**{name: getattr(self, name)}, at_least=0.0)
+        for name in ("epsilon", "teacher_epsilon"):
+            if getattr(self, name) is not None and not getattr(self, name) >= 0:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be >= 0, or infinite")
+
+    def _sealed(self) -> Certificate:
+        """Write the fingerprint of everything that is stated into the ledger's chain, where `verify` looks for it."""
+        if self.ledger is not None and self._seal not in self.ledger.disclosed:
+            self.ledger.disclose(self._seal)
+        return self
+
+    @property
+    def _seal(self) -> str:
+        stated = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "ledger"}
+        return "certificate sha256:" + hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 
     def verify(self) -> Bound:
         """Recompute epsilon from the ledger and compare.
@@ -280,13 +319,15 @@ class Certificate:
         if self.mechanisms != listed(self.ledger):
             problems.append("the listed mechanisms are not the ledger's events")
         bound, delta = self._recomputed(self.ledger)
-        if self.scope is not Scope.NONE and bound.upper > self.epsilon * (1 + _RELATIVE_SLACK) + 1e-12:
+        if self._seal not in self.ledger.disclosed:
+            problems.append("it was not issued with this ledger, or was changed afterwards")
+        if self.scope is not Scope.NONE and not bound.upper <= self.epsilon * (1 + _RELATIVE_SLACK) + 1e-12:
             problems.append(f"the events cost epsilon={bound.upper:.6g}, the certificate claims {self.epsilon:.6g}")
-        if delta > self.delta * (1 + _RELATIVE_SLACK):
+        if not delta <= self.delta * (1 + _RELATIVE_SLACK):
             problems.append(f"the events cost delta={delta:.6g}, the certificate claims {self.delta:.6g}")
         if self.teacher_epsilon is not None and self.scope is Scope.SYNTHETIC_LABEL:
             composed = self.ledger.epsilon(self.teacher_delta)
-            if composed.upper > self.teacher_epsilon * (1 + _RELATIVE_SLACK):
+            if not composed.upper <= self.teacher_epsilon * (1 + _RELATIVE_SLACK):
                 problems.append(
                     f"in scope teacher the events cost {composed.upper:.6g}, stated is {self.teacher_epsilon:.6g}"
                 )
@@ -346,8 +387,11 @@ class Certificate:
         for name in ("epsilon", "teacher_epsilon"):
             if values.get(name) is not None:
                 values[name] = float(values[name])
-        values["scope"], values["adjacency"] = Scope(values["scope"]), Adjacency(values["adjacency"])
-        certificate = cls(**values, ledger=ledger)
+        try:
+            values["scope"], values["adjacency"] = Scope(values["scope"]), Adjacency(values["adjacency"])
+            certificate = cls(**values, ledger=ledger)
+        except (TypeError, ValueError) as error:
+            raise CertificateError(f"the certificate has impossible values: {error}") from error
         if sentence != str(certificate):
             raise CertificateError(
                 "the printed sentence of the certificate was changed; its fields say: " + str(certificate)
@@ -355,39 +399,4 @@ class Certificate:
         return certificate
 
     def __str__(self) -> str:
-        return _sentence(self)
-
-
-def _sentence(c: Certificate) -> str:
-    pair = f"({rounded_up(c.epsilon)}, {c.delta:g})-DP"
-    if c.scope is Scope.NONE:
-        why = "; ".join(c.leaks) or "no noise was added"
-        return f"NO privacy guarantee of any scope: {why}."
-    protected = PROTECTED[c.scope]
-    if c.records > 1:
-        protected = f"for any {c.records} of those that scope '{c.scope.value}' protects, taken together"
-    parts = [f"{pair} {protected}"]
-    if c.scope not in (Scope.SYNTHETIC_LABEL, Scope.SYNTHETIC_SAMPLE):
-        parts[0] += f" under {c.adjacency.value}"
-    if c.accountant.startswith("declared by"):
-        parts[0] += f", as {c.accountant}"
-    if not c.protects_training_data and c.scope is not Scope.TRAINING_LABEL:
-        parts[0] = "NOT a training-record guarantee: " + parts[0]
-    if c.conditions:
-        parts[0] += ", assuming " + ", ".join(c.conditions)
-    if c.answers is not None:
-        parts.append(f"{c.answers} answers of the teacher were used")
-    if c.teacher_epsilon is not None and c.scope is Scope.SYNTHETIC_LABEL:
-        parts.append(
-            f"in scope 'teacher' they compose to epsilon = {rounded_up(c.teacher_epsilon)} at delta = {c.teacher_delta:g}, and "
-            "nothing better is known for a training record"
-        )
-    if c.ceiling is not None:
-        parts.append(
-            f"a data-free student can agree with its teacher on at most {c.ceiling:.1%} of inputs, averaged over relabelled "
-            "teachers"
-        )
-    parts.append("known leaks: " + "; ".join(c.leaks) if c.leaks else "no known leaks")
-    if not c.secure_rng:
-        parts.append("VOID OUTSIDE TESTS: the noise was seeded")
-    return "; ".join(parts) + "."
+        return sentence(self)

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from torch import Tensor
 
+from accountants import Ledger
 from privkd.errors import PrivateValueError
 
 
@@ -20,13 +21,15 @@ class Private:
     Args:
         value: any tensor.
         origin: what it is, for error messages, e.g. `"vote counts of 100 teachers"`.
+        ledger: the ledger of the data that it came from, which a mechanism charges beside the release's own.
     """
 
-    __slots__ = ("_value", "origin")
+    __slots__ = ("_value", "ledger", "origin")
 
-    def __init__(self, value: Tensor, *, origin: str) -> None:
+    def __init__(self, value: Tensor, *, origin: str, ledger: Ledger | None = None) -> None:
         self._value = value
         self.origin = origin
+        self.ledger = ledger
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -53,15 +52,15 @@ def track(description: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 def _logged(description: str, total: int) -> Iterator[Callable[[], None]]:
-    """One line per outermost stage; nested stages are for those who debug."""
+    """One line per outermost stage, without its duration, which may depend on private data; nested ones for debugging."""
     global _depth
-    level, start = (logging.INFO if _depth == 0 else logging.DEBUG), time.monotonic()
+    level = logging.INFO if _depth == 0 else logging.DEBUG
     _depth += 1
     try:
         yield lambda: None
     finally:
         _depth -= 1
-    log.log(level, "%s: %d steps in %.1f s", description, total, time.monotonic() - start)
+    log.log(level, "%s: %d steps done", description, total)
 
 
 def _new_display() -> Progress:

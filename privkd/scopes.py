@@ -49,7 +49,7 @@ BASES = {
 def rounded_up(value: float, digits: int = 4) -> str:
     """A number rounded up to some significant digits: a printed epsilon is never too low."""
     if value == 0 or math.isinf(value):
-        return str(value)
+        return f"{value:g}"
     return str(float(Context(prec=digits, rounding=ROUND_CEILING).create_decimal(repr(float(value)))))
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from privkd.cli.output import emit, refusals
+from privkd.cli.output import FALSE, emit, refusals
+
+if TYPE_CHECKING:
+    from accountants import Ledger
 
 
 def audit(
     ledger: Annotated[Path, typer.Argument(help="a ledger.json, or the folder of a release")],
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Recompute what a ledger's events cost and judge every claim in it.
+    """Recompute what a ledger's events cost and judge every claim in it; for a folder, its certificate as well.
 
     Exit codes: 0 every claim is proven, 1 a claim is false, 2 a claim is neither proven nor refuted, 3 the
     ledger is damaged, edited or cannot be accounted (the entry is named).
@@ -26,15 +29,33 @@ def audit(
         from accountants import audit as judge
 
         path = _ledger_file(ledger)
-        found = judge(Ledger.read(path))
-    values = {"ledger": str(path), **found.to_dict()}
+        events = Ledger.read(path)
+        found = judge(events)
+        holds, said = _certificate(path.with_name("certificate.json") if ledger.is_dir() else None, events)
+    values = {"ledger": str(path), **found.to_dict(), "certificate": {"holds": holds, "finding": said}}
     rows = [
         *(("claim", str(verdict)) for verdict in found.verdicts),
+        ("certificate", said),
         *(("flag", flag) for flag in found.flags),
         ("digest", found.digest),
     ]
     emit(values, as_json=as_json, title=str(path), rows=rows)
-    raise typer.Exit(found.exit_code)
+    raise typer.Exit(FALSE if holds is False and found.exit_code == 0 else found.exit_code)
+
+
+def _certificate(path: Path | None, ledger: Ledger) -> tuple[bool | None, str]:
+    """Whether the certificate beside a ledger follows from it (None: not checked), and what to say about it."""
+    from accountants.storage import read_document
+    from privkd.certificate import Certificate
+    from privkd.errors import CertificateError
+
+    if path is None or not path.is_file():
+        return None, "not checked: give the folder of a release, which holds certificate.json beside the ledger"
+    try:
+        certificate = Certificate.from_dict(read_document(path), ledger)
+        return True, f"holds, recomputed {certificate.verify()}: {certificate}"
+    except CertificateError as error:
+        return False, f"does NOT hold: {error}"
 
 
 def _ledger_file(path: Path) -> Path:

@@ -45,10 +45,9 @@ class NoiseSource(ABC):
         magnitude = -ndtri(tail)
         return torch.from_numpy(np.where(negative, -magnitude, magnitude) * std).reshape(shape)
 
-    def bernoulli(self, count: int, *, probability: float) -> Tensor:
-        """Independent booleans, true with the given probability rounded UP to a multiple of 2^-64, shape (count,)."""
-        check.real(probability=probability, at_least=0.0, at_most=1.0)
-        threshold = min(_WORD, math.ceil(probability * _WORD))
+    def bernoulli(self, count: int, *, threshold: int) -> Tensor:
+        """Independent booleans, true with probability exactly threshold / 2^64, shape (count,)."""
+        check.integer(threshold=threshold, at_least=0, at_most=_WORD)
         words = self.words(count)
         if threshold == _WORD:
             return torch.ones(count, dtype=torch.bool)

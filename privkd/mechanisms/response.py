@@ -1,6 +1,6 @@
 """Randomized response on class answers: k-ary, inside a candidate set, and with a prior.
 
-The probability of changing an answer is rounded up to a multiple of 2^-64, so rounding can only add privacy.
+The probability of changing an answer is rounded up to a multiple of 2^-64, but not beyond uniform, so rounding adds privacy.
 Sources: Warner 1965; Kairouz, Oh, Viswanath 2016 (k-ary); Ghazi et al., arXiv 2102.06062 (top-k and prior);
 selective randomized response, arXiv 2409.12384 (its details are reconstructed here as response inside a set).
 """
@@ -31,9 +31,14 @@ def keep_probability(eps0: float, k: int) -> float:
     return 1.0 / (1.0 + (k - 1) * math.exp(-eps0))
 
 
-def _change_probability(eps0: float, k: int) -> float:
+def change_threshold(eps0: float, k: int) -> int:
+    """Probability of changing an answer, (k - 1)/(e^eps0 + k - 1), in units of 2^-64, rounded to the private side.
+
+    Up, at least 1 (no answer is ever kept for sure) and at most (k - 1)/k (where the answer is uniform).
+    """
     others = (k - 1) * math.exp(-eps0)  # no cancellation for large eps0, where 1 - keep would be 0
-    return min(1.0, others / (1.0 + others) * (1 + 2.0**-50))
+    wanted = math.ceil(others / (1.0 + others) * (1 + 2.0**-50) * 2**64)
+    return max(1, min(wanted, ((k - 1) << 64) // k))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +223,7 @@ def _respond(truth: Tensor, support: Tensor, eps0: float, noise: NoiseSource) ->
     n, k = support.shape
     if k == 1:
         return support[:, 0].clone()
-    change = noise.bernoulli(n, probability=_change_probability(eps0, k))
+    change = noise.bernoulli(n, threshold=change_threshold(eps0, k))
     other = noise.integers(n, below=k - 1)
     anything = noise.integers(n, below=k)
     hit = support == truth[:, None]

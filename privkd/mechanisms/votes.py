@@ -51,7 +51,7 @@ class VoteHistogram:
         Args:
             votes: counts, shape (q, K), each row the sum over teachers of one point of the simplex.
             teachers: number of teachers, >= 2; every row must sum to it.
-            ledger: is charged before the first draw.
+            ledger: is charged before the first draw, and so is the ledger that the votes carry.
             noise: where randomness comes from.
             where: place of the release, kept in the ledger.
 
@@ -69,7 +69,7 @@ class VoteHistogram:
                 f"every row of votes must be non-negative and sum to teachers={teachers}: each teacher gives one unit "
                 "of vote per row, otherwise the sensitivity is not sqrt(2)"
             )
-        ledger.charge(self.event(), count=len(counts), where=where)
+        charge_all(ledger, votes, self.event(), count=len(counts), where=where)
         return coarsen(counts + noise.normal(tuple(counts.shape), std=self.sigma), std=self.sigma)
 
 
@@ -157,8 +157,18 @@ class CellHistogram:
                 raise ValueError(f"{name} must lie in [0, {limit}); the table has shape {shape}")
         counts = torch.zeros(shape, dtype=torch.float64)
         counts.index_put_((rows, columns), torch.ones(len(rows), dtype=torch.float64), accumulate=True)
-        ledger.charge(self.event(), where=where)
+        charge_all(ledger, labels, self.event(), count=1, where=where)
         return coarsen(counts + noise.normal(shape, std=self.sigma), std=self.sigma)
+
+
+def charge_all(ledger: Ledger, value: Private | Tensor, event: Event, *, count: int, where: str) -> None:
+    """Charge the ledger of the data that a private value came from, if it has one, and the release's own.
+
+    The data's ledger comes first: if the release is refused afterwards, it has counted too much, never too little.
+    """
+    if isinstance(value, Private) and value.ledger is not None and value.ledger is not ledger:
+        value.ledger.charge(event, count=count, where=where)
+    ledger.charge(event, count=count, where=where)
 
 
 def _open_counts(votes: Private | Tensor) -> Tensor:

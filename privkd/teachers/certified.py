@@ -20,6 +20,7 @@ class CertifiedModel:
     Raises:
         TypeError: not a module, or not a certificate.
         GuaranteeError: the certificate guarantees nothing about training data.
+        CertificateError: the certificate does not follow from its ledger.
     """
 
     def __init__(self, model: nn.Module, certificate: Certificate) -> None:
@@ -35,6 +36,7 @@ class CertifiedModel:
                 f"a certificate of scope {certificate.scope!r} says nothing about training records, so it cannot make this "
                 "a certified teacher. Hand the module itself to transcribe, or use a TeacherEnsemble"
             )
+        certificate.verify()
         self.model = model
         self.certificate = certificate
 

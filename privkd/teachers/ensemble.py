@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from accountants import Ledger, check
+from privkd.errors import TeacherError
 from privkd.private import Private
 from privkd.progress import track
 from privkd.teachers.shard_training import Member, train_member
@@ -29,8 +30,8 @@ class TeacherEnsemble:
     Attributes:
         manifest: public facts about the shards.
         input_shape: shape of one input.
-        ledger: every release made from these teachers so far, without a cap, adjacency replace-one; it tells what all
-            releases together cost.
+        ledger: every release of these teachers' votes so far, without a cap, adjacency replace-one; mechanisms charge it
+            beside the release's own ledger, so it tells what all releases together cost.
     """
 
     adjacency = "replace-one"
@@ -64,13 +65,14 @@ class TeacherEnsemble:
             ids: one id per record that does not depend on its content; default: the position. A replaced record keeps
                 its id. Ids that name persons must not repeat.
             key: at least 16 bytes for the keyed hash; default: drawn until no shard is empty.
-            classes: number of classes K, public knowledge; default: largest label + 1.
+            classes: number of classes K, public knowledge; default: largest label + 1, which the certificate then says.
 
         Returns:
             The ensemble.
 
         Raises:
             ValueError: lengths differ, ids repeat, a shard is empty, a label is no class, an input is not finite.
+            TeacherError: more than half of the teachers could not be trained.
         """
         check.integer(teachers=teachers, at_least=2)
         x, y, count = _checked(inputs, labels, classes)
@@ -81,7 +83,9 @@ class TeacherEnsemble:
         shard = assign_shards(names, teachers, key)
         members = _train_all(make_model, x, y, shard, teachers=teachers, classes=count, key=key)
         listed = [[names[i] for i in np.flatnonzero(shard == t)] for t in range(teachers)]
-        manifest = Manifest(teachers, len(x), count, shards_hash(listed), keyed=True)
+        manifest = Manifest(
+            teachers, len(x), count, shards_hash(listed), keyed=True, declared_classes=classes is not None
+        )
         return cls(members, manifest, tuple(x.shape[1:]))
 
     @classmethod
@@ -97,7 +101,7 @@ class TeacherEnsemble:
             input_shape: shape of one input.
 
         Raises:
-            ValueError: fewer than two models, an empty shard, or shards that overlap.
+            ValueError: fewer than two models, models that share parameters, an empty shard, or shards that overlap.
         """
         check.integer(teachers=len(models), at_least=2)
         if len(shards) != len(models):
@@ -112,14 +116,22 @@ class TeacherEnsemble:
             refuse_repeated([name for shard in listed for name in shard])
         except ValueError as error:
             raise ValueError(f"the shards overlap: {error}") from None
+        _refuse_shared(models)
         members = [Member(model, classes) for model in models]
-        manifest = Manifest(len(models), sum(map(len, listed)), classes, shards_hash(listed), keyed=False)
+        manifest = Manifest(
+            len(models), sum(map(len, listed)), classes, shards_hash(listed), keyed=False, declared_classes=True
+        )
         return cls(members, manifest, tuple(input_shape))
 
     @property
     def classes(self) -> int:
         """Number of classes K."""
         return self.manifest.classes
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The teachers that are torch modules. They are private: nothing of them may enter a release."""
+        return [member.model for member in self._members if isinstance(member.model, nn.Module)]
 
     def __len__(self) -> int:
         return len(self._members)
@@ -141,7 +153,8 @@ class TeacherEnsemble:
 
         Raises:
             ValueError: queries do not have the ensemble's input shape, or a group is empty.
-            TeacherError: a teacher returned NaN or the wrong shape.
+            TeacherError: more than half of the teachers failed (NaN, wrong shape, an exception). Fewer than that
+                answer class 0, silently, because whether one fails may depend on one record.
         """
         if tuple(queries.shape[1:]) != self.input_shape:
             raise ValueError(f"queries have shape {tuple(queries.shape)}, the teachers take (n, {self.input_shape})")
@@ -154,11 +167,18 @@ class TeacherEnsemble:
         weight = (1.0 / sizes.double())[rows]
         counts = torch.zeros(len(sizes), self.classes, dtype=torch.float64)
         x = queries.detach().cpu().float()
+        failures: list[str] = []
         with track("asking the teachers", len(self._members)) as advance:
             for member in self._members:
-                counts.index_put_((rows, member.predict(x)), weight, accumulate=True)
+                try:
+                    answers = member.predict(x)
+                except TeacherError as error:  # a fixed answer: whether one teacher fails may depend on one record
+                    failures.append(str(error))
+                    answers = torch.zeros(len(x), dtype=torch.int64)
+                counts.index_put_((rows, answers), weight, accumulate=True)
                 advance()
-        return Private(counts, origin=f"vote counts of {len(self._members)} teachers")
+        _refuse_broken(failures, len(self._members))
+        return Private(counts, origin=f"vote counts of {len(self._members)} teachers", ledger=self.ledger)
 
 
 def _train_all(make_model, x, y, shard, *, teachers: int, classes: int, key: bytes) -> list[Member]:
@@ -179,12 +199,26 @@ def _train_all(make_model, x, y, shard, *, teachers: int, classes: int, key: byt
         for member in Parallel(return_as="generator")(jobs):
             members.append(member)
             advance()
-    objects = [id(member.model) for member in members if not isinstance(member.model, int)]
-    if len(set(objects)) < len(objects):
-        raise ValueError(
-            "make_model returned the same object twice, which then saw several shards; return a fresh model"
-        )
+    _refuse_broken([member.failure for member in members if member.failure is not None], teachers)
     return members
+
+
+def _refuse_broken(failures: list[str], teachers: int) -> None:
+    """Most teachers failing is a fault of the model, not of a record."""
+    if 2 * len(failures) > teachers:
+        raise TeacherError(f"more than half of the {teachers} teachers failed; one of them: {failures[0]}")
+
+
+def _refuse_shared(models: Sequence[Any]) -> None:
+    owners: dict[int, int] = {}
+    for position, model in enumerate(models):
+        parts = [model, *model.parameters()] if isinstance(model, nn.Module) else [model]
+        for part in parts:
+            if owners.setdefault(id(part), position) != position:
+                raise ValueError(
+                    f"models {owners[id(part)]} and {position} share an object: one of them saw the other's records. Train "
+                    "every model afresh on its own shard"
+                )
 
 
 def _checked(inputs: Any, labels: Any, classes: int | None) -> tuple[np.ndarray, np.ndarray, int]:

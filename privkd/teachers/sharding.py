@@ -29,6 +29,7 @@ class Manifest:
         classes: number of classes, public knowledge.
         shards_hash: sha256 over the sorted ids of every shard.
         keyed: whether ids were assigned by keyed hash; False when the caller brought the shards.
+        declared_classes: whether the caller declared the number of classes; False when it was read off the labels.
     """
 
     teachers: int
@@ -36,6 +37,7 @@ class Manifest:
     classes: int
     shards_hash: str
     keyed: bool
+    declared_classes: bool
 
     def to_dict(self) -> dict[str, object]:
         """JSON form."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import cast
 
 import torch
 
+from accountants import Ledger
 from privkd.errors import BudgetExceeded
 from privkd.scopes import rounded_up
 from privkd.teachers import BareTeacher, CertifiedModel
 from privkd.transcription.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.distilling import distil
 from privkd.transcription.oracles import CertifiedOracle
-from privkd.transcription.request import Request
+from privkd.transcription.request import DRIVEN_QUERIES, PUBLIC_QUERIES, Request
 from privkd.transcription.result import Transcription
 from privkd.transcription.students import standardise
 
@@ -44,15 +44,13 @@ def by_certified_answers(request: Request) -> Transcription:
         count = request.query_count or DataFreeSettings().queries
         settings = DataFreeSettings.spread(count)
         student, generator, history = learn_data_free(request, CertifiedOracle(bare), settings)
-    certificate = replace(certificate, conditions=(*certificate.conditions, *request.assumptions))
-    ledger = certificate.ledger
-    if ledger is None:
-        raise BudgetExceeded("the teacher's certificate came without its ledger; load it with privkd.load(directory)")
+    queries = PUBLIC_QUERIES if request.queries is not None else DRIVEN_QUERIES
+    certificate = certificate.assuming(queries, *request.assumptions)
     return Transcription(
         student=student,
         generator=generator,
         certificate=certificate,
-        ledger=ledger,
+        ledger=cast(Ledger, certificate.ledger),
         history=history,
         method="certified",
         spec=request.spec,

@@ -24,14 +24,13 @@ from privkd.transcription.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.distilling import distil
 from privkd.transcription.geometry import PublicGeometry, soft_targets
 from privkd.transcription.oracles import CertifiedOracle, KaryOracle, Oracle, TopOracle
-from privkd.transcription.request import Request
+from privkd.transcription.request import DRIVEN_QUERIES, PUBLIC_QUERIES, Request
 from privkd.transcription.result import Transcription
 from privkd.transcription.students import standardise
 
 _QUERIES = {Scope.SYNTHETIC_LABEL: 4000, Scope.TEACHER: 400}
 _PAPER_CANDIDATES = 5
 _MOST_CLUSTERS = 1000
-_DRIVEN = "queries depend on public randomness and earlier noisy answers only"
 
 
 def by_answers(request: Request) -> Transcription:
@@ -130,6 +129,7 @@ def answer_level(epsilon: float, delta: float, *, classes: int, queries: int) ->
 
 
 def _conditions(request: Request) -> tuple[str, ...]:
+    queries = PUBLIC_QUERIES if request.queries is not None else DRIVEN_QUERIES
     if request.scope is Scope.SYNTHETIC_LABEL:
-        return (_DRIVEN if request.queries is None else "queries are public", "every query was answered once")
-    return (_DRIVEN if request.queries is None else "queries are public", "no other release was made from this teacher")
+        return (queries, "every query was answered once")
+    return (queries, "no other release is made from this teacher, before or after (several compose)")

@@ -8,13 +8,14 @@ its known noise variance, gives soft targets, and a student learns them: all of 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
-from accountants import Event, Ledger, gaussian_mu
+from accountants import Ledger, gaussian_mu
 from generators import SmallGenerator
 from privkd.certificate import Certificate
 from privkd.mechanisms import CellHistogram, GNMax, VoteHistogram
@@ -25,15 +26,13 @@ from privkd.transcription.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.distilling import distil
 from privkd.transcription.geometry import Clusters, PublicGeometry, soft_targets
 from privkd.transcription.oracles import VoteOracle
-from privkd.transcription.request import Request, refuse_useless
+from privkd.transcription.request import DRIVEN_QUERIES, PUBLIC_QUERIES, Request, refuse_useless
 from privkd.transcription.result import Transcription
 from privkd.transcription.students import standardise
 
-_PUBLIC = ("queries are public and chosen without looking at the private records",)
-_ONLY = "no other release was made from these records (several compose)"
-_DRIVEN = "queries depend on public randomness and earlier noisy votes only"
+_ONLY = "no other release is made from these records, before or after (several compose)"
 _GENERATED = 1000
-_ENSEMBLE = ("record ids, the number of records and the set of classes are public",)
+_LEAST_DELTA = 1e-14
 
 
 def vote_clusters(*, teachers: int, mu: float, classes: int, queries: int) -> int:
@@ -76,15 +75,15 @@ def by_votes(request: Request) -> Transcription:
     count = vote_clusters(teachers=teachers, mu=mu, classes=request.classes, queries=len(queries))
     clusters = geometry.clusters(count, seed=request.seed)
     mechanism = VoteHistogram(_sigma(rows=len(clusters), mu=mu))
+    about, others = _about_ensemble(ensemble), _others(ensemble.ledger)
     votes = ensemble.votes(queries, clusters.assignment)
     ledger = request.new_ledger(Scope.TRAINING_RECORD)
-    earlier = _also_charge(ensemble, mechanism.event(), len(clusters), where="votes", delta=request.delta)
     noisy = mechanism.release(votes, teachers=teachers, ledger=ledger, noise=request.noise, where="votes")
     del votes, ensemble  # the rest is post-processing and must not be able to look back
     shares = noisy.numpy() / teachers
     variance = np.full(len(clusters), (mechanism.sigma / teachers) ** 2)
     targets = soft_targets(geometry.smooth(geometry.features, clusters.centres, shares, variance))
-    conditions = (*_ENSEMBLE, *_PUBLIC, *earlier)
+    conditions = (*about, PUBLIC_QUERIES, *others(request.delta))
     return _learn(request, student, targets, ledger, basis="disjoint-shards", conditions=conditions, method="votes")
 
 
@@ -95,11 +94,11 @@ def _by_generated_votes(request: Request) -> Transcription:
     count = request.query_count or _GENERATED
     mechanism = VoteHistogram(_sigma(rows=count, mu=mu))
     ledger = request.new_ledger(Scope.TRAINING_RECORD)
-    earlier = _also_charge(ensemble, mechanism.event(), count, where="generated queries", delta=request.delta)
+    about, others = _about_ensemble(ensemble), _others(ensemble.ledger)
     oracle = VoteOracle(ensemble, mechanism, ledger, request.noise)
     settings = DataFreeSettings.spread(count)
     student, generator, history = learn_data_free(request, oracle, settings)
-    conditions = (*_ENSEMBLE, _DRIVEN, *earlier)
+    conditions = (*about, DRIVEN_QUERIES, *others(request.delta))
     return _certified(
         request, student, generator, history, ledger, basis="disjoint-shards", conditions=conditions, method="votes"
     )
@@ -111,13 +110,13 @@ def by_labels(request: Request) -> Transcription:
     student = request.new_student()
     mu = _mu(request, what="teachers", largest=len(ensemble))
     mechanism = GNMax(_sigma(rows=len(queries), mu=mu))
+    about, others = _about_ensemble(ensemble), _others(ensemble.ledger)
     votes = ensemble.votes(queries)
     ledger = request.new_ledger(Scope.TRAINING_RECORD)
-    earlier = _also_charge(ensemble, mechanism.event(), len(queries), where="labels", delta=request.delta)
     labels = mechanism.release(votes, teachers=len(ensemble), ledger=ledger, noise=request.noise, where="labels")
     del votes, ensemble
     targets = functional.one_hot(labels, request.classes).float()
-    conditions = (*_ENSEMBLE, *_PUBLIC, *earlier)
+    conditions = (*about, PUBLIC_QUERIES, *others(request.delta))
     return _learn(request, student, targets, ledger, basis="disjoint-shards", conditions=conditions, method="gnmax")
 
 
@@ -131,12 +130,11 @@ def by_cells(request: Request) -> Transcription:
     cells = geometry.clusters(count, seed=request.seed)
     mechanism = CellHistogram(_sigma(rows=1, mu=mu))
     ledger = request.new_ledger(Scope.TRAINING_RECORD)
-    earlier: tuple[str, ...] = (_ONLY,)
-    if isinstance(request.teacher, TeacherEnsemble):
-        earlier = _also_charge(request.teacher, mechanism.event(), 1, where="cells", delta=request.delta)
+    shared = request.teacher.ledger if isinstance(request.teacher, TeacherEnsemble) else None
+    others = _others(shared)
     noisy = mechanism.release(
         _cell_of(records[0], geometry, cells),
-        records[1],
+        Private(records[1].unsafe_value(), origin=records[1].origin, ledger=shared),
         shape=(len(cells), request.classes),
         ledger=ledger,
         noise=request.noise,
@@ -144,7 +142,7 @@ def by_cells(request: Request) -> Transcription:
     )
     del records
     targets = _targets_from_cells(noisy.numpy(), mechanism.sigma, geometry, cells)
-    conditions = ("the number of records and the set of classes are public", *_PUBLIC, *earlier)
+    conditions = ("the number of records and of classes are public", PUBLIC_QUERIES, *others(request.delta))
     return _learn(request, student, targets, ledger, basis="record-votes", conditions=conditions, method="cells")
 
 
@@ -154,6 +152,11 @@ def _mu(request: Request, *, what: str, largest: int) -> float:
         return math.inf
     if request.delta == 0:
         raise ValueError("delta=0 cannot be reached with Gaussian noise; leave delta=None, or give 0 < delta < 1/n")
+    if request.delta < _LEAST_DELTA:
+        raise ValueError(
+            f"delta={request.delta:g} is below {_LEAST_DELTA:g}, which noise in floating point cannot honour (its tails "
+            "end); give a larger delta"
+        )
     mu = gaussian_mu(request.epsilon, request.delta)
     refuse_useless(sigma=_sigma(rows=1, mu=mu), largest=largest, epsilon=request.epsilon, what=what)
     return mu
@@ -164,15 +167,34 @@ def _sigma(*, rows: int, mu: float) -> float:
     return 0.0 if math.isinf(mu) else math.sqrt(2 * rows) / mu * (1 + 1e-10)
 
 
-def _also_charge(ensemble: TeacherEnsemble, event: Event, count: int, *, where: str, delta: float) -> tuple[str, ...]:
-    """Note the release in the ensemble's own ledger, and say what all releases together cost if it is not the first."""
-    before = len(ensemble.ledger.events)
-    ensemble.ledger.charge(event, count=count, where=where)
-    if not before:
-        return (_ONLY,)
-    together = ensemble.ledger.epsilon(delta).upper
+def _others(shared: Ledger | None) -> Callable[[float], tuple[str, ...]]:
+    """Before a release: remember what the teachers' ledger holds. After it: what to say about other releases."""
+    before = len(shared.events) if shared is not None else 0
+
+    def condition(delta: float) -> tuple[str, ...]:
+        if shared is None or not before:
+            return (_ONLY,)
+        together = rounded_up(shared.epsilon(delta).upper)
+        return (
+            f"{_ONLY} but those from the same teachers (all of them together: epsilon <= {together} at the same delta)",
+        )
+
+    return condition
+
+
+def _about_ensemble(ensemble: TeacherEnsemble) -> tuple[str, ...]:
+    """What the guarantee of an ensemble rests on beside disjoint shards."""
+    manifest = ensemble.manifest
+    ids = (
+        "record ids do not depend on what a record holds"
+        if manifest.keyed
+        else "the shards are those that were declared"
+    )
+    classes = "" if manifest.declared_classes else " (it was read off the labels)"
     return (
-        f"this is release {before + 1} from these teachers (together epsilon <= {rounded_up(together)} at the same delta)",
+        ids,
+        "every teacher's training saw its own shard only and its settings were not tuned on these records",
+        f"the number of records and the number of classes{classes} are public",
     )
 
 

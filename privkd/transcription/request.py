@@ -20,6 +20,9 @@ from privkd.scopes import Scope, check_delta
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
 from privkd.transcription.students import default_student
 
+PUBLIC_QUERIES = "queries are public and chosen without looking at private records"
+DRIVEN_QUERIES = "queries depend on public randomness and earlier released answers only"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Request:
@@ -208,20 +211,36 @@ def refuse_useless(*, sigma: float, largest: int, epsilon: float, what: str) -> 
 
 
 def _refuse_teacher_weights(student: nn.Module, teacher: object) -> None:
-    module = getattr(teacher, "module", None)
-    if not isinstance(module, nn.Module):
-        return
-    if student is module or {id(p) for p in student.parameters()} & {id(p) for p in module.parameters()}:
-        raise GuaranteeError(
-            "student= shares its weights with the teacher: the teacher itself would be released. Pass a fresh one"
-        )
-    known = [p for p in module.parameters() if p.numel() > 1 and p.std() > 0]
-    copied = [
-        name
-        for name, p in student.named_parameters()
-        if p.numel() > 1 and p.std() > 0 and any(p.shape == q.shape and torch.equal(p.cpu(), q.cpu()) for q in known)
-    ]
-    if copied:
-        raise GuaranteeError(
-            f"student= was initialised from the teacher's weights ({', '.join(copied[:3])}): a leak without bound. Pass a fresh one"
-        )
+    """Refuse a student that is, contains, or was started from a teacher; tiny changes of the weights do not hide it."""
+    for module in _modules_of(teacher):
+        if student is module or {id(p) for p in student.parameters()} & {id(p) for p in module.parameters()}:
+            raise GuaranteeError(
+                "student= shares its weights with the teacher: the teacher itself would be released. Pass a fresh one"
+            )
+        known = [value for value in module.state_dict().values() if _tells(value)]
+        copied = [
+            name
+            for name, value in student.state_dict().items()
+            if _tells(value) and any(value.shape == other.shape and _alike(value, other) for other in known)
+        ]
+        if copied:
+            raise GuaranteeError(
+                f"student= was initialised from the teacher's weights ({', '.join(copied[:3])}): a leak without bound. Pass a "
+                "fresh one"
+            )
+
+
+def _modules_of(teacher: object) -> list[nn.Module]:
+    if isinstance(teacher, TeacherEnsemble):
+        return teacher.modules
+    return [teacher.module] if isinstance(teacher, BareTeacher) else []
+
+
+def _tells(value: Tensor) -> bool:
+    """Whether a tensor is specific enough to recognise: not a constant, and more than a few numbers."""
+    return value.is_floating_point() and value.numel() >= 8 and float(value.float().std()) > 0
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    cosine = torch.nn.functional.cosine_similarity(a.flatten().double().cpu(), b.flatten().double().cpu(), dim=0)
+    return float(cosine) > 0.999

@@ -88,7 +88,12 @@ def transcribe(
     public, count = checked_queries(queries)
     target, spec, classes, n = _describe(teacher, public, inputs, records)
     private = checked_records(records, shape=spec.shape, classes=classes)
-    n = len(private[0]) if private is not None and n is None else n
+    if private is not None:
+        if isinstance(target, TeacherEnsemble) and len(private[0]) != n:
+            raise ValueError(
+                f"records= holds {len(private[0])} records, the ensemble was fitted on {n}; give the same records"
+            )
+        n = len(private[0])
     name = _method(target, method, public=public is not None, private=private is not None)
     request = Request(
         teacher=target,

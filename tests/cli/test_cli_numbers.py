@@ -158,7 +158,7 @@ def test_an_edited_ledger_is_refused_and_the_entry_named(privkd, ledger, field):
     if field == "sigma":
         entry["event"]["sigma"] = 1000.0
     else:
-        entry[field] = "1" + str(entry[field])[1:]
+        entry[field] = ("0" if str(entry[field])[0] != "0" else "1") + str(entry[field])[1:]
     path.write_text(json.dumps(values))
     outcome = privkd("audit", path, "--json")
     assert outcome.code == 3

@@ -12,7 +12,8 @@ from privkd.scopes import BASES, Scope, check_delta, rounded_up
 
 
 def record_certificate(**kwargs):
-    ledger = Ledger(adjacency="replace-one", epsilon=1.0, delta=1e-5, n=1000)
+    unit = str(kwargs.get("scope", "training-record"))
+    ledger = Ledger(adjacency="replace-one", unit=unit, epsilon=1.0, delta=1e-5, n=1000)
     ledger.charge(GNMax(sigma=60.0), count=100, where="votes")
     settings = {"scope": Scope.TRAINING_RECORD, "delta": 1e-5, "basis": "disjoint-shards"} | kwargs
     return Certificate.from_ledger(ledger, **settings)
@@ -179,6 +180,62 @@ def test_a_changed_certificate_does_not_verify(change, match):
         change = {"adjacency": Adjacency(change["adjacency"])}
     with pytest.raises(CertificateError, match=match):
         dataclasses.replace(record_certificate(), **change).verify()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conditions": ()},
+        {"leaks": ()},
+        {"n_records_declared": 10**9},
+        {"classes": 10**6},
+        {"answers": 1},
+        {"accountant": "declared by a famous institute"},
+        {"secure_rng": False},
+        {"records": 2},
+        {"steps": 2},
+    ],
+)
+def test_nothing_that_a_certificate_states_can_be_changed_unnoticed(change):
+    certificate = record_certificate()
+    assert certificate.verify()
+    forged = dataclasses.replace(certificate, **change)
+    if forged != certificate:
+        with pytest.raises(CertificateError, match=r"changed afterwards|steps"):
+            forged.verify()
+
+
+@pytest.mark.parametrize(
+    "change", [{"epsilon": math.nan}, {"delta": math.nan}, {"records": 0}, {"steps": 0}, {"step_delta": math.nan}]
+)
+def test_impossible_values_are_refused(change):
+    with pytest.raises(ValueError, match=r"epsilon|delta|records|steps"):
+        dataclasses.replace(record_certificate(), **change)
+
+
+def test_leaks_are_carried_along_and_end_every_implication():
+    leaky = teacher_certificate().after(private=["features of the teacher"])
+    assert leaky.scope is Scope.NONE
+    ledger = Ledger(adjacency="replace-one", unit="teacher", delta=1e-5)
+    ledger.charge(RandomizedResponse(10, 0.1))
+    with pytest.raises(GuaranteeError, match="leaks"):
+        Certificate.from_ledger(ledger, scope="teacher", delta=1e-5, leaks=["generator saw the teacher"])
+    answers = answer_certificate().after(private=["BatchNorm statistics"])
+    with pytest.raises(GuaranteeError, match="leaks"):
+        answers.in_teacher_scope(queries_independent=True).weakened("training-record")
+
+
+def test_a_scope_is_stated_only_for_a_ledger_that_counts_it():
+    for unit, scope in (
+        ("synthetic-label", "teacher"),
+        ("training-record", "teacher"),
+        ("training-label", "training-record"),
+    ):
+        ledger = Ledger(adjacency="replace-one", unit=unit)
+        with pytest.raises(GuaranteeError, match="counts"):
+            Certificate.from_ledger(ledger, scope=scope, delta=1e-5, basis="disjoint-shards")
+    with pytest.raises(ValueError, match="1/n"):
+        record_certificate(delta=0.9)
 
 
 def test_an_answer_certificate_relabelled_as_record_scope_does_not_verify():

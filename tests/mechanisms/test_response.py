@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given
@@ -13,7 +14,7 @@ from accountants import BudgetExceeded, Ledger
 from privkd.errors import SupportLeakError
 from privkd.mechanisms import CandidateSets, KaryResponse, ResponseWithPrior, SeededNoise, SelectiveResponse
 from privkd.mechanisms.noise import NoiseSource
-from privkd.mechanisms.response import _change_probability, keep_probability
+from privkd.mechanisms.response import change_threshold, keep_probability
 from privkd.private import Private
 
 
@@ -55,11 +56,12 @@ def test_every_pair_of_answers_is_eps0_indistinguishable(eps0, k):
 
 @given(eps0=st.floats(0.01, 600), k=st.integers(2, 50))
 def test_change_probability_is_rounded_to_the_private_side(eps0, k):
-    exact_odds = math.log(k - 1) - eps0  # log of change : keep
-    change = _change_probability(eps0, k)
-    assert change > 0
-    assert math.log(change) >= exact_odds - math.log1p(math.exp(exact_odds)) - 1e-15 * max(1, abs(exact_odds))
-    assert keep_probability(eps0, k) == pytest.approx(1 - change, abs=1e-12)
+    threshold = change_threshold(eps0, k)
+    exact = mpmath.mpf(k - 1) / (mpmath.exp(mpmath.mpf(eps0)) + k - 1)
+    assert threshold >= min(exact * 2**64, mpmath.mpf((k - 1) << 64) / k - 1)
+    assert threshold >= 1
+    assert threshold * k <= (k - 1) << 64
+    assert keep_probability(eps0, k) == pytest.approx(1 - threshold / 2**64, abs=1e-12)
 
 
 def test_a_huge_eps0_still_changes_an_answer_when_the_word_says_so():

@@ -7,12 +7,17 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
+from accountants import Ledger
 from privkd import TeacherEnsemble
 from privkd.data import digits
 from privkd.errors import TeacherError
+from privkd.mechanisms import SeededNoise, VoteHistogram
 from privkd.private import Private
 
 KEY = bytes(range(32))
@@ -206,14 +211,79 @@ def test_bad_records_are_refused(inputs, labels, match):
         TeacherEnsemble.fit(one_nn, inputs, labels, teachers=2)
 
 
-def test_a_make_model_that_returns_one_shared_model_is_refused(data):
-    shared = one_nn()
-    with pytest.raises(ValueError, match="same object"):
-        TeacherEnsemble.fit(lambda: shared, data.private.inputs, data.private.labels, teachers=3, key=KEY)
+SHARED_BACKBONE, SHARED_SCALER = nn.Linear(64, 16), StandardScaler()
+
+
+@pytest.mark.parametrize(
+    "make_model",
+    [
+        lambda: SHARED_BACKBONE,
+        lambda: nn.Sequential(SHARED_BACKBONE, nn.ReLU(), nn.Linear(16, 10)),
+        lambda: make_pipeline(SHARED_SCALER, LogisticRegression(max_iter=50)),
+        lambda: make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=20)),
+        lambda: MLPClassifier((8,), max_iter=20),
+    ],
+    ids=["one-module", "shared-backbone", "shared-scaler", "nested-random-state", "random-state"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_parts_and_random_states_that_models_share_carry_nothing_from_shard_to_shard(data, make_model):
+    """Replacing one record changes one teacher although `make_model` hands out common parts or draws global numbers."""
+    few = data.private.take(range(100))
+
+    def fitted(labels):
+        np.random.seed(0)
+        return TeacherEnsemble.fit(make_model, few.inputs, labels, teachers=5, key=KEY, classes=16)
+
+    changed = few.labels.clone()
+    changed[7] = (changed[7] + 5) % 10
+    a, b = fitted(few.labels), fitted(changed)
+    differ = [
+        not torch.equal(m.predict(data.test.inputs), n.predict(data.test.inputs))
+        for m, n in zip(a._members, b._members, strict=True)
+    ]
+    assert sum(differ) <= 1
+
+
+def test_a_teacher_that_fails_gives_a_fixed_answer_and_most_teachers_failing_is_an_error(data):
+    """Whether one shard fails may depend on one record, so it must not show."""
+
+    class Touchy(KNeighborsClassifier):
+        def fit(self, x, y):
+            if x.max() > 10:
+                raise ValueError("this record is too large")
+            return super().fit(x, y)
+
+    inputs = data.private.inputs.clone()
+    inputs[3] = 1e30
+    ensemble = TeacherEnsemble.fit(lambda: Touchy(1), inputs, data.private.labels, teachers=40, key=KEY)
+    failed = [member for member in ensemble._members if member.failure]
+    assert len(failed) == 1
+    assert failed[0].predict(data.test.inputs).tolist() == [0] * 297
+    assert votes(ensemble, data.test.inputs).sum(dim=1).tolist() == [40.0] * 297
+    inputs[:] = 1e30
+    with pytest.raises(TeacherError, match="too large"):
+        TeacherEnsemble.fit(lambda: Touchy(1), inputs, data.private.labels, teachers=40, key=KEY)
+
+
+def test_whoever_randomizes_the_votes_charges_the_ensembles_ledger_too(data):
+    ensemble = TeacherEnsemble.fit(one_nn, data.private.inputs, data.private.labels, teachers=20)
+    own = Ledger(adjacency="replace-one")
+    VoteHistogram(50.0).release(ensemble.votes(data.public.inputs), teachers=20, ledger=own, noise=SeededNoise(0))
+    assert ensemble.ledger.events == own.events
+    assert len(own.events) == 1
+
+
+def test_training_leaves_the_callers_random_states_alone(data):
+    np.random.seed(3)
+    before = np.random.get_state()[1].tolist()
+    TeacherEnsemble.fit(lambda: MLPClassifier((4,), max_iter=2), data.private.inputs, data.private.labels, teachers=2)
+    assert np.random.get_state()[1].tolist() == before
 
 
 def test_foreign_members_need_disjoint_non_empty_shards():
     models = [one_nn().fit(np.eye(2), [0, 1]) for _ in range(2)]
+    with pytest.raises(ValueError, match="share an object"):
+        TeacherEnsemble.from_members([models[0]] * 2, shards=[["a"], ["b"]], classes=2, input_shape=(2,))
     common = {"classes": 2, "input_shape": (2,)}
     ensemble = TeacherEnsemble.from_members(models, shards=[["a", "b"], ["c"]], **common)
     assert ensemble.manifest.records == 3
