@@ -53,6 +53,16 @@ def rounded_up(value: float, digits: int = 4) -> str:
     return str(float(Context(prec=digits, rounding=ROUND_CEILING).create_decimal(repr(float(value)))))
 
 
+def percent_up(share: float) -> str:
+    """A share as per cent, rounded up to a tenth: a printed ceiling is never too low.
+
+    Example:
+        >>> percent_up(0.23197)
+        '23.2%'
+    """
+    return f"{math.ceil(share * 1000) / 10:.1f}%"
+
+
 def check_delta(delta: float, n: int | None) -> None:
     """Raise ValueError unless 0 <= delta < 1 and delta < 1/n, the largest failure mass that means anything."""
     check.real(delta=delta, at_least=0.0, below=1.0)

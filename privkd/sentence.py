@@ -1,9 +1,8 @@
 """One honest sentence per certificate: who is protected, how well, given what. Printed numbers are rounded up."""
 
-import math
 from typing import Any
 
-from privkd.scopes import PROTECTED, Scope, rounded_up
+from privkd.scopes import PROTECTED, Scope, percent_up, rounded_up
 
 
 def sentence(c: Any) -> str:
@@ -33,9 +32,9 @@ def sentence(c: Any) -> str:
             "nothing better is known for a training record"
         )
     if c.ceiling is not None:
-        most = math.ceil(c.ceiling * 1000) / 10
         parts.append(
-            f"a data-free student can agree with its teacher on at most {most:.1f}% of inputs, averaged over relabelled teachers"
+            f"a data-free student can agree with its teacher on at most {percent_up(c.ceiling)} of inputs, averaged over "
+            "relabelled teachers"
         )
     parts.append("known leaks: " + "; ".join(c.leaks) if c.leaks else "no known leaks")
     if not c.secure_rng:

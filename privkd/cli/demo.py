@@ -23,6 +23,7 @@ def demo(
     with refusals():
         from privkd.demo import run_demo
         from privkd.report.wording import protection, upward
+        from privkd.scopes import percent_up
 
         study = run_demo(out, seed=seed)
     rows = [
@@ -31,7 +32,7 @@ def demo(
             protection(row.scope).badge,
             upward(row.epsilon) if row.epsilon is not None else "-",
             f"{row.accuracy:.1%}" if row.accuracy is not None else "-",
-            f"{row.ceiling:.1%}" if row.ceiling is not None else "-",
+            percent_up(row.ceiling) if row.ceiling is not None else "-",
         )
         for row in study.results
     ]

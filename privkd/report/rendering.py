@@ -10,6 +10,7 @@ from typing import Any
 
 from privkd.report.study import Release, Result, Samples, Study
 from privkd.report.wording import limits_of, protection, upward
+from privkd.scopes import percent_up
 
 _TEMPLATE = "report.html.jinja"
 
@@ -51,7 +52,7 @@ def _row(result: Result) -> dict[str, Any]:
         "epsilon": upward(result.epsilon) if result.epsilon is not None else "",
         "delta": f"{result.delta:g}" if result.delta is not None else "",
         "percent": f"{100 * result.accuracy:.1f}" if result.accuracy is not None else "",
-        "ceiling": f"{100 * result.ceiling:.1f}" if result.ceiling is not None else "",
+        "ceiling": percent_up(result.ceiling) if result.ceiling is not None else "",
     }
 
 
