@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.bound import round_up
-from accountants.composition import epsilon_of_parts, is_quickly_within, require_sampling
+from accountants.composition import require_sampling
 from accountants.conversion import quick_rdp_epsilon
 from accountants.curves import renyi
 from accountants.errors import BudgetExceeded
-from accountants.events import Event, Repeat, distinct, merge_gaussians
+from accountants.events import Event, Repeat, distinct
 from accountants.events.algebra import MAX_COUNT
 from accountants.exact import pure_epsilon
 from accountants.failure import split_failures
+from accountants.filtering import Filter
 
 __all__ = ["require_chargeable", "require_within"]
 
@@ -37,58 +38,46 @@ def require_chargeable(parts: Parts, added: Parts, adjacency: Adjacency) -> dict
     return total
 
 
-def require_within(
-    before: Parts,
-    after: Parts,
-    event: Event,
-    *,
-    epsilon: float,
-    delta: float,
-    adjacency: Adjacency,
-    events: int,
-) -> None:
+def require_within(rule: Filter, before: Parts, after: Parts, event: Event, *, events: int) -> None:
     """Refuse a total that costs more than the budget.
 
     Args:
+        rule: the budget, and how the ledger's first charge has it checked.
         before: what is charged already.
         after: what would be charged with the new event.
         event: the new event, for the message.
-        epsilon: budget in nats.
-        delta: failure mass of the budget.
-        adjacency: neighbouring relation.
         events: number of entries charged already, for the message.
 
     Raises:
-        BudgetExceeded: the upper end of the total is above the budget.
+        BudgetExceeded: the total costs more than the budget, or the check cannot count one of its parts.
     """
-    if is_quickly_within(after, epsilon, delta, adjacency):
+    if rule.fits(after):
         return
-    cost = _cost(after, delta, adjacency)
-    if cost <= epsilon:
-        return
+    stranger = rule.stranger(after)
+    if stranger is not None:
+        raise BudgetExceeded(
+            f"{stranger!r} cannot be counted: this ledger's first charge fixed its budget to be checked by {rule}, "
+            "because a check chosen after answers were seen proves nothing. Name one event of every kind in the FIRST "
+            "charge (charge(a + b)), or charge a separate ledger with a budget of its own."
+        )
     message = (
-        f"this release would cost epsilon={round_up(cost)} (upper bound) of {epsilon:g} at delta={delta:g}, "
-        f"adjacency {adjacency}. "
+        f"this release would cost epsilon={round_up(rule.cost(after))} (upper bound) of {rule.epsilon:g} at "
+        f"delta={rule.delta:g}, adjacency {rule.adjacency}. "
     )
     if before:
-        dearest = max(before, key=lambda part: _rank(part, before[part], delta))
-        share = _cost({dearest: before[dearest]}, delta, adjacency)
+        dearest = max(before, key=lambda part: _rank(part, before[part], rule.delta))
+        share = rule.cost({dearest: before[dearest]})
         message += (
-            f"Spent {round_up(_cost(before, delta, adjacency))} in {events} events; "
+            f"Spent {round_up(rule.cost(before))} in {events} events; "
             f"largest: {Repeat(before[dearest], dearest)!r} {round_up(share)}. "
         )
     else:
         message += "Nothing is spent yet. "
     if isinstance(event, Repeat):
-        fits = _most(before, event, epsilon=epsilon, delta=delta, adjacency=adjacency)
-        message += f"Lower the count from {event.count} to <= {fits} or add more noise."
+        message += f"Lower the count from {event.count} to <= {_most(rule, before, event)} or add more noise."
     else:
         message += "Add more noise, or ask for a larger budget."
     raise BudgetExceeded(message)
-
-
-def _cost(parts: Parts, delta: float, adjacency: Adjacency) -> float:
-    return epsilon_of_parts(merge_gaussians(parts), delta, adjacency).upper
 
 
 def _rank(part: Event, count: int, delta: float) -> float:
@@ -97,7 +86,7 @@ def _rank(part: Event, count: int, delta: float) -> float:
     return quick_rdp_epsilon(parts, delta) if delta > 0.0 else pure_epsilon(parts)[1]
 
 
-def _most(before: Parts, event: Repeat, *, epsilon: float, delta: float, adjacency: Adjacency) -> int:
+def _most(rule: Filter, before: Parts, event: Repeat) -> int:
     """Largest count of the repeated event that still fits."""
     single = distinct(event.event)
     low, high = 0, event.count
@@ -106,6 +95,5 @@ def _most(before: Parts, event: Repeat, *, epsilon: float, delta: float, adjacen
         trial = dict(before)
         for part, count in single.items():
             trial[part] = trial.get(part, 0) + middle * count
-        fits = is_quickly_within(trial, epsilon, delta, adjacency) or _cost(trial, delta, adjacency) <= epsilon
-        low, high = (middle, high) if fits else (low, middle)
+        low, high = (middle, high) if rule.fits(trial) else (low, middle)
     return low

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from accountants.curves import renyi
 from accountants.events import Event
 
-__all__ = ["quick_rdp_epsilon", "rdp_delta", "rdp_epsilon"]
+__all__ = ["best_order_to_repeat", "quick_rdp_epsilon", "rdp_delta", "rdp_epsilon", "rdp_epsilon_at"]
 
 FloatArray = NDArray[np.float64]
 
@@ -55,6 +55,40 @@ def quick_rdp_epsilon(parts: Mapping[Event, int], delta: float) -> float:
         UnsupportedEvent: an event has no curve; it is named.
     """
     return float(np.min(_epsilon_at(_GRID, _grid_total(parts), math.log(delta)), initial=math.inf))
+
+
+def rdp_epsilon_at(parts: Mapping[Event, int], delta: float, order: float) -> float:
+    """Upper bound on epsilon from the summed Rényi curves at one order, which must not depend on any answer.
+
+    Raises:
+        UnsupportedEvent: an event has no curve; it is named.
+    """
+    total = sum(count * _curve_at(part, order) for part, count in parts.items())
+    return float(_epsilon_at(np.array([order - 1.0]), np.array([total]), math.log(delta))[0])
+
+
+def best_order_to_repeat(parts: Mapping[Event, int], epsilon: float, delta: float) -> float:
+    """The order at which the parts can be repeated most often within (epsilon, delta).
+
+    Args:
+        parts: event -> count; every event needs a Rényi curve.
+        epsilon: budget, nats.
+        delta: failure mass, in (0, 1).
+
+    Returns:
+        The order, > 1; some order if the parts fit at none.
+
+    Raises:
+        UnsupportedEvent: an event has no curve; it is named.
+    """
+    log_delta = math.log(delta)
+
+    def share(above: FloatArray, curve: FloatArray) -> FloatArray:
+        room = epsilon - np.log(above / (above + 1.0)) + (log_delta + np.log(above + 1.0)) / above
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where((room > 0.0) & np.isfinite(curve), curve / room, math.inf)
+
+    return _best(parts, share)[1]
 
 
 def rdp_delta(parts: Mapping[Event, int], epsilon: float) -> tuple[float, float]:
@@ -128,3 +162,8 @@ def _grid_curve(part: Event) -> FloatArray:
     curve = renyi(part, _GRID + 1.0)
     curve.setflags(write=False)
     return curve
+
+
+@lru_cache(maxsize=4096)
+def _curve_at(part: Event, order: float) -> float:
+    return float(renyi(part, order))

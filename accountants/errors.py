@@ -28,7 +28,7 @@ class UnsupportedEvent(PrivkdError):
 
 
 class LedgerError(PrivkdError):
-    """A ledger file is damaged or edited; the message names the entry."""
+    """A ledger file is damaged or edited (the message names the entry), or a ledger is changed after a fork."""
 
 
 class CalibrationError(PrivkdError):

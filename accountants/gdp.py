@@ -9,6 +9,7 @@ import math
 from scipy.special import erfcx, erfinv, log_ndtr, ndtri
 
 from accountants import check
+from accountants.rounding import exp_down, exp_up
 from accountants.search import last_inside
 
 __all__ = ["delta_of", "epsilon_of", "gaussian_mu", "log_delta_of"]
@@ -37,11 +38,7 @@ def delta_of(mu: float, epsilon: float) -> tuple[float, float]:
         (True, True)
     """
     log_lower, log_upper = log_delta_of(mu, epsilon)
-    # exp rounds; two ulps outward and the smallest float keep the promise, also where the result underflows.
-    lower, upper = math.exp(log_lower) * (1.0 - 4.0 * _ULP), math.exp(log_upper) * (1.0 + 4.0 * _ULP)
-    if math.isfinite(log_upper):
-        upper = max(upper, math.ulp(0.0))
-    return max(0.0, math.nextafter(lower, 0.0)), min(1.0, upper)
+    return exp_down(log_lower), min(1.0, exp_up(log_upper))
 
 
 def log_delta_of(mu: float, epsilon: float) -> tuple[float, float]:
@@ -175,6 +172,8 @@ def _around_mean(mu: float, epsilon: float, low: float, high: float) -> tuple[fl
     upper = min(value + error, at_zero * (1.0 + _SPECIAL), 1.0)
     lower = max(value - error, at_zero * (1.0 - _SPECIAL) - epsilon)
     log_lower = math.log(lower) if lower > 0.0 else -math.inf
+    if log_lower > -math.inf:
+        log_lower -= _SPECIAL * (1.0 + abs(log_lower))
     return log_lower, min(0.0, math.log(upper) + _SPECIAL * (1.0 + abs(math.log(upper))))
 
 

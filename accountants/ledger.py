@@ -1,6 +1,7 @@
 """The ledger: an append-only, hash-chained list of what was done to private data, and of what is claimed."""
 
 import math
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,9 @@ from accountants.composition import epsilon_of_parts, require_adjacency
 from accountants.entries import Charge, Claim, claim_of, now, number, require_text, whole
 from accountants.errors import LedgerError, PrivkdError
 from accountants.events import Composed, Event, Repeat, distinct, from_dict, merge_gaussians
+from accountants.filtering import Filter
 from accountants.storage import read_document, write_document
+from accountants.uncopied import Uncopied
 
 __all__ = ["Ledger"]
 
@@ -22,10 +25,21 @@ _SCHEMA = "privkd.ledger/1"
 _HEADER = ("schema", "adjacency", "unit", "epsilon", "delta", "n", "note")
 
 
-class Ledger:
-    """Append-only record of events under one adjacency, optionally with a budget that cannot be overdrawn.
+class Ledger(Uncopied):
+    """Append-only record of events under one adjacency, optionally with a budget that `charge` enforces.
 
-    Charge first, add noise after: a crash in between can then only over-count. All methods are thread-safe.
+    Charge first, add noise after: a crash in between can then only over-count. All methods are thread-safe. A ledger
+    cannot be copied or pickled, and a forked process cannot charge it.
+
+    With a budget, every charge after the first may depend on earlier noisy answers, in kind, noise and number:
+    everything accepted together is (epsilon, delta)-DP. For that, the first charge fixes how the budget is checked, and
+    what that check cannot count is refused; `accountants.filtering` states the four checks and why each is sound. A
+    plan of several kinds is one charge, `charge(a + b)`. The proof needs the first charge, the budget, and the choice
+    to open this ledger to be public.
+
+    The numbers of `epsilon()` and `total` are those of the charges as a plan fixed in advance. Where a choice depended
+    on earlier answers, only the budget is proven, not the smaller `epsilon()`; a ledger without a budget proves nothing
+    about such choices.
 
     The hash chain shows accidental damage, and any edit to whoever noted `digest` elsewhere. It gives no proof of
     authorship: someone who rewrites the whole file can rebuild the chain. Two ledgers with equal charges made at
@@ -86,12 +100,14 @@ class Ledger:
             raise ValueError(f"epsilon={budget!r} without delta is no budget; pass delta, for example 1e-5 (or 0)")
         require_text(unit=header["unit"], note="" if header["note"] is None else header["note"])
         self._header = header
+        self._process = os.getpid()
         self._lock = threading.RLock()
         self._records: list[tuple[str, dict[str, object]]] = []
         self._charges: list[Charge] = []
         self._claims: list[Claim] = []
         self._disclosed: list[str] = []
         self._parts: dict[Event, int] = {}
+        self._filter: Filter | None = None
         self._head = canonical_digest(header)
 
     @property
@@ -169,7 +185,9 @@ class Ledger:
             count: how often, >= 0.
 
         Raises:
-            BudgetExceeded: the total would cost more than the budget.
+            BudgetExceeded: the total would cost more than the budget, or the check that the first charge has fixed
+                cannot count the event.
+            LedgerError: a forked process charges; ask the one that opened the ledger.
             AdjacencyError: the event is not stated for the ledger's adjacency.
             UnsupportedEvent: no accountant can bound the event.
             ValueError: count is out of range, or `where` is too long.
@@ -179,21 +197,15 @@ class Ledger:
         if count != 1:
             event = Repeat(count, event)
         added = distinct(event)
+        self._require_own_process()
         with self._lock:
             parts = require_chargeable(self._parts, added, self._adjacency)
-            if self.budget is not None and self.delta is not None:
-                require_within(
-                    self._parts,
-                    parts,
-                    event,
-                    epsilon=self.budget,
-                    delta=self.delta,
-                    adjacency=self._adjacency,
-                    events=len(self._charges),
-                )
+            rule = self._filter_after(added)
+            if rule is not None:
+                require_within(rule, self._parts, parts, event, events=len(self._charges))
             self._append("events", {"time": now(), "event": event.to_dict(), "where": where})
             self._charges.append(Charge(event, where, str(self._records[-1][1]["time"])))
-            self._parts = parts
+            self._parts, self._filter = parts, rule
 
     def claim(self, epsilon: float, delta: float, accountant: str) -> None:
         """Append a claimed guarantee, which `audit` will check against everything in the ledger.
@@ -204,11 +216,13 @@ class Ledger:
             accountant: who computed it.
 
         Raises:
+            LedgerError: in a forked process.
             ValueError: an argument is out of range.
         """
         require_text(accountant=accountant)
         check.probability_mass(delta=delta)
         stored: float | str = "inf" if epsilon == math.inf else number(epsilon=epsilon)
+        self._require_own_process()
         with self._lock:
             self._append(
                 "claims",
@@ -220,9 +234,11 @@ class Ledger:
         """Append something that a reader of the guarantee must know, such as seeded noise.
 
         Raises:
+            LedgerError: in a forked process.
             ValueError: the text is too long.
         """
         require_text(text=text)
+        self._require_own_process()
         with self._lock:
             self._append("disclosed", {"time": now(), "text": text})
             self._disclosed.append(text)
@@ -247,7 +263,7 @@ class Ledger:
     def remaining(self) -> float:
         """Budget minus the upper end of what is spent, nats; infinite without a budget.
 
-        Costs do not add: an event of this cost may fit more than once, and what fits is decided by `charge`.
+        Costs do not add: an event of this cost may fit more than once or not at all; what fits is decided by `charge`.
         """
         return math.inf if self.budget is None else max(0.0, self.budget - self.epsilon().upper)
 
@@ -318,8 +334,16 @@ class Ledger:
             raise TypeError(f"event={data!r} must be an object")
         event = from_dict(data)
         require_adjacency(event, self._adjacency)
-        self._parts = require_chargeable(self._parts, distinct(event), self._adjacency)
+        added = distinct(event)
+        self._filter = self._filter_after(added)
+        self._parts = require_chargeable(self._parts, added, self._adjacency)
         self._charges.append(Charge(event, str(record["where"]), str(record["time"])))
+
+    def _filter_after(self, added: Mapping[Event, int]) -> Filter | None:
+        """The check of the budget once these parts are charged: that of the first charge that costs anything."""
+        if self._filter is not None or not added or self.budget is None or self.delta is None:
+            return self._filter
+        return Filter(first=added, epsilon=self.budget, delta=self.delta, adjacency=self._adjacency)
 
     def _append(self, name: str, content: dict[str, object]) -> None:
         record = link(content, index=len(self._records), previous=self._head)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len
 
 from accountants.errors import ResolutionError
+from accountants.rounding import exp_down, exp_up
 from accountants.tilted import TAIL, TiltedLaw
 
 __all__ = ["delta_of", "epsilon_of"]
@@ -52,8 +53,8 @@ def delta_of(alphabets: Mapping[int, int], eps0: float, epsilon: float) -> tuple
     one = _Releases(alphabets, eps0)
     law = one.tilted(one.tilt_for_mean(steps))
     log_lower, log_upper = law.log_delta(epsilon)
-    lower = math.exp(log_lower - 4.0 * _ULP * (1.0 + abs(log_lower))) if log_lower > -math.inf else 0.0
-    return lower, min(1.0, max(math.exp(log_upper) * (1.0 + 4.0 * _ULP), math.ulp(0.0)))
+    lower = exp_down(log_lower - 4.0 * _ULP * (1.0 + abs(log_lower))) if log_lower > -math.inf else 0.0
+    return lower, min(1.0, max(exp_up(log_upper + 4.0 * _ULP * (1.0 + abs(log_upper))), math.ulp(0.0)))
 
 
 def epsilon_of(alphabets: Mapping[int, int], eps0: float, delta: float) -> tuple[float, float]:

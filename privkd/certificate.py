@@ -55,8 +55,7 @@ class Certificate:
         records: how many records the guarantee covers together.
         steps: neighbouring steps of the LEDGER's adjacency that one change of the certificate takes.
         step_delta: delta of one such step; None where it is `delta` itself.
-        data_dependent: always False in this version: no cost here depends on private votes.
-        sanitized: whether a data-dependent cost was itself released privately; False when there is none.
+        data_dependent, sanitized: always False in this version: no cost here depends on private votes.
         ledger: the events that `verify` recomputes; travels beside the certificate.
     """
 
@@ -272,12 +271,10 @@ class Certificate:
     def __post_init__(self) -> None:
         check.integer(records=self.records, at_least=1)
         check.integer(steps=self.steps, at_least=1)
-        for name in ("delta", "step_delta", "teacher_delta"):
-            if getattr(self, name) is not None:
-                check.real(**{name: getattr(self, name)}, at_least=0.0)
-        for name in ("epsilon", "teacher_epsilon"):
-            if getattr(self, name) is not None and not getattr(self, name) >= 0:
-                raise ValueError(f"{name}={getattr(self, name)!r} must be >= 0, or infinite")
+        for name in ("epsilon", "delta", "step_delta", "teacher_epsilon", "teacher_delta"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:  # also refuses NaN
+                raise ValueError(f"{name}={value!r} must be >= 0")
 
     def _sealed(self) -> Certificate:
         """Write the fingerprint of everything that is stated into the ledger's chain, where `verify` looks for it."""

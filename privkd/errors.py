@@ -16,6 +16,7 @@ __all__ = [
     "CertificateError",
     "CheckpointError",
     "GuaranteeError",
+    "InputRangeWarning",
     "LedgerError",
     "NonFiniteLoss",
     "PrivacyScopeWarning",
@@ -53,6 +54,10 @@ class PrivateValueError(PrivkdError):
 
 class NonFiniteLoss(PrivkdError):
     """Training produced a NaN or infinite loss; the message names the term."""
+
+
+class InputRangeWarning(UserWarning):
+    """The range of inputs was guessed, and generated queries may miss what the teacher knows."""
 
 
 class PrivacyScopeWarning(UserWarning):

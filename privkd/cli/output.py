@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 
 import typer
 
-from privkd.errors import PrivacyScopeWarning, PrivkdError
+from privkd.errors import InputRangeWarning, PrivacyScopeWarning, PrivkdError
 
 FALSE, REFUSED, INTERRUPTED = 1, 3, 130
 
@@ -26,11 +27,16 @@ def refusals() -> Iterator[None]:
     """
     try:
         yield
+    except typer.Exit:  # a RuntimeError by descent, and no fault
+        raise
     except KeyboardInterrupt:
         say("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except (PrivkdError, ValueError, TypeError, OSError, ImportError) as error:
         say(f"{type(error).__name__}: {error}")
+        raise typer.Exit(REFUSED) from None
+    except (RuntimeError, LookupError, ArithmeticError, AttributeError, AssertionError, MemoryError):
+        say(traceback.format_exc())  # a fault of privkd or of the caller's own code: never "a claim is false"
         raise typer.Exit(REFUSED) from None
 
 
@@ -83,7 +89,7 @@ def set_up_stderr() -> None:
     standard = warnings.showwarning
 
     def show(message, category, filename, lineno, file=None, line=None) -> None:
-        if issubclass(category, PrivacyScopeWarning):
+        if issubclass(category, (PrivacyScopeWarning, InputRangeWarning)):
             say(f"warning: {message}")
         else:
             standard(message, category, filename, lineno, file, line)

@@ -83,6 +83,9 @@ class GNMax:
 
     sigma: float
 
+    def __post_init__(self) -> None:
+        check.real(sigma=self.sigma, at_least=0.0)
+
     def event(self) -> Event:
         """Cost of one label."""
         return VoteHistogram(self.sigma).event()

@@ -19,11 +19,15 @@ WAYS_OUT = (
 )
 
 
+_MAX_TEXT = 64 * 2**20  # bytes that compressed entries may unfold to: sources, which torch alone compresses
+
+
 def read_members(path: Path) -> dict[str, bytes]:
     """Every file of an archive, by its name below the archive's one root folder.
 
     Raises:
-        CheckpointError: not a zip archive, a damaged one, one name twice, or more than one root folder.
+        CheckpointError: not a zip archive, a damaged one, one name twice, more than one root folder, or entries that
+            unfold to more than the file's size and 64 MiB of sources.
     """
     if not zipfile.is_zipfile(path):
         raise CheckpointError(
@@ -33,7 +37,8 @@ def read_members(path: Path) -> dict[str, bytes]:
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+            entries = [info for info in archive.infolist() if not info.is_dir()]
+            names = [info.filename for info in entries]
             if len(set(names)) != len(names):
                 raise CheckpointError(f"{path} holds one name twice, which torch never writes; it is refused")
             if len({name.partition("/")[0] for name in names}) != 1:
@@ -41,7 +46,8 @@ def read_members(path: Path) -> dict[str, bytes]:
                     f"{path} has no single root folder: not TorchScript, and not torch.export of torch >= "
                     f"2.8. {WAYS_OUT}"
                 )
-            return {name.partition("/")[2]: archive.read(name) for name in names}
+            _refuse_bombs(entries, path)
+            return {info.filename.partition("/")[2]: _content(archive, info) for info in entries}
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -52,6 +58,29 @@ def read_members(path: Path) -> dict[str, bytes]:
         NotImplementedError,
     ) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
+
+
+def _refuse_bombs(entries: list[zipfile.ZipInfo], path: Path) -> None:
+    """Torch stores tensors as they are and compresses (deflate) the sources of TorchScript only."""
+    unknown = {info.compress_type for info in entries} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+    if unknown:
+        raise CheckpointError(f"{path} uses zip methods {sorted(unknown)}, which torch never writes; it is refused")
+    for method, most in ((zipfile.ZIP_STORED, path.stat().st_size), (zipfile.ZIP_DEFLATED, _MAX_TEXT)):
+        size = sum(info.file_size for info in entries if info.compress_type == method)
+        if size > most:
+            raise CheckpointError(
+                f"{path} would unfold to {size} bytes where at most {most} are plausible (a zip bomb); it was not "
+                f"unpacked. {WAYS_OUT}"
+            )
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """One entry. The stated size is also the limit, because an entry may unfold to more than it states."""
+    with archive.open(info) as stream:
+        content = stream.read(info.file_size + 1)
+    if len(content) != info.file_size:
+        raise zipfile.BadZipFile(f"{info.filename} has another size than stated")
+    return content
 
 
 def packed(members: dict[str, bytes]) -> io.BytesIO:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from privkd.certificate import Certificate
 from privkd.errors import GuaranteeError
-from privkd.teachers.bare import BareTeacher
-from privkd.teachers.inputs import InputSpec
 
 
 class CertifiedModel:
@@ -39,11 +37,3 @@ class CertifiedModel:
         certificate.verify()
         self.model = model
         self.certificate = certificate
-
-    def teacher(self, inputs: InputSpec) -> BareTeacher:
-        """The model behind the strict interface of teachers."""
-        return BareTeacher(self.model, inputs)
-
-    def logits(self, queries: Tensor, inputs: InputSpec) -> Tensor:
-        """Logits, float32, (n, K), on the CPU. Not private: the certificate already covers whatever the model says."""
-        return self.teacher(inputs).logits(queries).unsafe_value()

@@ -224,8 +224,10 @@ def _refuse_shared(models: Sequence[Any]) -> None:
 def _checked(inputs: Any, labels: Any, classes: int | None) -> tuple[np.ndarray, np.ndarray, int]:
     x = inputs.detach().cpu().numpy() if isinstance(inputs, Tensor) else np.asarray(inputs)
     y = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y):
-        raise ValueError(f"inputs {x.shape} and labels {y.shape}: shapes (n, ...) and (n,) with one n are needed")
+    if x.ndim not in (2, 4) or y.ndim != 1 or len(x) != len(y):
+        raise ValueError(
+            f"inputs {x.shape} and labels {y.shape}: (n, d) or (n, channels, height, width), and (n,), with one n, are needed"
+        )
     if not (np.issubdtype(x.dtype, np.number) and np.issubdtype(y.dtype, np.integer)):
         raise ValueError(f"inputs are {x.dtype} and labels {y.dtype}; numbers and integer classes are needed")
     x = x.astype(np.float32)

@@ -18,6 +18,7 @@ from accountants import Gaussian, Ledger, RandomizedResponse, calibrate
 from privkd.certificate import Certificate
 from privkd.errors import BudgetExceeded
 from privkd.mechanisms import KaryResponse, SelectiveResponse
+from privkd.mechanisms.response import keep_probability
 from privkd.scopes import Scope
 from privkd.teachers import BareTeacher
 from privkd.transcription.data_free import DataFreeSettings, learn_data_free
@@ -75,7 +76,9 @@ def _on_public_queries(request: Request, queries: Tensor, ledger: Ledger) -> tup
         return student, distil(student, queries, answers.softmax(dim=1), seed=request.seed)
     geometry = PublicGeometry.of(queries)
     clusters = geometry.clusters(_MOST_CLUSTERS, seed=request.seed)
-    shares, variance = unbiased_shares(answers)
+    shares, variance = unbiased_shares(
+        answers.argmax(dim=1), eps0=_eps0(request, len(queries)), classes=request.classes
+    )
     sizes = torch.bincount(clusters.assignment).double()
     means = torch.zeros(len(clusters), shares.shape[1], dtype=torch.float64)
     means.index_add_(0, clusters.assignment, shares).div_(sizes[:, None])
@@ -83,20 +86,28 @@ def _on_public_queries(request: Request, queries: Tensor, ledger: Ledger) -> tup
     return student, distil(student, queries, soft_targets(smoothed), seed=request.seed)
 
 
-def unbiased_shares(log_likelihood: Tensor) -> tuple[Tensor, float]:
+def unbiased_shares(answers: Tensor, *, eps0: float, classes: int) -> tuple[Tensor, float]:
     """One-hot answers corrected for k-ary response: their mean is the one-hot of the true answer.
 
-    With keep probability p and q = (1 - p)/(K - 1): (onehot - q)/(p - q), of variance about p (1 - p)/(p - q)^2.
+    With keep probability p and q = p e^-eps0: (onehot - q)/(p - q), of variance at most about p (1 - p)/(p - q)^2.
 
     Args:
-        log_likelihood: of answers over all K classes, shape (n, K); larger at the answer than elsewhere.
+        answers: released classes, int64, shape (n,).
+        eps0: pure level of one answer, nats, > 0.
+        classes: number of classes K.
 
     Returns:
         Shares, float64, (n, K), and the largest variance of an entry.
+
+    Example:
+        >>> shares, variance = unbiased_shares(torch.tensor([1]), eps0=1.0, classes=2)
+        >>> [round(x, 4) for x in shares[0].tolist()], round(variance, 4)
+        ([-0.582, 1.582], 0.9207)
     """
-    p, q = (float(log_likelihood[0].double().exp().sort(descending=True).values[i]) for i in (0, -1))
-    shares = (functional.one_hot(log_likelihood.argmax(dim=1), log_likelihood.shape[1]).double() - q) / (p - q)
-    return shares, max(p * (1 - p), q * (1 - q)) / (p - q) ** 2
+    p = keep_probability(eps0, classes)
+    q, gap = p * math.exp(-eps0), -p * math.expm1(-eps0)
+    shares = (functional.one_hot(answers, classes).double() - q) / gap
+    return shares, max(p * (1 - p), q * (1 - q)) / gap**2
 
 
 def _oracle(request: Request, ledger: Ledger, count: int) -> Oracle:
@@ -107,10 +118,14 @@ def _oracle(request: Request, ledger: Ledger, count: int) -> Oracle:
     if request.mode == "paper":
         k = min(request.classes, _PAPER_CANDIDATES)
         return TopOracle(teacher, SelectiveResponse(request.epsilon), k, ledger, request.noise)
-    eps0 = request.epsilon
-    if request.scope is Scope.TEACHER:
-        eps0 = answer_level(request.epsilon, request.delta, classes=request.classes, queries=count)
-    return KaryOracle(teacher, KaryResponse(eps0, request.classes), ledger, request.noise)
+    return KaryOracle(teacher, KaryResponse(_eps0(request, count), request.classes), ledger, request.noise)
+
+
+def _eps0(request: Request, count: int) -> float:
+    """Level of one answer: all of epsilon per answer, or what composes to epsilon over all answers."""
+    if request.scope is not Scope.TEACHER:
+        return request.epsilon
+    return answer_level(request.epsilon, request.delta, classes=request.classes, queries=count)
 
 
 def answer_level(epsilon: float, delta: float, *, classes: int, queries: int) -> float:

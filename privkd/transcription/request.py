@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import secrets
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -76,7 +78,7 @@ class Request:
         return ("the given student's design and initial weights do not depend on private data",)
 
     def new_student(self, *, hidden: int = 128, layers: int = 1) -> nn.Module:
-        """The caller's student, or a fresh default one.
+        """A copy of the caller's student, or a fresh default one.
 
         Raises:
             GuaranteeError: the caller's student shares weights with the teacher.
@@ -85,13 +87,14 @@ class Request:
         if self.student is None:
             return default_student(self.spec, self.classes, seed=self.seed, hidden=hidden, layers=layers)
         _refuse_teacher_weights(self.student, self.teacher)
+        student = copy.deepcopy(self.student).cpu()  # two calls with one module must not share what they learn
         try:
-            width = BareTeacher(self.student.cpu(), self.spec).classes
+            width = BareTeacher(student, self.spec).classes
         except TeacherError as error:
             raise ValueError(f"student= does not fit the inputs: {error}") from error
         if width != self.classes:
             raise ValueError(f"student= returns {width} logits, the teacher has {self.classes} classes")
-        return self.student
+        return student
 
 
 def default_delta(n: int | None) -> float:
@@ -123,7 +126,7 @@ def checked_seed(seed: int | None) -> int:
     """The given seed of public randomness, or a fresh one."""
     if seed is None:
         return secrets.randbelow(2**31)
-    check.integer(seed=seed, at_least=0)
+    check.integer(seed=seed, at_least=0, at_most=2**31 - 1)
     return int(seed)
 
 
@@ -136,13 +139,13 @@ def checked_queries(queries: Any) -> tuple[Tensor | None, int | None]:
     """
     if queries is None:
         return None, None
-    if isinstance(queries, int) and not isinstance(queries, bool):
+    if isinstance(queries, Integral) and not isinstance(queries, bool):
         check.integer(queries=queries, at_least=1)
-        return None, queries
+        return None, int(queries)
     if isinstance(queries, Records):
         queries = queries.inputs
     if isinstance(queries, np.ndarray):
-        queries = torch.from_numpy(queries)
+        queries = torch.from_numpy(np.ascontiguousarray(queries))
     if not isinstance(queries, Tensor):
         raise TypeError(
             f"queries must be public inputs (tensor or array, shape (n, ...)), or how many to generate, got "

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from privkd.data import Records
-from privkd.errors import GuaranteeError, PrivacyScopeWarning
+from privkd.errors import GuaranteeError, InputRangeWarning, PrivacyScopeWarning
 from privkd.mechanisms import NoiseSource
 from privkd.scopes import Scope
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
@@ -111,7 +111,7 @@ def transcribe(
         n=n,
         noise=source,
     )
-    _warn(request, scope)
+    _warn(request, scope, guessed=inputs is None and public is None and not isinstance(target, TeacherEnsemble))
     return METHODS[name](request)
 
 
@@ -153,8 +153,14 @@ def _method(teacher: object, method: str, *, public: bool, private: bool) -> str
         "dpsd": isinstance(teacher, BareTeacher),
         "certified": isinstance(teacher, CertifiedModel),
     }
+    if private and method not in ("auto", "cells"):
+        raise ValueError(f"records= are used by method='cells' only, not by {method!r}; leave one of them away")
+    if private and not public:
+        raise ValueError(
+            "records= needs public queries= as well: the records' labels are counted in cells of public inputs"
+        )
     if method == "auto":
-        order = ("certified", "cells", "votes", "dpsd")
+        order = ("cells", "certified", "votes", "dpsd")
         return next(name for name in order if needs[name])
     if not needs[method]:
         wanted = {
@@ -180,7 +186,7 @@ def _mode(name: str, mode: str, scope: str | None, *, public: bool) -> str:
 def _scope(teacher: object, name: str, scope: str | None, epsilon: float) -> Scope:
     possible = {
         "dpsd": (Scope.SYNTHETIC_LABEL, Scope.TEACHER),
-        "certified": (teacher.certificate.scope,) if isinstance(teacher, CertifiedModel) else (),
+        "certified": (teacher.certificate.scope,) if isinstance(teacher, CertifiedModel) else (Scope.NONE,),
     }.get(name, (Scope.TRAINING_RECORD,))
     if scope is None:
         return possible[0]
@@ -188,7 +194,7 @@ def _scope(teacher: object, name: str, scope: str | None, epsilon: float) -> Sco
         wanted = Scope(scope)
     except ValueError:
         raise ValueError(f"scope={scope!r} is unknown; scopes are {', '.join(Scope)}") from None
-    if isinstance(teacher, CertifiedModel):
+    if isinstance(teacher, CertifiedModel) and name == "certified":
         return teacher.certificate.weakened(wanted).scope
     if wanted in possible:
         return wanted
@@ -215,7 +221,15 @@ def _bare_refusal(teacher: object, wanted: Scope, epsilon: float) -> str:
     )
 
 
-def _warn(request: Request, asked: str | None) -> None:
+def _warn(request: Request, asked: str | None, *, guessed: bool) -> None:
+    if guessed:
+        warnings.warn(
+            f"queries are generated in the range [{request.spec.low:g}, {request.spec.high:g}] for inputs of shape "
+            f"{request.spec.shape}, which is a guess. A wrong range gives a useless student: pass "
+            "inputs=InputSpec(shape, low, high), or public queries",
+            InputRangeWarning,
+            stacklevel=3,
+        )
     if request.scope is Scope.SYNTHETIC_LABEL and asked is None:
         warnings.warn(
             f"a bare module was transcribed: epsilon={request.epsilon:g} protects single synthetic answers, NOT training records. "

@@ -33,6 +33,25 @@ def test_delta_interval_holds_the_truth_and_is_tight(log_mu, place):
     assert upper - lower <= float(truth) * (1e-11 + 1e-13 * (1 + abs(place)) / mu) + 1e-322
 
 
+@pytest.mark.parametrize(
+    ("mu", "eps"),
+    [
+        (3.414537221747031e-15, 4.132079523487523e-30),  # the logarithm of a small delta rounds
+        (2.3250435266e-15, 0.0),
+        (0.2790444718981382, 10.717062666114092),  # delta is subnormal
+        (0.14895671089694362, 5.698522909388379),
+        (0.05554358027266142, 2.108352259468587),
+    ],
+)
+def test_intervals_hold_the_truth_where_floats_are_coarse(mu, eps):
+    truth = slow_delta(mu, eps)
+    lower, upper = delta_of(mu, eps)
+    log_lower, log_upper = log_delta_of(mu, eps)
+    assert lower <= truth <= upper
+    with mp.workdps(80):
+        assert log_lower <= mp.log(truth) <= log_upper
+
+
 @pytest.mark.parametrize("mu", [1e-6, 1e-3, 0.1, 1.0, 10.0, 1000.0])
 @pytest.mark.parametrize("target", [1e-300, 1e-100, 1e-15, 1e-5, 1e-2, 0.5])
 def test_epsilon_interval_is_consistent_with_the_slow_curve(mu, target):

@@ -51,6 +51,24 @@ def test_delta_interval_holds_the_truth(alphabets, log_eps0, share):
     assert upper - lower <= 1e-9 * float(truth) + 1e-13 * max(eps, eps0)
 
 
+@pytest.mark.parametrize(
+    ("k", "count", "eps0", "eps"),
+    [
+        (1_000_000, 56, 0.6842317359875258, 37.97159233295126),
+        (100, 249, 1.6953376133877898, 421.64573332159813),
+        (100_000, 65, 0.21024844066349044, 13.590526669850933),
+    ],
+)
+def test_delta_interval_holds_the_truth_where_delta_is_subnormal(k, count, eps0, eps):
+    assert eps > (count - 1) * eps0  # only the loss count * eps0 exceeds it
+    with mp.workdps(60):
+        grown = mp.exp(mp.mpf(eps0))
+        truth = (grown / (grown + k - 1)) ** count * (1 - mp.exp(eps - count * mp.mpf(eps0)))
+    lower, upper = delta_of({k: count}, eps0, eps)
+    assert 0.0 < truth < 2.3e-308
+    assert lower <= truth <= upper
+
+
 @given(alphabets=mixtures, log_eps0=st.floats(-6.0, 3.5), log_delta=st.floats(-34.5, -0.7))
 def test_epsilon_is_never_too_low_and_tight(alphabets, log_eps0, log_delta):
     eps0, target = math.exp(log_eps0), math.exp(log_delta)

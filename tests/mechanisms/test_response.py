@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from accountants import BudgetExceeded, Ledger
+from accountants import BudgetExceeded, Ledger, PriorResponse, RandomizedResponse
 from privkd.errors import SupportLeakError
 from privkd.mechanisms import CandidateSets, KaryResponse, ResponseWithPrior, SeededNoise, SelectiveResponse
 from privkd.mechanisms.noise import NoiseSource
@@ -161,6 +161,27 @@ def test_the_ledger_is_charged_before_a_draw_and_a_refusal_draws_nothing():
     with pytest.raises(AssertionError, match="noise was drawn"):
         KaryResponse(0.1, 3).release(torch.tensor([1]), ledger=account, noise=Explosive())
     assert len(account.events) == 2  # a crash in the draw over-counts
+
+
+def test_every_answer_is_charged_and_charged_before_it_is_drawn():
+    """All mechanisms: n answers cost n events, and a source that fails leaves the charge behind."""
+    n, answers = 7, torch.arange(7) % 3
+    prior = torch.full((n, 3), 1 / 3)
+    sets = CandidateSets(torch.tensor([[0, 2]]).repeat(n, 1), 3)
+    cases = {
+        RandomizedResponse(3, 1.0): lambda a, s: KaryResponse(1.0, 3).release(answers, ledger=a, noise=s),
+        PriorResponse(2, 1.0): lambda a, s: SelectiveResponse(1.0).release(answers, sets, ledger=a, noise=s),
+        RandomizedResponse(2, 1.0): lambda a, s: ResponseWithPrior(1.0).release(answers, prior, ledger=a, noise=s),
+    }
+    for event, release in cases.items():
+        for source in (SeededNoise(0), Explosive()):
+            account = ledger()
+            try:
+                release(account, source)
+            except AssertionError:
+                assert isinstance(source, Explosive)
+            [charged] = account.events
+            assert (charged.event, charged.count) == (event, n)
 
 
 @pytest.mark.parametrize(

@@ -30,16 +30,18 @@ def test_released_histogram_differs_from_the_true_one_by_independent_noise_of_th
 
 
 def test_cell_histogram_noise_has_the_stated_size_and_counts_are_right_without_it():
-    cells, labels = torch.randint(0, 30, (5000,)), torch.randint(0, 10, (5000,))
+    rng = torch.Generator().manual_seed(0)
+    cells, labels = torch.randint(0, 300, (5000,), generator=rng), torch.randint(0, 100, (5000,), generator=rng)
     boxed = Private(cells, origin="cells"), Private(labels, origin="labels")
-    exact = CellHistogram(0.0).release(*boxed, shape=(30, 10), ledger=ledger(), noise=SeededNoise(0))
-    slow = torch.zeros(30, 10, dtype=torch.float64)
+    exact = CellHistogram(0.0).release(*boxed, shape=(300, 100), ledger=ledger(), noise=SeededNoise(0))
+    slow = torch.zeros(300, 100, dtype=torch.float64)
     for c, y in zip(cells.tolist(), labels.tolist(), strict=True):
         slow[c, y] += 1
     assert torch.equal(exact, slow)
-    noisy = CellHistogram(3.0).release(*boxed, shape=(30, 10), ledger=ledger(), noise=SeededNoise(0))
-    limit = math.sqrt(-0.5 * math.log(0.5e-6) / 300)
-    assert stats.kstest((noisy - slow).numpy().ravel(), "norm", args=(0, 3.0)).statistic < limit
+    noisy = CellHistogram(3.0).release(*boxed, shape=(300, 100), ledger=ledger(), noise=SeededNoise(0))
+    noise, limit = (noisy - slow).numpy().ravel(), math.sqrt(-0.5 * math.log(0.5e-6) / 30_000)
+    assert stats.kstest(noise, "norm", args=(0, 3.0)).statistic < limit
+    assert stats.kstest(0.9 * noise, "norm", args=(0, 3.0)).statistic > limit  # 10 % too little noise is seen
 
 
 def test_histogram_and_argmax_cost_the_same_and_cells_cost_one_row():
@@ -106,9 +108,19 @@ def test_a_refused_histogram_draws_no_noise():
             raise AssertionError("noise was drawn although the ledger refused")
 
     votes = torch.tensor([[10.0, 0.0]])
+    boxed = Private(torch.arange(3), origin="c"), Private(torch.tensor([0, 1, 1]), origin="y")
     account = ledger(epsilon=0.1, delta=1e-5)
     with pytest.raises(BudgetExceeded):
         VoteHistogram(1.0).release(votes, teachers=10, ledger=account, noise=Explosive(0))
+    with pytest.raises(BudgetExceeded):
+        GNMax(1.0).release(votes, teachers=10, ledger=account, noise=Explosive(0))
+    with pytest.raises(BudgetExceeded):
+        CellHistogram(1.0).release(*boxed, shape=(3, 2), ledger=account, noise=Explosive(0))
+    assert not account.events
+    open_ = ledger()
+    with pytest.raises(AssertionError, match="noise was drawn"):
+        CellHistogram(1.0).release(*boxed, shape=(3, 2), ledger=open_, noise=Explosive(0))
+    assert len(open_.events) == 1  # charged before the draw: a crash over-counts
 
 
 def test_private_values_show_no_numbers_and_refuse_to_be_used():

@@ -1,8 +1,8 @@
 """Proof: a mislabelled canary cannot be found in released students more often than epsilon allows.
 
-256 retrainings with and without one changed record; the attacker sees the whole release (the noisy table, from which the
-student follows) and uses the best threshold on the most revealing entry, chosen on the first half. With the noise
-forgotten the same attack proves that the claim is false, so it can fail.
+256 releases with and without one changed record (whose teacher is retrained; the others are the same, bit for bit). The
+attacker sees the whole release (the noisy table, from which the student follows) and uses the best threshold on the most
+revealing statistic, chosen on the first half. With the noise forgotten the same attack proves the claim false.
 """
 
 import math

@@ -1,10 +1,13 @@
 """Teachers as programs: TorchScript and torch.export, harmless ones and hostile ones."""
 
 import contextlib
+import copy
 import io
 import json
 import os
 import pickle
+import resource
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -355,4 +358,69 @@ def test_other_archives_are_refused(tmp_path):
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("a/x", "2")
     with pytest.raises(CheckpointError, match="one name twice"):
+        load_teacher(path)
+
+
+def archive_of(path: Path, method: int, *entries: tuple[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return path
+
+
+def test_torch_compresses_sources_only(tmp_path):
+    with zipfile.ZipFile(scripted(tmp_path / "t.ts")) as archive:
+        squeezed = [info.filename for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED]
+    assert all("/code/" in name for name in squeezed)
+    with zipfile.ZipFile(exported(tmp_path / "t.pt2")) as archive:
+        assert all(info.compress_type == zipfile.ZIP_STORED for info in archive.infolist())
+
+
+def test_archives_that_unfold_to_far_more_than_their_size_are_refused_unopened(tmp_path, monkeypatch):
+    zeros = bytes(65 * 2**20)
+    bomb = archive_of(tmp_path / "bomb.pt", zipfile.ZIP_DEFLATED, ("a/constants.pkl", zeros), ("a/code/x.py", b""))
+    assert bomb.stat().st_size < 2**17
+    many = [(f"a/{number}", zeros[: 2**24]) for number in range(5)]
+    split = archive_of(tmp_path / "split.pt2", zipfile.ZIP_DEFLATED, *many)
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *args, **kwargs: pytest.fail("an entry was unpacked"))
+    for path in (bomb, split):
+        with pytest.raises(CheckpointError, match="zip bomb"):
+            load_teacher(path)
+
+
+def test_an_entry_that_unfolds_to_more_than_it_states_is_not_unpacked_beyond_that(tmp_path):
+    path = archive_of(tmp_path / "liar.pt", zipfile.ZIP_DEFLATED, ("a/constants.pkl", bytes(200 * 2**20)))
+    raw = path.read_bytes()
+    told = (200 * 2**20).to_bytes(4, "little")
+    assert raw.count(told) == 2  # local header and directory
+    path.write_bytes(raw.replace(told, (10).to_bytes(4, "little")))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_teacher(path)
+    # Far below the 200 MiB of the entry; building the file above has already raised the peak, so measure afresh.
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_teacher(path)
+    assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    tracemalloc.stop()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
+
+
+def test_entries_that_share_their_bytes_are_refused(tmp_path):
+    path = archive_of(tmp_path / "shared.pt", zipfile.ZIP_STORED, ("a/constants.pkl", bytes(2**20)))
+    with zipfile.ZipFile(path, "a") as archive:
+        (info,) = archive.infolist()
+        for number in range(100):
+            twin = copy.copy(info)
+            twin.filename = f"a/{number}"
+            archive.filelist.append(twin)
+        archive._didModify = True
+    with pytest.raises(CheckpointError, match="zip bomb"):
+        load_teacher(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_zip_methods_are_refused(method, tmp_path):
+    path = archive_of(tmp_path / "t.pt", method, ("a/constants.pkl", b"x"))
+    with pytest.raises(CheckpointError, match="never writes"):
         load_teacher(path)

@@ -1,13 +1,17 @@
 """After the noisy release nothing private is in reach: the teacher may burn, the student still gets made."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import privkd
-from privkd.mechanisms import CellHistogram, KaryResponse, VoteHistogram
+from privkd.mechanisms import CellHistogram, KaryResponse, SelectiveResponse, VoteHistogram
 from privkd.private import Private
 from privkd.transcription import record_level
+from privkd.transcription.geometry import PublicGeometry
 
 
 def burn_after(monkeypatch, mechanism, victims):
@@ -95,6 +99,62 @@ def test_the_release_of_cells_is_the_same_whatever_the_model_was(data):
     assert np.array_equal(before.centres, after.centres)
     a, b = (before.nearest(geometry.of_others(x)) for x in (data.private.inputs, moved))
     assert int((a != b).sum()) <= 1
+
+
+def test_cells_are_cut_from_public_inputs_whatever_the_records_are(trained, data, monkeypatch):
+    """The clusters that `transcribe` really uses do not move when the private records are exchanged."""
+    seen = []
+    original = PublicGeometry.clusters
+
+    def recording(self, count, *, seed):
+        found = original(self, count, seed=seed)
+        seen.append((self.features.copy(), found.centres.copy()))
+        return found
+
+    monkeypatch.setattr(PublicGeometry, "clusters", recording)
+    for inputs in (data.private.inputs, 1 - data.private.inputs):
+        records = (inputs, data.private.labels)
+        privkd.transcribe(trained, 3.0, queries=data.public.inputs, records=records, seed=0)
+    (features, centres), (other_features, other_centres) = seen
+    assert np.array_equal(features, other_features)
+    assert np.array_equal(centres, other_centres)
+
+
+def test_candidate_sets_of_paper_mode_come_from_the_student_not_from_the_teacher(trained, monkeypatch):
+    """Relabelling the teacher moves its answers, and no candidate set of the first round."""
+    sets = []
+    original = SelectiveResponse.release
+
+    def recording(self, answers, support, **kwargs):
+        sets.append(support.classes.clone())
+        return original(self, answers, support, **kwargs)
+
+    monkeypatch.setattr(SelectiveResponse, "release", recording)
+    flipped = torch.nn.Sequential(*trained, torch.nn.Linear(10, 10, bias=False))
+    with torch.no_grad():
+        flipped[-1].weight.copy_(torch.eye(10).roll(3, dims=0))
+    for teacher in (trained, flipped):
+        privkd.transcribe(teacher, 3.0, scope="synthetic-label", mode="paper", queries=20, seed=0)
+    assert len(sets) == 2
+    assert torch.equal(*sets)
+
+
+def test_only_teachers_and_mechanisms_open_private_values():
+    """A list of who may, so that a new place has to be argued for here."""
+    root = Path(privkd.__file__).parent
+    opening = {
+        str(path.relative_to(root)) for path in root.rglob("*.py") if re.search(r"\.unsafe_value\(", path.read_text())
+    }
+    assert opening == {
+        "mechanisms/response.py",
+        "mechanisms/votes.py",
+        "transcription/certified.py",  # a certified model's answers are not private
+        "transcription/oracles.py",  # CertifiedOracle only
+        "transcription/record_level.py",  # cell of each record, boxed again at once
+    }
+    oracles = (root / "transcription" / "oracles.py").read_text()
+    assert oracles.count(".unsafe_value(") == 1
+    assert ".unsafe_value(" in oracles[oracles.index("class CertifiedOracle") :]
 
 
 def test_history_holds_losses_on_released_answers_only(ensemble, trained, data):

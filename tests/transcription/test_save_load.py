@@ -1,7 +1,9 @@
 """A saved transcription is whole or absent, comes back as it was, and cannot be changed unnoticed."""
 
+import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from torch import nn
 
 import privkd
 from privkd.errors import CertificateError, CheckpointError, LedgerError
+from privkd.transcription.result import is_transcription, require_free
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +24,12 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def result(ensemble, data):
     return privkd.transcribe(ensemble, 1.0, queries=data.public.inputs, seed=0)
+
+
+@pytest.fixture
+def with_generator(tmp_path):
+    made = privkd.transcribe(nn.Linear(64, 10), 2.0, scope="synthetic-label", queries=20, seed=0)
+    return made.save(tmp_path / "made")
 
 
 def test_a_round_trip_keeps_the_student_the_certificate_and_the_ledger(result, data, tmp_path):
@@ -117,6 +126,98 @@ def test_an_existing_folder_is_never_overwritten_by_accident(result, tmp_path):
     with pytest.raises(FileExistsError):
         result.save(mine, overwrite=True)
     assert (mine / "thesis.txt").read_text() == "precious"
+
+
+def test_a_foreign_folder_with_a_config_is_never_replaced(result, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("precious")
+    for foreign in ("{}", '{"schema": "other"}', "[]", "no json", '{"schema": NaN}', "[" * 200_000):
+        (mine / "config.json").write_text(foreign)
+        assert not is_transcription(mine)
+        with pytest.raises(FileExistsError, match="holds no transcription"):
+            result.save(mine, overwrite=True)
+        assert (mine / "thesis.txt").read_text() == "precious"
+        assert (mine / "config.json").read_text() == foreign
+
+
+def test_what_is_free_to_write_is_said_before_any_work(result, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    folder = result.save(tmp_path / "out")
+    assert require_free(tmp_path / "absent") == tmp_path / "absent"
+    assert require_free(str(tmp_path / "empty")) == tmp_path / "empty"
+    assert require_free(folder, overwrite=True) == folder
+    assert is_transcription(folder)
+    for taken, overwrite in [("out", False), ("file", True), ("dangling", True)]:
+        with pytest.raises(FileExistsError):
+            require_free(tmp_path / taken, overwrite=overwrite)
+
+
+@pytest.mark.parametrize("name", ["config.json", "certificate.json", "history.json"])
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda text: text.replace("{", '{"extra": NaN,', 1), "NaN is no JSON number"),
+        (lambda text: text.replace("{", '{"extra": [1, -Infinity],', 1), "-Infinity is no JSON number"),
+        (lambda text: text.replace("{", '{"extra": 1e999,', 1), "too large"),
+        (lambda text: text.replace("{", '{"extra": 1, "extra": 1,', 1), "twice"),
+        (lambda text: "[" * 200_000, "RecursionError"),
+        (lambda text: '{"a":' * 200_000, "RecursionError"),
+        (lambda text: '"text"', "must hold a JSON"),
+        (lambda text: text.encode("utf-16").decode("latin-1"), "not valid JSON"),
+        (lambda text: "9" * 10_000, "not valid JSON"),
+    ],
+)
+def test_json_that_readers_disagree_about_is_refused(result, tmp_path, name, change, match):
+    folder = result.save(tmp_path / "out")
+    (folder / name).write_text(change((folder / name).read_text()))
+    if name == "history.json":  # its checksum is made right, so that its content is what is judged
+        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        edit(folder / "config.json", lambda v: v["sha256"].update({name: digest}))
+    with pytest.raises(CheckpointError, match=match):
+        privkd.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda v: v["student"]["settings"].update(hidden=10**10), "hidden=10000000000 is above"),
+        (lambda v: v["student"]["settings"].update(layers=10**10), "layers=10000000000 is above"),
+        (lambda v: v["student"]["settings"].update(layers=10**4), "layers=10000 is above"),
+        (lambda v: v["student"]["settings"].update(features=500), "they need .* numbers"),
+        (lambda v: v["student"]["settings"].update(hidden="wide"), "settings"),
+        (lambda v: v["student"]["settings"].update(unknown=1), "settings"),
+        (lambda v: v["student"].pop("settings"), "settings"),
+        (lambda v: v["student"].update(settings=[1]), "settings"),
+        (lambda v: v["student"].update(architecture=[]), "no weights were read"),
+        (lambda v: v["generator"].update(hidden=10**10), "hidden=10000000000 is above"),
+        (lambda v: v["generator"].update(shape=[10**9]), "shape=1000000000 is above"),
+        (lambda v: v["generator"].update(latent=10**4, hidden=10**4), "they need .* numbers"),
+        (lambda v: v["generator"].pop("shape"), "settings"),
+        (lambda v: v.update(generator=[3]), "settings"),
+        (lambda v: v["sha256"].pop("generator.safetensors"), "no checksums"),
+        (lambda v: v.pop("inputs"), "method and inputs"),
+        (lambda v: v.pop("method"), "method and inputs"),
+    ],
+)
+def test_sizes_that_the_weights_do_not_have_are_refused_before_memory_is_taken(with_generator, change, match):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    edit(with_generator / "config.json", change)
+    with pytest.raises(CheckpointError, match=match):
+        privkd.load(with_generator)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
+
+
+def test_changed_weights_are_refused_before_a_network_is_built(result, tmp_path, monkeypatch):
+    folder = result.save(tmp_path / "out")
+    raw = bytearray((folder / "student.safetensors").read_bytes())
+    raw[-1] ^= 1
+    (folder / "student.safetensors").write_bytes(raw)
+    monkeypatch.setattr("privkd.transcription.result._built", lambda *args: pytest.fail("a network was built"))
+    with pytest.raises(CheckpointError, match="was changed"):
+        privkd.load(folder)
 
 
 def test_a_failure_while_writing_leaves_nothing(result, tmp_path, monkeypatch):

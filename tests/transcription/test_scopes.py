@@ -10,6 +10,7 @@ from torch import nn
 import privkd
 from accountants import GNMax, PriorResponse, RandomizedResponse, epsilon
 from privkd import BudgetExceeded, Certificate, CertifiedModel, GuaranteeError, PrivacyScopeWarning
+from privkd.errors import InputRangeWarning
 from privkd.mechanisms import SeededNoise
 
 
@@ -66,7 +67,28 @@ def test_a_bare_module_warns_and_never_claims_training_records(trained):
 def test_saying_the_scope_silences_the_warning(trained):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        privkd.transcribe(trained, 3.0, scope="synthetic-label", inputs=privkd.InputSpec((64,)), **few())
+
+
+def test_a_guessed_input_range_is_said_aloud(trained, data):
+    with pytest.warns(InputRangeWarning, match="which is a guess"):
         privkd.transcribe(trained, 3.0, scope="synthetic-label", **few())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        privkd.transcribe(trained, 3.0, scope="synthetic-label", queries=data.public.inputs, seed=0)
+
+
+def test_records_are_used_or_refused_never_ignored(trained, ensemble, data):
+    records = (data.private.inputs, data.private.labels)
+    with pytest.raises(ValueError, match="needs public queries="):
+        privkd.transcribe(trained, 1.0, records=records)
+    with pytest.raises(ValueError, match="used by method='cells' only"):
+        privkd.transcribe(ensemble, 1.0, queries=data.public.inputs, records=records, method="votes")
+    certified = CertifiedModel(trained, Certificate.declared(epsilon=2.0, delta=1e-6, by="a test"))
+    counted = privkd.transcribe(certified, 1.0, queries=data.public.inputs, records=records, seed=0)
+    assert (counted.method, counted.certificate.scope) == ("cells", "training-record")
+    with pytest.raises(GuaranteeError, match="not 'teacher'"):
+        privkd.transcribe(certified, 1.0, scope="teacher", queries=data.public.inputs, records=records, method="cells")
 
 
 def test_training_record_scope_of_a_bare_module_is_refused_with_the_ways_out(trained):

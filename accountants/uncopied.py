@@ -1,0 +1,43 @@
+"""Objects of which there may be only one: a copy would let the same budget be spent twice."""
+
+import os
+from typing import NoReturn
+
+from accountants.errors import LedgerError
+
+__all__ = ["Uncopied"]
+
+
+class Uncopied:
+    """Base of objects that refuse to be copied or pickled, and to be changed by a forked process."""
+
+    _process: int
+
+    def __copy__(self) -> NoReturn:
+        self._refuse("copied")
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self._refuse("copied")
+
+    def __reduce__(self) -> NoReturn:
+        self._refuse("pickled or sent to another process")
+
+    def _refuse(self, done: str) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(
+            f"a {name} cannot be {done}: each copy would accept the whole budget again. Pass the {name} itself, charge "
+            "it in the process that opened it and send the noisy answers; to look at it elsewhere, save and read it"
+        )
+
+    def _require_own_process(self) -> None:
+        """Refuse a change in a forked process, which the process that opened the object would never see.
+
+        Raises:
+            LedgerError: this process did not open the object.
+        """
+        if os.getpid() != self._process:
+            raise LedgerError(
+                f"this {type(self).__name__} was opened in process {self._process} and is used in process "
+                f"{os.getpid()} after a fork: what is charged here would be lost there. Charge before forking, or send "
+                "the request to the process that opened it; nothing was charged"
+            )
