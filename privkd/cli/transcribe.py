@@ -47,10 +47,11 @@ def transcribe(
     queries=load(queries).inputs).save(out)
     """
     with refusals():
-        _refuse_taken(out, overwrite=overwrite)
         from privkd import transcribe as run
         from privkd.teachers import load_teacher
+        from privkd.transcription.result import require_free
 
+        require_free(out, overwrite=overwrite)  # before minutes of work and before any privacy is spent
         made = run(
             load_teacher(teacher),
             epsilon,
@@ -72,15 +73,6 @@ def transcribe(
         ("ledger", f"{len(made.ledger.events)} charges, head {made.ledger.digest}"),
     ]
     emit(values, as_json=as_json, title=f"Student: {out}", rows=rows)
-
-
-def _refuse_taken(out: Path, *, overwrite: bool) -> None:
-    """The same refusal as `Transcription.save`, before minutes of work and before any privacy is spent."""
-    taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
-    if taken and not (overwrite and (out / "config.json").is_file()):
-        raise FileExistsError(
-            f"--out {out} exists; choose another folder, or --overwrite to replace an earlier transcription"
-        )
 
 
 def _queries(text: str | None) -> Tensor | int | None:
