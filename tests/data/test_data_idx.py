@@ -102,7 +102,8 @@ def test_wrong_files_are_refused_with_their_cause(content, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [encode(IMAGES), gzip.compress(encode(IMAGES), mtime=0)[:-9], gzip.compress(encode(IMAGES))[:12], b""]
+    "content",
+    [encode(IMAGES), gzip.compress(encode(IMAGES), mtime=0)[:-9], gzip.compress(encode(IMAGES), mtime=0)[:12], b""],
 )
 def test_wrong_gzip_files_are_refused(content, tmp_path):
     path = tmp_path / "train-images-idx3-ubyte.gz"
