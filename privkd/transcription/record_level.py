@@ -79,7 +79,7 @@ def by_votes(request: Request) -> Transcription:
     votes = ensemble.votes(queries, clusters.assignment)
     ledger = request.new_ledger(Scope.TRAINING_RECORD)
     noisy = mechanism.release(votes, teachers=teachers, ledger=ledger, noise=request.noise, where="votes")
-    del votes, ensemble  # the rest is post-processing and must not be able to look back
+    del votes, ensemble  # the rest is post-processing: it uses the released table and public inputs only
     shares = noisy.numpy() / teachers
     variance = np.full(len(clusters), (mechanism.sigma / teachers) ** 2)
     targets = soft_targets(geometry.smooth(geometry.features, clusters.centres, shares, variance))
