@@ -20,7 +20,7 @@ _LAZY = {
     "Event": "accountants.events",
     "GNMax": "accountants.events",
     "Gaussian": "accountants.events",
-    "Ledger": "accountants.ledger",
+    "Ledger": "accountants.ledger.ledger",
     "LedgerError": "accountants.errors",
     "PoissonSampled": "accountants.events",
     "PriorResponse": "accountants.events",
@@ -35,10 +35,10 @@ _LAZY = {
     "delta": "accountants.composition",
     "epsilon": "accountants.composition",
     "from_dict": "accountants.events",
-    "gaussian_mu": "accountants.gdp",
+    "gaussian_mu": "accountants.exact.gdp",
     "group_privacy": "accountants.grouping",
     "parse": "accountants.expression",
-    "renyi": "accountants.curves",
+    "renyi": "accountants.rdp.curves",
     "teacher_ceiling": "accountants.ceiling",
 }
 __all__ = [
@@ -86,7 +86,6 @@ if TYPE_CHECKING:
     from accountants.ceiling import teacher_ceiling as teacher_ceiling
     from accountants.composition import delta as delta
     from accountants.composition import epsilon as epsilon
-    from accountants.curves import renyi as renyi
     from accountants.errors import AdjacencyError as AdjacencyError
     from accountants.errors import BudgetExceeded as BudgetExceeded
     from accountants.errors import CalibrationError as CalibrationError
@@ -105,10 +104,11 @@ if TYPE_CHECKING:
     from accountants.events import RandomizedResponse as RandomizedResponse
     from accountants.events import Repeat as Repeat
     from accountants.events import from_dict as from_dict
+    from accountants.exact.gdp import gaussian_mu as gaussian_mu
     from accountants.expression import parse as parse
-    from accountants.gdp import gaussian_mu as gaussian_mu
     from accountants.grouping import group_privacy as group_privacy
-    from accountants.ledger import Ledger as Ledger
+    from accountants.ledger.ledger import Ledger as Ledger
+    from accountants.rdp.curves import renyi as renyi
 
 
 def __getattr__(name: str) -> object:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from accountants.bound import Bound, round_down, round_up
 from accountants.composition import epsilon as epsilon_of
-from accountants.entries import Claim
 from accountants.errors import PrivkdError
-from accountants.ledger import Ledger
+from accountants.ledger.entries import Claim
+from accountants.ledger.ledger import Ledger
 
 __all__ = ["AuditReport", "Verdict", "audit"]
 

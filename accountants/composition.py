@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
-from accountants.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
 from accountants.errors import AdjacencyError, ResolutionError, UnsupportedEvent
 from accountants.events import Composed, Event, PoissonSampled, Repeat, merge_gaussians, normal_form
-from accountants.exact import EXACT, ExactAccountant, exact_groups, pure_epsilon
+from accountants.exact.table import EXACT, ExactAccountant, exact_groups, pure_epsilon
 from accountants.failure import left_over, revealing_mass, split_failures
+from accountants.rdp.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
 
 __all__ = [
     "METHODS",

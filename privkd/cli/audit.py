@@ -45,7 +45,7 @@ def audit(
 
 def _certificate(path: Path | None, ledger: Ledger) -> tuple[bool | None, str]:
     """Whether the certificate beside a ledger follows from it (None: not checked), and what to say about it."""
-    from accountants.storage import read_document
+    from accountants.ledger.storage import read_document
     from privkd.certificate import Certificate
     from privkd.errors import CertificateError
 

@@ -80,7 +80,7 @@ def test_flags():
 
 
 def test_a_ledger_over_its_own_budget_is_flagged(tmp_path):
-    from accountants.chain import canonical_digest, header_of, link
+    from accountants.ledger.chain import canonical_digest, header_of, link
 
     ledger = Ledger(adjacency="add-remove", epsilon=5.0, delta=1e-5, n=1000)
     ledger.charge(Gaussian(1.0))

@@ -19,10 +19,10 @@ from accountants import (
     epsilon,
     gaussian_mu,
 )
+from accountants.adaptive.filtering import dominating_gaussian
 from accountants.events import normal_form
-from accountants.filtering import dominating_gaussian
-from accountants.gdp import delta_of as gaussian_delta
-from accountants.response import delta_of as response_delta
+from accountants.exact.gdp import delta_of as gaussian_delta
+from accountants.exact.response import delta_of as response_delta
 
 DELTA = 1e-5
 

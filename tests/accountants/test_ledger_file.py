@@ -19,7 +19,7 @@ from accountants import (
     RandomizedResponse,
     UnsupportedEvent,
 )
-from accountants.chain import canonical_digest, header_of, link
+from accountants.ledger.chain import canonical_digest, header_of, link
 
 
 def example():
@@ -306,7 +306,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 
 
 def test_oversized_files_are_refused_before_parsing(tmp_path, monkeypatch):
-    monkeypatch.setattr("accountants.storage.MAX_BYTES", 100)
+    monkeypatch.setattr("accountants.ledger.storage.MAX_BYTES", 100)
     with pytest.raises(LedgerError, match="larger"):
         Ledger.read(write(tmp_path / "x.json", DOCUMENT))
     with pytest.raises(LedgerError, match="count="):

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from accountants import check
+from accountants.adaptive.filtering import Filter
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
-from accountants.budget import require_chargeable, require_within
-from accountants.chain import LISTS, canonical_digest, header_of, link, verified_records
 from accountants.composition import epsilon_of_parts, require_adjacency
-from accountants.entries import Charge, Claim, claim_of, now, number, require_text, whole
 from accountants.errors import LedgerError, PrivkdError
 from accountants.events import Composed, Event, Repeat, distinct, from_dict, merge_gaussians
-from accountants.filtering import Filter
-from accountants.storage import read_document, write_document
-from accountants.uncopied import Uncopied
+from accountants.ledger.budget import require_chargeable, require_within
+from accountants.ledger.chain import LISTS, canonical_digest, header_of, link, verified_records
+from accountants.ledger.entries import Charge, Claim, claim_of, now, number, require_text, whole
+from accountants.ledger.storage import read_document, write_document
+from accountants.ledger.uncopied import Uncopied
 
 __all__ = ["Ledger"]
 
@@ -33,7 +33,7 @@ class Ledger(Uncopied):
 
     With a budget, every charge after the first may depend on earlier noisy answers, in kind, noise and number:
     everything accepted together is (epsilon, delta)-DP. For that, the first charge fixes how the budget is checked, and
-    what that check cannot count is refused; `accountants.filtering` states the four checks and why each is sound. A
+    what that check cannot count is refused; `accountants.adaptive.filtering` states the four checks and why each is sound. A
     plan of several kinds is one charge, `charge(a + b)`. The proof needs the first charge, the budget, and the choice
     to open this ledger to be public.
 

@@ -26,7 +26,7 @@ from accountants.events import (
     normal_form,
 )
 from accountants.events.normal import as_event
-from accountants.sampled import log_moments
+from accountants.rdp.sampled import log_moments
 
 __all__ = ["renyi"]
 

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 
 from accountants import check
+from accountants.adaptive.filtering import Filter
 from accountants.adjacency import Adjacency
 from accountants.bound import round_up
 from accountants.composition import require_sampling
-from accountants.conversion import quick_rdp_epsilon
-from accountants.curves import renyi
 from accountants.errors import BudgetExceeded
 from accountants.events import Event, Repeat, distinct
 from accountants.events.algebra import MAX_COUNT
-from accountants.exact import pure_epsilon
+from accountants.exact.table import pure_epsilon
 from accountants.failure import split_failures
-from accountants.filtering import Filter
+from accountants.rdp.conversion import quick_rdp_epsilon
+from accountants.rdp.curves import renyi
 
 __all__ = ["require_chargeable", "require_within"]
 

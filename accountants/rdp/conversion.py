@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from accountants.curves import renyi
 from accountants.events import Event
+from accountants.rdp.curves import renyi
 
 __all__ = ["best_order_to_repeat", "quick_rdp_epsilon", "rdp_delta", "rdp_epsilon", "rdp_epsilon_at"]
 

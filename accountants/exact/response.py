@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len
 
 from accountants.errors import ResolutionError
+from accountants.exact.tilted import TAIL, TiltedLaw
 from accountants.rounding import exp_down, exp_up
-from accountants.tilted import TAIL, TiltedLaw
 
 __all__ = ["delta_of", "epsilon_of"]
 

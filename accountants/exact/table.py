@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
-from accountants import gdp, response
 from accountants.events import Event, Gaussian, PureDP, RandomizedResponse
+from accountants.exact import gdp, response
 
 __all__ = ["EXACT", "ExactAccountant", "exact_groups", "pure_epsilon"]
 

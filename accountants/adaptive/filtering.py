@@ -28,9 +28,9 @@ from scipy.special import ndtri
 
 from accountants.adjacency import Adjacency
 from accountants.composition import epsilon_of_parts, is_quickly_within
-from accountants.conversion import best_order_to_repeat, rdp_epsilon_at
 from accountants.events import ApproxDP, Event, Gaussian, GNMax, PureDP, RandomizedResponse, merge_gaussians
-from accountants.exact import pure_epsilon
+from accountants.exact.table import pure_epsilon
+from accountants.rdp.conversion import best_order_to_repeat, rdp_epsilon_at
 
 __all__ = ["Filter", "dominating_gaussian"]
 

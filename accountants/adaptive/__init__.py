@@ -1,0 +1,1 @@
+"""Budgets for choices that depend on earlier answers: privacy filters and odometers."""
