@@ -17,31 +17,62 @@ _LAZY = {
     "Calibration": "accountants.calibration",
     "CalibrationError": "accountants.errors",
     "Composed": "accountants.events",
+    "ConfidentGNMax": "accountants.events",
+    "DiscreteGaussian": "accountants.events",
+    "DiscreteLaplace": "accountants.events",
     "Event": "accountants.events",
+    "Exponential": "accountants.events",
+    "Filter": "accountants.adaptive.filter",
+    "FixedSizeSampled": "accountants.events",
+    "GDP": "accountants.events",
     "GNMax": "accountants.events",
     "Gaussian": "accountants.events",
+    "LNMax": "accountants.events",
+    "Laplace": "accountants.events",
     "Ledger": "accountants.ledger.ledger",
     "LedgerError": "accountants.errors",
+    "MatrixFactorization": "accountants.events",
+    "Odometer": "accountants.adaptive.odometer",
+    "Opinion": "accountants.opinions.opinion",
+    "Parallel": "accountants.events",
     "PoissonSampled": "accountants.events",
     "PriorResponse": "accountants.events",
     "PrivkdError": "accountants.errors",
     "PureDP": "accountants.events",
+    "RDP": "accountants.events",
+    "RandomAllocation": "accountants.events",
     "RandomizedResponse": "accountants.events",
     "Repeat": "accountants.events",
     "ResolutionError": "accountants.errors",
+    "Sampler": "accountants.ledger.sampler",
+    "Shuffled": "accountants.events",
+    "SparseVector": "accountants.events",
+    "SubsetResponse": "accountants.events",
+    "Tradeoff": "accountants.tradeoffs",
+    "TreeAggregation": "accountants.events",
     "UnsupportedEvent": "accountants.errors",
+    "Verdict": "accountants.auditing",
+    "ZCDP": "accountants.events",
     "audit": "accountants.auditing",
     "calibrate": "accountants.calibration",
+    "curve": "accountants.profiles",
     "delta": "accountants.composition",
     "epsilon": "accountants.composition",
     "from_dict": "accountants.events",
     "gaussian_mu": "accountants.exact.gdp",
+    "group": "accountants.grouping",
     "group_privacy": "accountants.grouping",
+    "parallel": "accountants.events",
     "parse": "accountants.expression",
     "renyi": "accountants.rdp.curves",
+    "spending": "accountants.ledger.spending",
     "teacher_ceiling": "accountants.ceiling",
+    "tradeoff": "accountants.tradeoffs",
 }
 __all__ = [
+    "GDP",
+    "RDP",
+    "ZCDP",
     "Adjacency",
     "AdjacencyError",
     "ApproxDP",
@@ -51,34 +82,62 @@ __all__ = [
     "Calibration",
     "CalibrationError",
     "Composed",
+    "ConfidentGNMax",
+    "DiscreteGaussian",
+    "DiscreteLaplace",
     "Event",
+    "Exponential",
+    "Filter",
+    "FixedSizeSampled",
     "GNMax",
     "Gaussian",
+    "LNMax",
+    "Laplace",
     "Ledger",
     "LedgerError",
+    "MatrixFactorization",
+    "Odometer",
+    "Opinion",
+    "Parallel",
     "PoissonSampled",
     "PriorResponse",
     "PrivkdError",
     "PureDP",
+    "RandomAllocation",
     "RandomizedResponse",
     "Repeat",
     "ResolutionError",
+    "Sampler",
+    "Shuffled",
+    "SparseVector",
+    "SubsetResponse",
+    "Tradeoff",
+    "TreeAggregation",
     "UnsupportedEvent",
+    "Verdict",
     "audit",
     "calibrate",
+    "curve",
     "delta",
     "epsilon",
     "from_dict",
     "gaussian_mu",
+    "group",
     "group_privacy",
+    "parallel",
     "parse",
     "renyi",
+    "spending",
     "teacher_ceiling",
+    "tradeoff",
 ]
 
 if TYPE_CHECKING:
+    from accountants.adaptive.filter import Filter as Filter
+    from accountants.adaptive.odometer import Odometer as Odometer
     from accountants.adjacency import Adjacency as Adjacency
     from accountants.auditing import AuditReport as AuditReport
+    from accountants.auditing import Verdict as Verdict
     from accountants.auditing import audit as audit
     from accountants.bound import Bound as Bound
     from accountants.calibration import Calibration as Calibration
@@ -93,22 +152,47 @@ if TYPE_CHECKING:
     from accountants.errors import PrivkdError as PrivkdError
     from accountants.errors import ResolutionError as ResolutionError
     from accountants.errors import UnsupportedEvent as UnsupportedEvent
+    from accountants.events import GDP as GDP
+    from accountants.events import RDP as RDP
+    from accountants.events import ZCDP as ZCDP
     from accountants.events import ApproxDP as ApproxDP
     from accountants.events import Composed as Composed
+    from accountants.events import ConfidentGNMax as ConfidentGNMax
+    from accountants.events import DiscreteGaussian as DiscreteGaussian
+    from accountants.events import DiscreteLaplace as DiscreteLaplace
     from accountants.events import Event as Event
+    from accountants.events import Exponential as Exponential
+    from accountants.events import FixedSizeSampled as FixedSizeSampled
     from accountants.events import Gaussian as Gaussian
     from accountants.events import GNMax as GNMax
+    from accountants.events import Laplace as Laplace
+    from accountants.events import LNMax as LNMax
+    from accountants.events import MatrixFactorization as MatrixFactorization
+    from accountants.events import Parallel as Parallel
     from accountants.events import PoissonSampled as PoissonSampled
     from accountants.events import PriorResponse as PriorResponse
     from accountants.events import PureDP as PureDP
+    from accountants.events import RandomAllocation as RandomAllocation
     from accountants.events import RandomizedResponse as RandomizedResponse
     from accountants.events import Repeat as Repeat
+    from accountants.events import Shuffled as Shuffled
+    from accountants.events import SparseVector as SparseVector
+    from accountants.events import SubsetResponse as SubsetResponse
+    from accountants.events import TreeAggregation as TreeAggregation
     from accountants.events import from_dict as from_dict
+    from accountants.events import parallel as parallel
     from accountants.exact.gdp import gaussian_mu as gaussian_mu
     from accountants.expression import parse as parse
+    from accountants.grouping import group as group
     from accountants.grouping import group_privacy as group_privacy
     from accountants.ledger.ledger import Ledger as Ledger
+    from accountants.ledger.sampler import Sampler as Sampler
+    from accountants.ledger.spending import spending as spending
+    from accountants.opinions.opinion import Opinion as Opinion
+    from accountants.profiles import curve as curve
     from accountants.rdp.curves import renyi as renyi
+    from accountants.tradeoffs import Tradeoff as Tradeoff
+    from accountants.tradeoffs import tradeoff as tradeoff
 
 
 def __getattr__(name: str) -> object:

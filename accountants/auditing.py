@@ -1,19 +1,34 @@
 """Re-verification of the claims in a ledger: nothing that the ledger says about itself is believed."""
 
 import math
-import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from accountants.bound import Bound, round_down, round_up
+from accountants.composition import METHODS
 from accountants.composition import epsilon as epsilon_of
 from accountants.errors import PrivkdError
+from accountants.events import normal_form
 from accountants.ledger.entries import Claim
+from accountants.ledger.flags import flags_of
 from accountants.ledger.ledger import Ledger
+from accountants.ledger.sampler import disagreements
+from accountants.opinions.asking import OUTSIDERS, ask
+from accountants.opinions.opinion import Opinion
 
 __all__ = ["AuditReport", "Verdict", "audit"]
 
 _LOOSE = 1.05
-_EXIT_CODES = {"INTERNAL-ERROR": 3, "UNSUPPORTED": 3, "FAIL": 1, "UNPROVEN": 2, "PASS-LOOSE": 0, "PASS": 0}
+_NARROWER = 0.1  # width of the second attempt at an open claim, relative to the first
+_EXIT_CODES = {
+    "INTERNAL-ERROR": 3,
+    "UNSUPPORTED": 3,
+    "FAIL": 1,
+    "ERROR": 1,
+    "UNPROVEN": 2,
+    "PASS-LOOSE": 0,
+    "PASS": 0,
+}
 _SEVERITY = (3, 1, 2, 0)  # an unusable audit before a proven lie before an open question
 
 
@@ -24,34 +39,42 @@ class Verdict:
     Attributes:
         claim: the claim, read as one about everything in the ledger.
         status: PASS (proven), PASS-LOOSE (proven, but not shown to be within 5 % of the truth), FAIL (proven
-            false), UNPROVEN (neither), UNSUPPORTED (no accountant applies) or INTERNAL-ERROR (two accountants
-            contradict).
-        bound: recomputed epsilon at the claim's delta; None if there is none.
-        renyi_upper: the same from the Rényi accountant alone, nats; None where that is no second opinion.
+            false), ERROR (the events are not those of the data loader), UNPROVEN (neither), UNSUPPORTED (no accountant
+            applies) or INTERNAL-ERROR (two accountants contradict).
+        bound: recomputed epsilon at the claim's delta, by the tightest accountant; None if there is none.
+        others: the same by every other accountant that applies; they share no numerics with it.
+        opinions: what outside accountants say about `bound`.
+        excess: how much the claim exceeds what is proven necessary, relative; None if it does not, or by an unknown share.
         reason: one sentence for people.
     """
 
     claim: Claim
     status: str
     bound: Bound | None
-    renyi_upper: float | None
+    others: tuple[Bound, ...]
+    opinions: tuple[Opinion, ...]
+    excess: float | None
     reason: str
 
     def to_dict(self) -> dict[str, object]:
         """The verdict as JSON-able data."""
         return {
-            "epsilon": _json_number(self.claim.epsilon),
+            "epsilon": self.claim.epsilon if math.isfinite(self.claim.epsilon) else "inf",
             "delta": self.claim.delta,
             "accountant": self.claim.accountant,
             "status": self.status,
             "bound": self.bound.to_dict() if self.bound else None,
-            "renyi_upper": None if self.renyi_upper is None else _json_number(self.renyi_upper),
+            "others": [bound.to_dict() for bound in self.others],
+            "opinions": [opinion.to_dict() for opinion in self.opinions],
+            "excess": self.excess,
             "reason": self.reason,
         }
 
     def __str__(self) -> str:
         """One line."""
-        return f"{self.status}: epsilon={self.claim.epsilon:g} at delta={self.claim.delta:g}; {self.reason}"
+        loose = self.status == "PASS-LOOSE" and self.excess is not None
+        status = f"{self.status}({100.0 * self.excess:.0f} %)" if loose and self.excess is not None else self.status
+        return f"{status}: epsilon={self.claim.epsilon:g} at delta={self.claim.delta:g}; {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +83,21 @@ class AuditReport:
 
     Attributes:
         verdicts: one per claim, in order.
+        errors: where the events understate what the data loader did; every claim is then void.
         flags: what a reader should know beside the verdicts.
         digest: head of the audited ledger; compare it with the one that was published.
     """
 
     verdicts: tuple[Verdict, ...]
+    errors: tuple[str, ...]
     flags: tuple[str, ...]
     digest: str
 
     @property
     def exit_code(self) -> int:
-        """0 all claims proven, 1 one is false, 2 one is unproven or there is none, 3 one cannot be judged."""
+        """0 all claims proven, 1 one is false or void, 2 one is unproven or there is none, 3 one cannot be judged."""
         codes = {_EXIT_CODES[verdict.status] for verdict in self.verdicts} or {2}
+        codes |= {_EXIT_CODES["ERROR"]} if self.errors else set()
         return next(code for code in _SEVERITY if code in codes)
 
     def to_dict(self) -> dict[str, object]:
@@ -79,32 +105,42 @@ class AuditReport:
         return {
             "exit_code": self.exit_code,
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+            "errors": list(self.errors),
             "flags": list(self.flags),
             "digest": self.digest,
         }
 
     def __str__(self) -> str:
-        """One line per verdict and flag."""
+        """One line per verdict, opinion, error and flag."""
         lines = [
             *map(str, self.verdicts),
+            *(f"opinion: {opinion}" for verdict in self.verdicts for opinion in verdict.opinions),
+            *(f"error: {error}" for error in self.errors),
             *(f"flag: {flag}" for flag in self.flags),
             f"digest: {self.digest}",
         ]
         return "\n".join(lines)
 
 
-def audit(ledger: Ledger) -> AuditReport:
+def audit(ledger: Ledger, *, opinions: Sequence[str] = ()) -> AuditReport:
     """Recompute the cost of a ledger and judge every claim in it.
 
     Each claim is read as one about all events of the ledger, also about those charged after it: a claim cannot be saved
-    by writing it down early. Where an exact accountant applies, its lower end is checked against the Rényi bound,
-    which shares no numerics with it.
+    by writing it down early. It is judged by the tightest accountant that applies; every other one that applies must
+    give an interval that shares a point with it. If the ledger states how its data loader drew batches, the events must
+    say the same.
 
     Args:
         ledger: as read or as built; `Ledger.read` has already checked its chain.
+        opinions: outside accountants to ask as well, "prv-accountant" or "dp-accounting", where they are installed and
+            known to be right. One that contradicts is flagged; two that contradict on the same side are an
+            INTERNAL-ERROR.
 
     Returns:
         Verdicts, flags and an exit code.
+
+    Raises:
+        ValueError: a name in `opinions` is unknown.
 
     Example:
         >>> from accountants.events import Gaussian
@@ -114,65 +150,98 @@ def audit(ledger: Ledger) -> AuditReport:
         >>> print(audit(ledger).verdicts[0])
         FAIL: epsilon=4 at delta=1e-05; proven false: the truth is at least 4.3771
     """
-    verdicts = tuple(_verdict(ledger, claim) for claim in ledger.claims)
-    return AuditReport(verdicts, tuple(_flags(ledger)), ledger.digest)
+    unknown = [name for name in opinions if name not in OUTSIDERS]
+    if isinstance(opinions, str) or unknown:
+        raise ValueError(f"opinions={opinions!r} must be a list of names out of {', '.join(OUTSIDERS)}")
+    errors, differences = disagreements(ledger.sampler, ledger.events) if ledger.sampler is not None else ([], [])
+    verdicts = tuple(_verdict(ledger, claim, tuple(opinions), void=bool(errors)) for claim in ledger.claims)
+    flags = [*flags_of(ledger), *(f"count mismatch: {text}" for text in differences)]
+    flags += [f"{opinion}" for one in verdicts for opinion in one.opinions if opinion.finding == "contradicts"]
+    return AuditReport(verdicts, tuple(errors), tuple(dict.fromkeys(flags)), ledger.digest)
 
 
-def _verdict(ledger: Ledger, claim: Claim) -> Verdict:
-    total, adjacency = ledger.total, ledger.adjacency
+def _verdict(ledger: Ledger, claim: Claim, names: tuple[str, ...], *, void: bool) -> Verdict:
     try:
-        bound = epsilon_of(total, claim.delta, adjacency=adjacency)
-        renyi_upper = None
-        if bound.method != "renyi" and claim.delta > 0.0:
-            renyi_upper = epsilon_of(total, claim.delta, adjacency=adjacency, method="renyi").upper
+        bound, status = _recomputed(ledger, claim)
     except PrivkdError as error:
-        return Verdict(claim, "UNSUPPORTED", None, None, f"{type(error).__name__}: {error}")
-    status, reason = _judged(claim.epsilon, bound)
-    if renyi_upper is not None and bound.lower > renyi_upper:
-        status, reason = (
-            "INTERNAL-ERROR",
-            f"exact {bound} contradicts Rényi {renyi_upper!r}; please report this",
-        )
-    return Verdict(claim, status, bound, renyi_upper, reason)
+        return Verdict(claim, "UNSUPPORTED", None, (), (), None, f"{type(error).__name__}: {error}")
+    others = _others(ledger, claim.delta, bound)
+    parts = normal_form(ledger.total, adjacency=ledger.adjacency)
+    opinions = tuple(ask(name, parts, claim.delta, ledger.adjacency, bound) for name in names)
+    excess = None
+    if status == "PASS-LOOSE" and bound.lower > 0.0 and claim.epsilon < math.inf:
+        excess = claim.epsilon / bound.lower - 1.0
+    reason = _reason(claim.epsilon, bound, status)
+    contradiction = _contradiction(bound, others, opinions)
+    if contradiction is not None:
+        status, reason, excess = "INTERNAL-ERROR", f"{contradiction}; please report this", None
+    elif void and status != "FAIL":
+        status, reason, excess = "ERROR", f"void: the events are not what the loader did ({reason})", None
+    return Verdict(claim, status, bound, others, opinions, excess, reason)
 
 
-def _judged(claimed: float, bound: Bound) -> tuple[str, str]:
+def _recomputed(ledger: Ledger, claim: Claim) -> tuple[Bound, str]:
+    """The bound and what follows from it; an open claim gets a second, narrower attempt."""
+    total, adjacency = ledger.total, ledger.adjacency
+    bound = epsilon_of(total, claim.delta, adjacency=adjacency)
+    if ledger.is_only_bounded:
+        bound = replace(bound, lower=0.0)
+    status = _judged(claim.epsilon, bound)
+    if status == "UNPROVEN" and bound.lower > 0.0 and bound.upper < math.inf:
+        width = _NARROWER * (bound.upper - bound.lower)
+        narrower = epsilon_of(total, claim.delta, adjacency=adjacency, width=width)
+        if narrower.upper - narrower.lower < bound.upper - bound.lower:
+            bound, status = narrower, _judged(claim.epsilon, narrower)
+    return bound, status
+
+
+def _others(ledger: Ledger, delta: float, bound: Bound) -> tuple[Bound, ...]:
+    """Epsilon by every other accountant that applies; at delta = 0 all of them take the same road."""
+    found = []
+    for method in METHODS if delta > 0.0 else ():
+        if method in ("auto", bound.method):
+            continue
+        try:
+            other = epsilon_of(ledger.total, delta, adjacency=ledger.adjacency, method=method)
+        except PrivkdError:
+            continue
+        if other.method == method:
+            found.append(other)
+    return tuple(found)
+
+
+def _contradiction(bound: Bound, others: Sequence[Bound], opinions: Sequence[Opinion]) -> str | None:
+    everyone = (bound, *others)
+    highest = max(everyone, key=lambda one: one.lower)
+    lowest = min(everyone, key=lambda one: one.upper)
+    if highest.lower > lowest.upper:
+        return f"{highest.method} {highest.lower!r} contradicts {lowest.method} {lowest.upper!r}"
+    # One outsider may be wrong, and some are known to be; two that share nothing are hardly wrong on the same side.
+    said = [(one.lower, one.upper) for one in opinions if one.finding == "contradicts"]
+    above = [lower for lower, _ in said if lower is not None and lower > bound.upper]
+    below = [upper for _, upper in said if upper is not None and upper < bound.lower]
+    if max(len(above), len(below)) >= 2:
+        return f"{' and '.join(one.source for one in opinions)} contradict {bound}"
+    return None
+
+
+def _judged(claimed: float, bound: Bound) -> str:
     if claimed < bound.lower:
-        return "FAIL", f"proven false: the truth is at least {round_down(bound.lower)}"
+        return "FAIL"
     if claimed < bound.upper:
-        return "UNPROVEN", f"the truth lies in {bound}"
-    if claimed <= _LOOSE * bound.lower or claimed == bound.upper == bound.lower:
-        return "PASS", f"proven: {bound}"
-    if bound.lower == 0.0:
-        return (
-            "PASS-LOOSE",
-            f"proven: at most {round_up(bound.upper)} ({bound.method}); how tight is not known",
-        )
+        return "UNPROVEN"
+    return "PASS" if claimed <= _LOOSE * bound.lower or claimed == bound.upper == bound.lower else "PASS-LOOSE"
+
+
+def _reason(claimed: float, bound: Bound, status: str) -> str:
+    if status == "FAIL":
+        return f"proven false: the truth is at least {round_down(bound.lower)}"
+    if status == "UNPROVEN":
+        return f"the truth lies in {bound}"
+    if status == "PASS":
+        return f"proven: {bound}"
     if claimed == math.inf:
-        return "PASS-LOOSE", f"an infinite epsilon claims nothing; the truth lies in {bound}"
-    return (
-        "PASS-LOOSE",
-        f"proven, and {100.0 * (claimed / bound.lower - 1.0):.0f} % more than needed: {bound}",
-    )
-
-
-def _flags(ledger: Ledger) -> list[str]:
-    flags = []
-    if not ledger.claims:
-        flags.append("no claim: there is nothing to judge")
-    deltas = {claim.delta for claim in ledger.claims} | ({ledger.delta} if ledger.delta is not None else set())
-    for delta in sorted(deltas):
-        if ledger.n is not None and delta * ledger.n >= 1.0:
-            flags.append(f"delta={delta:g} is not below 1/n={1.0 / ledger.n:g}: it allows publishing a whole record")
-    if ledger.n is None and deltas:
-        flags.append("n is not stated, so delta cannot be compared with 1/n")
-    if ledger.budget is not None and ledger.remaining() == 0.0 and ledger.epsilon().upper > ledger.budget:
-        flags.append(f"over budget: {round_up(ledger.epsilon().upper)} spent of {ledger.budget:g}")
-    for text in ledger.disclosed:
-        if re.search(r"\bseed", text, re.IGNORECASE):
-            flags.append(f"seeded noise disclosed: whoever knows the seed can remove the noise ({text[:80]!r})")
-    return flags
-
-
-def _json_number(value: float) -> float | str:
-    return value if math.isfinite(value) else "inf"
+        return f"an infinite epsilon claims nothing; the truth lies in {bound}"
+    if bound.lower == 0.0:
+        return f"proven: at most {round_up(bound.upper)} ({bound.method}); how tight is not known"
+    return f"proven, and {100.0 * (claimed / bound.lower - 1.0):.0f} % more than needed: {bound}"

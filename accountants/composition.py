@@ -1,20 +1,33 @@
 """Epsilon and delta of any event: takes the tightest accountant that applies and keeps both ends certified.
 
-Exact where an exact tool exists (Gaussians, randomized responses of one eps0), Rényi otherwise.
+Exact where an exact tool exists (Gaussians, randomized responses of one eps0), then Fourier inversion (sampled
+Gaussians), then the lattice (everything with a known dominating pair), and Rényi curves where nothing else is left.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
 from accountants.errors import AdjacencyError, ResolutionError, UnsupportedEvent
-from accountants.events import Composed, Event, PoissonSampled, Repeat, merge_gaussians, normal_form
-from accountants.exact.table import EXACT, ExactAccountant, exact_groups, pure_epsilon
+from accountants.events import (
+    Composed,
+    Event,
+    PoissonSampled,
+    Repeat,
+    is_only_bounded,
+    merge_gaussians,
+    normal_form,
+)
+from accountants.exact.table import exact_groups, pure_epsilon
 from accountants.failure import left_over, revealing_mass, split_failures
+from accountants.methods import TABLE, Answer, Method
 from accountants.rdp.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
+from accountants.rdp.curves import renyi
+from accountants.version import versions
 
 __all__ = [
     "METHODS",
@@ -23,35 +36,32 @@ __all__ = [
     "epsilon_of_parts",
     "is_quickly_within",
     "require_adjacency",
-    "require_sampling",
+    "require_bounded",
 ]
 
-METHODS = ("auto", *EXACT, "renyi")
+METHODS = ("auto", *TABLE, "renyi")
 
 Parts = Mapping[Event, int]
 
 _ULP = 2.0**-53
+_WIDTH = 1e-3  # nats, or of epsilon; what an answer may be wide by default
+_DELTA_WIDTH = 0.02  # of delta
 _QUICK_MARGIN = 1e-6  # relative; far above every rounding allowance, far below what anybody budgets
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What one accountant says, before failure mass is taken into account."""
-
-    lower: float
-    upper: float
-    method: str
-    extra: dict[str, object] = field(default_factory=dict)
-
-
-def epsilon(event: Event, delta: float, *, adjacency: str = "add-remove", method: str = "auto") -> Bound:
+def epsilon(
+    event: Event, delta: float, *, adjacency: str = "add-remove", width: float | None = None, method: str = "auto"
+) -> Bound:
     """Certified interval around the smallest epsilon for which the event is (epsilon, delta)-DP.
 
     Args:
         event: what was done.
         delta: failure mass, in [0, 1).
         adjacency: neighbouring relation, one of "add-remove", "replace-one", "zero-out".
-        method: "auto", or one accountant: "gaussian" and "response" are exact, "renyi" gives an upper end only.
+        width: largest difference between the ends that is good enough, nats, > 0; max(1e-3, 1e-3 epsilon) by default.
+            A smaller one may cost more time; a wider interval comes back where no accountant gets there.
+        method: "auto", or one accountant: "gaussian" and "response" are exact up to rounding, "fourier" takes sampled
+            Gaussians, "lattice" everything with a known dominating pair, "renyi" gives an upper end only.
 
     Returns:
         Bound in nats; infinite where no finite epsilon holds.
@@ -59,29 +69,36 @@ def epsilon(event: Event, delta: float, *, adjacency: str = "add-remove", method
     Raises:
         AdjacencyError: a part is not stated for this adjacency.
         UnsupportedEvent: a part has no curve, or `method` does not apply to it.
-        ValueError: delta, adjacency or method is out of range.
+        ResolutionError: no accountant that applies resolves the answer.
+        ValueError: delta, adjacency, width or method is out of range.
 
     Example:
         >>> from accountants.events import Gaussian, RandomizedResponse
         >>> print(epsilon(Gaussian(sigma=1), delta=1e-5))
         [4.3771, 4.3772] (gaussian)
+        >>> print(epsilon(Gaussian(sigma=1.1).poisson(q=0.01) * 10_000, delta=1e-5))
+        [5.1925, 5.1926] (fourier)
         >>> print(epsilon(RandomizedResponse(k=10, eps0=0.5) * 100, 1e-5, adjacency="replace-one"))
         [13.169, 13.17] (response)
     """
     check.probability_mass(delta=delta)
     relation = require_adjacency(event, adjacency)
-    _require_method(method)
-    return epsilon_of_parts(normal_form(event), float(delta), relation, method)
+    _require_options(width, method)
+    found = epsilon_of_parts(normal_form(event, adjacency=relation), float(delta), relation, method, width)
+    return replace(found, lower=0.0) if is_only_bounded(event) else found
 
 
-def delta(event: Event, epsilon: float, *, adjacency: str = "add-remove", method: str = "auto") -> Bound:
+def delta(
+    event: Event, epsilon: float, *, adjacency: str = "add-remove", width: float | None = None, method: str = "auto"
+) -> Bound:
     """Certified interval around the smallest delta for which the event is (epsilon, delta)-DP.
 
     Args:
         event: what was done.
         epsilon: nats, >= 0.
         adjacency: neighbouring relation, one of "add-remove", "replace-one", "zero-out".
-        method: "auto", or one accountant: "gaussian" and "response" are exact, "renyi" gives an upper end only.
+        width: as for `epsilon`, nats: how far the curve may be shifted.
+        method: as for `epsilon`.
 
     Returns:
         Bound on delta, in [0, 1].
@@ -89,7 +106,8 @@ def delta(event: Event, epsilon: float, *, adjacency: str = "add-remove", method
     Raises:
         AdjacencyError: a part is not stated for this adjacency.
         UnsupportedEvent: a part has no curve, or `method` does not apply to it.
-        ValueError: epsilon, adjacency or method is out of range.
+        ResolutionError: no accountant that applies resolves the answer.
+        ValueError: epsilon, adjacency, width or method is out of range.
 
     Example:
         >>> from accountants.events import Gaussian
@@ -98,8 +116,9 @@ def delta(event: Event, epsilon: float, *, adjacency: str = "add-remove", method
     """
     check.real(epsilon=epsilon, at_least=0.0)
     relation = require_adjacency(event, adjacency)
-    _require_method(method)
-    return _delta_of_parts(normal_form(event), float(epsilon), relation, method)
+    _require_options(width, method)
+    found = _delta_of_parts(normal_form(event, adjacency=relation), float(epsilon), relation, method, width)
+    return replace(found, lower=0.0) if is_only_bounded(event) else found
 
 
 def require_adjacency(event: Event, adjacency: str) -> Adjacency:
@@ -120,7 +139,9 @@ def require_adjacency(event: Event, adjacency: str) -> Adjacency:
     return relation
 
 
-def epsilon_of_parts(parts: Parts, delta: float, adjacency: Adjacency, method: str = "auto") -> Bound:
+def epsilon_of_parts(
+    parts: Parts, delta: float, adjacency: Adjacency, method: str = "auto", width: float | None = None
+) -> Bound:
     """`epsilon` of a normal form whose adjacency has been checked.
 
     Args:
@@ -128,23 +149,26 @@ def epsilon_of_parts(parts: Parts, delta: float, adjacency: Adjacency, method: s
         delta: failure mass, in [0, 1).
         adjacency: neighbouring relation.
         method: one of METHODS.
+        width: difference between the ends that is good enough, nats, or None.
 
     Returns:
         Bound in nats.
 
     Raises:
         UnsupportedEvent: as for `epsilon`.
+        ResolutionError: as for `epsilon`.
     """
-    require_sampling(parts, adjacency)
-    settings: dict[str, object] = {"delta": delta, "adjacency": str(adjacency), "distinct_events": len(parts)}
+    settings = _settings(parts, adjacency, method, delta=delta)
     revealed = revealing_mass(parts)
     if revealed is not None:
         return Bound(math.inf if revealed[0] > delta else 0.0, math.inf, "no-noise", settings)
     kept, failure = split_failures(_sorted(parts))
     least, most = left_over(delta, failure)
-    pessimistic = _epsilon_answer(kept, least, method)
-    optimistic = pessimistic if least == most else _epsilon_answer(kept, most, method)
-    return Bound(optimistic.lower, pessimistic.upper, pessimistic.method, settings | pessimistic.extra)
+    question = _Question(adjacency, method, width)
+    pessimistic = question.epsilon(kept, least)
+    optimistic = pessimistic if least == most else question.epsilon(kept, most)
+    lower = min(optimistic.lower, pessimistic.upper)
+    return Bound(lower, pessimistic.upper, pessimistic.method, {**settings, **pessimistic.settings})
 
 
 def is_quickly_within(parts: Parts, epsilon: float, delta: float, adjacency: Adjacency) -> bool:
@@ -159,35 +183,35 @@ def is_quickly_within(parts: Parts, epsilon: float, delta: float, adjacency: Adj
     merged = merge_gaussians(parts)
     if delta == 0.0 or revealing_mass(merged) is not None:
         return False
-    require_sampling(merged, adjacency)
     kept, failure = split_failures(merged)
     least, _ = left_over(delta, failure)
-    return least > 0.0 and quick_rdp_epsilon(kept, least) <= epsilon * (1.0 - _QUICK_MARGIN)
+    try:
+        return least > 0.0 and quick_rdp_epsilon(kept, least, adjacency) <= epsilon * (1.0 - _QUICK_MARGIN)
+    except UnsupportedEvent:
+        return False
 
 
-def _delta_of_parts(parts: Parts, epsilon: float, adjacency: Adjacency, method: str) -> Bound:
-    require_sampling(parts, adjacency)
-    settings: dict[str, object] = {
-        "epsilon": epsilon,
-        "adjacency": str(adjacency),
-        "distinct_events": len(parts),
-    }
+def _delta_of_parts(parts: Parts, epsilon: float, adjacency: Adjacency, method: str, width: float | None) -> Bound:
+    settings = _settings(parts, adjacency, method, epsilon=epsilon)
     revealed = revealing_mass(parts)
     if revealed is not None:
         return Bound(revealed[0], 1.0, "no-noise", settings)
     kept, failure = split_failures(_sorted(parts))
-    answer = _Answer(0.0, 0.0, "pure")
+    answer = Answer(0.0, 0.0, "pure")
     if pure_epsilon(kept)[1] > epsilon:
-        answer = _solve(
-            kept, method, lambda exact, group: exact.delta(group, epsilon), lambda: rdp_delta(kept, epsilon)
-        )
+        answer = _Question(adjacency, method, width).delta(kept, epsilon)
+    settings |= answer.settings
     if failure == (0.0, 0.0):
-        return Bound(answer.lower, answer.upper, answer.method, settings | answer.extra)
+        return Bound(answer.lower, answer.upper, answer.method, settings)
     lower = failure[0] + (1.0 - failure[0]) * answer.lower
     upper = failure[1] + (1.0 - failure[1]) * answer.upper
     if answer.upper > 0.0:
         lower, upper = lower * (1.0 - 4.0 * _ULP), min(1.0, upper * (1.0 + 4.0 * _ULP))
-    return Bound(lower, upper, answer.method, settings | answer.extra)
+    return Bound(lower, upper, answer.method, settings)
+
+
+def _settings(parts: Parts, adjacency: Adjacency, method: str, **point: float) -> dict[str, object]:
+    return {**point, "adjacency": str(adjacency), "distinct_events": len(parts), "asked": method, "library": versions()}
 
 
 def _sorted(parts: Parts) -> Parts:
@@ -195,48 +219,95 @@ def _sorted(parts: Parts) -> Parts:
     return dict(sorted(parts.items(), key=str))
 
 
-def _epsilon_answer(parts: Parts, delta: float, method: str) -> _Answer:
-    """Epsilon of parts without failures, at a delta that may be used up."""
-    if delta < 0.0:
-        return _Answer(math.inf, math.inf, "none")
-    low, high = pure_epsilon(parts)
-    if delta == 0.0 or high == 0.0:
-        return _Answer(low, high, "pure")
-    found = _solve(parts, method, lambda exact, group: exact.epsilon(group, delta), lambda: rdp_epsilon(parts, delta))
-    return found if found.upper <= high else _Answer(min(found.lower, low), high, "pure")
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """How to ask the accountants about parts without failures."""
 
+    adjacency: Adjacency
+    method: str
+    width: float | None
 
-def _solve(
-    parts: Parts,
-    method: str,
-    ask: Callable[[ExactAccountant, Parts], tuple[float, float]],
-    ask_renyi: Callable[[], tuple[float, float]],
-) -> _Answer:
-    """The exact answer if there is one, else Rényi from above and the best part from below."""
-    for name, exact in EXACT.items():
-        stranger = exact.stranger(parts)
-        if method == name and stranger is not None:
-            raise UnsupportedEvent(f"method={method!r} does not apply to {stranger!r} here; use method='auto'")
-        if method in (name, "auto") and stranger is None:
+    def epsilon(self, parts: Parts, delta: float) -> Answer:
+        """Epsilon at a delta that may be used up."""
+        if delta < 0.0:
+            return Answer(math.inf, math.inf, "none")
+        low, high = pure_epsilon(parts)
+        if delta == 0.0 or high == 0.0:
+            return Answer(low, high, "pure")
+        found = self._best(
+            parts,
+            lambda row, group: row.epsilon(group, delta, self.adjacency, self.width),
+            lambda: rdp_epsilon(parts, delta, self.adjacency),
+            lambda answer: answer.upper - answer.lower <= (self.width or max(_WIDTH, _WIDTH * answer.upper)),
+        )
+        return found if found.upper <= high else Answer(min(found.lower, low), high, "pure")
+
+    def delta(self, parts: Parts, epsilon: float) -> Answer:
+        """Delta at an epsilon."""
+        return self._best(
+            parts,
+            lambda row, group: row.delta(group, epsilon, self.adjacency, self.width),
+            lambda: rdp_delta(parts, epsilon, self.adjacency),
+            lambda answer: answer.upper - answer.lower <= _DELTA_WIDTH * answer.upper,
+        )
+
+    def _best(
+        self,
+        parts: Parts,
+        ask: Callable[[Method, Parts], Answer],
+        ask_renyi: Callable[[], tuple[float, float]],
+        is_narrow: Callable[[Answer], bool],
+    ) -> Answer:
+        """The first answer that is narrow enough, else the best ends of all; Rényi where no other accountant answers."""
+        found: list[Answer] = []
+        unresolved: ResolutionError | None = None
+        for name, row in TABLE.items():
+            if self.method not in (name, "auto"):
+                continue
+            stranger = row.stranger(parts, self.adjacency)
+            if stranger is not None:
+                if self.method == name:
+                    raise UnsupportedEvent(f"method={name!r} does not apply to {stranger!r} here; use method='auto'")
+                continue
             try:
-                return _Answer(*ask(exact, parts), name)
-            except ResolutionError:
-                if method == name:
-                    raise
-    upper, order = ask_renyi()
-    lower = 0.0 if method == "renyi" else _best_part(parts, ask)
-    return _Answer(lower, upper, "renyi", {"order": order})
+                found.append(ask(row, parts))
+            except ResolutionError as error:
+                unresolved = error
+                continue
+            if is_narrow(found[-1]):
+                return found[-1]
+        if self.method not in ("auto", "renyi"):
+            if not found and unresolved is not None:
+                raise unresolved
+        elif not found:
+            found.append(self._by_renyi(parts, ask, ask_renyi, unresolved))
+        else:
+            with suppress(UnsupportedEvent):
+                upper, order = ask_renyi()
+                found.append(Answer(0.0, upper, "renyi", {"order": order}))
+        upper = min(found, key=lambda one: one.upper)
+        return Answer(max(one.lower for one in found), upper.upper, upper.method, upper.settings)
 
-
-def _best_part(parts: Parts, ask: Callable[[ExactAccountant, Parts], tuple[float, float]]) -> float:
-    """A composition is at least as bad as each of its parts."""
-    best = 0.0
-    for exact, group in exact_groups(parts):
+    def _by_renyi(
+        self,
+        parts: Parts,
+        ask: Callable[[Method, Parts], Answer],
+        ask_renyi: Callable[[], tuple[float, float]],
+        unresolved: ResolutionError | None,
+    ) -> Answer:
+        """Rényi from above and, unless it was asked for by name, the best exactly known part from below."""
         try:
-            best = max(best, ask(exact, group)[0])
-        except ResolutionError:
-            continue
-    return best
+            upper, order = ask_renyi()
+        except UnsupportedEvent:
+            if unresolved is not None:
+                raise unresolved from None
+            raise
+        lower = 0.0
+        if self.method == "auto":
+            for name, group in exact_groups(parts):
+                with suppress(ResolutionError):
+                    lower = max(lower, ask(TABLE[name], group).lower)
+        return Answer(min(lower, upper), upper, "renyi", {"order": order})
 
 
 def _first_unstated(event: Event, relation: Adjacency) -> Event:
@@ -246,20 +317,19 @@ def _first_unstated(event: Event, relation: Adjacency) -> Event:
     return event
 
 
-def require_sampling(parts: Parts, adjacency: Adjacency) -> None:
-    """Refuse Poisson sampling unless a record is present or not: add-remove or zero-out.
+def require_bounded(parts: Parts, adjacency: Adjacency) -> None:
+    """Refuse events that no accountant can bound, at whatever delta.
 
     Raises:
-        UnsupportedEvent: a Poisson-sampled part meets replace-one; it is named.
+        UnsupportedEvent: a part has neither a dominating pair nor a Rényi curve under this adjacency; it is named.
     """
-    for part in parts:
-        if isinstance(part, PoissonSampled) and adjacency is Adjacency.REPLACE_ONE:
-            raise UnsupportedEvent(
-                f"{part!r}: no accountant here bounds Poisson sampling under adjacency='replace-one'; "
-                "state the ledger for 'add-remove', or drop .poisson(q), which only costs more"
-            )
+    for part in split_failures(parts)[0]:
+        if all(row.stranger({part: 1}, adjacency) is not None for row in TABLE.values()):
+            renyi(part, 2.0, adjacency=str(adjacency))
 
 
-def _require_method(method: str) -> None:
+def _require_options(width: float | None, method: str) -> None:
+    if width is not None:
+        check.real(width=width, above=0.0)
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown; pass one of {', '.join(METHODS)}")

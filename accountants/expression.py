@@ -4,51 +4,26 @@ import ast
 from collections.abc import Callable
 
 from accountants import check
-from accountants.events import (
-    ApproxDP,
-    Composed,
-    Event,
-    Gaussian,
-    GNMax,
-    PoissonSampled,
-    PriorResponse,
-    PureDP,
-    RandomizedResponse,
-    Repeat,
-)
+from accountants.events import KINDS, Composed, Event, Parallel, Repeat
 
 __all__ = ["parse"]
 
 _MAX_CHARACTERS = 100_000
 _MAX_BRACKETS = 60  # open at the same time
+_MAX_WORD = 40  # characters of a quoted argument
 _NAMES: dict[str, type[Event]] = {
-    "gaussian": Gaussian,
-    "krr": RandomizedResponse,
-    "randomized_response": RandomizedResponse,
-    "rr_topk": PriorResponse,
-    "prior_response": PriorResponse,
-    "gnmax": GNMax,
-    "pure_dp": PureDP,
-    "approx_dp": ApproxDP,
-    "repeat": Repeat,
-    "composed": Composed,
-    "poisson_sampled": PoissonSampled,
-    **{
-        kind.__name__: kind
-        for kind in (
-            Gaussian,
-            RandomizedResponse,
-            PriorResponse,
-            GNMax,
-            PureDP,
-            ApproxDP,
-            Repeat,
-            Composed,
-            PoissonSampled,
-        )
-    },
+    **KINDS,
+    **{kind.__name__: kind for kind in KINDS.values()},
+    "randomized_response": KINDS["krr"],
+    "prior_response": KINDS["rr_topk"],
+    "subset_response": KINDS["subset_selection"],
+    "sparse_vector": KINDS["svt_laplace"],
 }
-_GRAMMAR = "allowed: NAME(numbers), EVENT.poisson(q), EVENT * count, EVENT + EVENT and brackets"
+_METHODS = ("poisson", "fixed_size", "shuffled", "random_allocation")
+_GRAMMAR = (
+    f"allowed: NAME(numbers), EVENT.METHOD(numbers) with METHOD one of {', '.join(_METHODS)}, EVENT * count, "
+    "EVENT + EVENT, parallel(EVENT, EVENT) and brackets"
+)
 
 
 def parse(text: str) -> Event:
@@ -56,7 +31,8 @@ def parse(text: str) -> Event:
 
     Args:
         text: at most 100000 characters and 60 open brackets. Names as in the ledger language (gaussian, krr,
-            rr_topk, gnmax, pure_dp, approx_dp, ...) or as the classes; arguments by position or by name.
+            rr_topk, gnmax, pure_dp, approx_dp, ...) or as the classes; arguments by position or by name; a kind is
+            written in quotes, orders and values in brackets.
 
     Returns:
         The event, its fields checked.
@@ -90,8 +66,8 @@ def _event(node: ast.expr, text: str) -> Event:
             return Repeat(_count(count, text), _event(event, text))
         case ast.Call(func=ast.Name(id=name)):
             return _primitive(name, node, text)
-        case ast.Call(func=ast.Attribute(value=event, attr="poisson")):
-            return _built(_event(event, text).poisson, node, text)
+        case ast.Call(func=ast.Attribute(value=event, attr=name)) if name in _METHODS:
+            return _built(getattr(_event(event, text), name), node, text)
         case ast.Call(func=ast.Attribute(attr=name)):
             raise ValueError(f"{_shown(text)}: .{name}(...) is unknown; {_GRAMMAR}")
         case _:
@@ -115,7 +91,7 @@ def _primitive(name: str, call: ast.Call, text: str) -> Event:
         close = get_close_matches(name, _NAMES, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ValueError(f"{_shown(text)}: event {name[:40]!r} is unknown; {hint}known: {', '.join(_NAMES)}")
-    if kind is Composed:
+    if kind in (Composed, Parallel):
         call = ast.Call(func=call.func, args=[ast.Tuple(elts=call.args)], keywords=call.keywords)
     return _built(kind, call, text)
 
@@ -136,14 +112,16 @@ def _built(make: Callable[..., Event], call: ast.Call, text: str) -> Event:
 
 def _value(node: ast.expr, text: str) -> object:
     match node:
-        case ast.Constant(value=bool() | str() | bytes() | complex()) | ast.Constant(value=None):
+        case ast.Constant(value=bool() | bytes() | complex()) | ast.Constant(value=None):
             raise ValueError(f"{_shown(text)}: {_source(node, text)} is no number; {_GRAMMAR}")
-        case ast.Constant(value=int() | float() as number):
-            return number
+        case ast.Constant(value=str() as word) if len(word) > _MAX_WORD:
+            raise ValueError(f"{_shown(text)}: {_source(node, text)} is too long for the name of a kind; {_GRAMMAR}")
+        case ast.Constant(value=int() | float() | str() as literal):
+            return literal
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
             return -number
         case ast.Tuple(elts=elements):
-            return tuple(_event(element, text) for element in elements)
+            return tuple(_value(element, text) for element in elements)
         case _:
             return _event(node, text)
 

@@ -1,3 +1,3 @@
-"""The one place where the version is written."""
+"""The version of the distribution."""
 
-__version__ = "0.1.0"
+from accountants.version import __version__ as __version__

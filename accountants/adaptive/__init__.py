@@ -1,1 +1,1 @@
-"""Budgets for choices that depend on earlier answers: privacy filters and odometers."""
+"""Budgets for choices that depend on earlier answers: privacy filters and an odometer, and the rules they check."""

@@ -1,27 +1,54 @@
 """What mechanisms did, as data: primitives, combinators, JSON form and normal form."""
 
-from accountants.events.algebra import Composed, Event, PoissonSampled, Repeat
-from accountants.events.claims import ApproxDP, PureDP
+from accountants.events.algebra import Composed, Event, Repeat
+from accountants.events.claims import GDP, RDP, ZCDP, ApproxDP, PureDP
 from accountants.events.codec import KINDS, from_dict
-from accountants.events.gaussian import Gaussian, GNMax
-from accountants.events.normal import as_event, distinct, merge_gaussians, normal_form
-from accountants.events.response import PriorResponse, RandomizedResponse
+from accountants.events.correlated import MatrixFactorization, TreeAggregation
+from accountants.events.gaussian import DiscreteGaussian, Gaussian
+from accountants.events.groups import GroupSampledGaussian
+from accountants.events.laplace import DiscreteLaplace, Laplace
+from accountants.events.normal import as_event, distinct, is_only_bounded, merge_gaussians, normal_form
+from accountants.events.parts import Parallel, parallel
+from accountants.events.response import PriorResponse, RandomizedResponse, SubsetResponse
+from accountants.events.sampling import FixedSizeSampled, PoissonSampled, RandomAllocation, Shuffled
+from accountants.events.selection import Exponential, SparseVector
+from accountants.events.voting import ConfidentGNMax, GNMax, LNMax
 
 __all__ = [
+    "GDP",
     "KINDS",
+    "RDP",
+    "ZCDP",
     "ApproxDP",
     "Composed",
+    "ConfidentGNMax",
+    "DiscreteGaussian",
+    "DiscreteLaplace",
     "Event",
+    "Exponential",
+    "FixedSizeSampled",
     "GNMax",
     "Gaussian",
+    "GroupSampledGaussian",
+    "LNMax",
+    "Laplace",
+    "MatrixFactorization",
+    "Parallel",
     "PoissonSampled",
     "PriorResponse",
     "PureDP",
+    "RandomAllocation",
     "RandomizedResponse",
     "Repeat",
+    "Shuffled",
+    "SparseVector",
+    "SubsetResponse",
+    "TreeAggregation",
     "as_event",
     "distinct",
     "from_dict",
+    "is_only_bounded",
     "merge_gaussians",
     "normal_form",
+    "parallel",
 ]

@@ -1,4 +1,4 @@
-"""The event algebra: what every event can do, and three ways of combining events. Data only, no curves."""
+"""The event algebra: what every event can do, repetition and composition. Data only, no curves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -7,7 +7,19 @@ from typing import ClassVar
 from accountants import check
 from accountants.adjacency import Adjacency
 
-__all__ = ["EVERY_ADJACENCY", "MAX_COUNT", "MAX_DEPTH", "Composed", "Event", "PoissonSampled", "Repeat"]
+__all__ = [
+    "EVERY_ADJACENCY",
+    "MAX_COUNT",
+    "MAX_DEPTH",
+    "Composed",
+    "Event",
+    "Repeat",
+    "as_operand",
+    "depth_above",
+    "number_text",
+    "parameter_names",
+    "require_event",
+]
 
 EVERY_ADJACENCY = frozenset(Adjacency)
 MAX_COUNT = 10**15  # keeps every total exactly representable as a float
@@ -17,9 +29,9 @@ MAX_DEPTH = 100  # keeps every walk over an event far from the recursion limit
 class Event:
     """What a mechanism did, as immutable data; the unit of a ledger.
 
-    Events add (`+`), repeat (`* count`) and are Poisson-sampled (`.poisson(q)`). Printing one gives the
-    expression that `accountants.parse` reads back. An event knows no privacy curve: accountants register
-    functions for its type.
+    Events add (`+`), repeat (`* count`) and run on samples of the records (`.poisson(q)`, `.fixed_size(m, n)`,
+    `.shuffled(batch, n)`, `.random_allocation(steps)`). Printing one gives the expression that
+    `accountants.parse` reads back. An event knows no privacy curve: accountants register functions for its type.
 
     Attributes:
         type_name: the "type" under which the event is written to JSON and read by `parse`.
@@ -54,7 +66,27 @@ class Event:
 
     def poisson(self, q: float) -> "Event":
         """The event on a batch that each record enters independently with probability `q`."""
+        from accountants.events.sampling import PoissonSampled
+
         return PoissonSampled(q, self)
+
+    def fixed_size(self, m: int, n: int) -> "Event":
+        """The event on a batch of exactly `m` of the `n` records, drawn without replacement."""
+        from accountants.events.sampling import FixedSizeSampled
+
+        return FixedSizeSampled(m, n, self)
+
+    def shuffled(self, batch: int, n: int, epochs: int = 1) -> "Event":
+        """The event on every batch of `batch` of the `n` records, in an order shuffled anew for every epoch."""
+        from accountants.events.sampling import Shuffled
+
+        return Shuffled(batch, n, epochs, self)
+
+    def random_allocation(self, steps: int, selected: int = 1, epochs: int = 1) -> "Event":
+        """The event in each of `steps` rounds, of which every record enters `selected` at random, in every epoch."""
+        from accountants.events.sampling import RandomAllocation
+
+        return RandomAllocation(steps, selected, epochs, self)
 
     def to_dict(self) -> dict[str, object]:
         """The event as JSON-able data: "type" and one entry per field."""
@@ -81,7 +113,7 @@ class Event:
     def __repr__(self) -> str:
         """The expression that `accountants.parse` reads back."""
         names = parameter_names(type(self))
-        values = {name: number_text(getattr(self, name)) for name in names}
+        values = {name: number_text(getattr(self, name)) for name in names if getattr(self, name) is not None}
         inside = values[names[0]] if len(names) == 1 else ", ".join(f"{n}={v}" for n, v in values.items())
         return f"{self.type_name}({inside})"
 
@@ -104,14 +136,14 @@ class Repeat(Event):
     def __post_init__(self) -> None:
         """Check the fields and merge nested repeats."""
         check.integer(count=self.count, at_least=0, at_most=MAX_COUNT)
-        _require_event(event=self.event)
+        require_event(event=self.event)
         count = int(self.count)
         if isinstance(self.event, Repeat):
             count *= self.event.count
             check.integer(count=count, at_most=MAX_COUNT)
             object.__setattr__(self, "event", self.event.event)
         object.__setattr__(self, "count", count)
-        object.__setattr__(self, "_depth", _depth_above(self.event))
+        object.__setattr__(self, "_depth", depth_above(self.event))
 
     @property
     def adjacencies(self) -> frozenset[Adjacency]:
@@ -125,7 +157,7 @@ class Repeat(Event):
 
     def __repr__(self) -> str:
         """For example `gaussian(1.1).poisson(0.01) * 10000`."""
-        return f"{_as_operand(self.event)} * {self.count}"
+        return f"{as_operand(self.event)} * {self.count}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -147,10 +179,10 @@ class Composed(Event):
         if isinstance(self.events, Event):
             raise TypeError(f"events={self.events!r} must be a tuple of events")
         for part in self.events:
-            _require_event(event=part)
+            require_event(event=part)
             flat.extend(part.events if isinstance(part, Composed) else (part,))
         object.__setattr__(self, "events", tuple(flat))
-        object.__setattr__(self, "_depth", _depth_above(*flat))
+        object.__setattr__(self, "_depth", depth_above(*flat))
 
     @property
     def adjacencies(self) -> frozenset[Adjacency]:
@@ -169,57 +201,21 @@ class Composed(Event):
         return " + ".join(map(repr, self.events))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class PoissonSampled(Event):
-    """An event on a batch that every record enters independently with probability `q`.
-
-    Only for loaders that really draw Poisson batches; shuffled or fixed-size batches are other events.
-
-    Attributes:
-        q: sampling probability, in [0, 1].
-        event: what is run on the batch; all parts of a composition see the same batch.
-    """
-
-    q: float
-    event: Event
-    _depth: int = field(init=False, compare=False)
-
-    type_name: ClassVar[str] = "poisson_sampled"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(q=self.q, at_least=0.0, at_most=1.0)
-        _require_event(event=self.event)
-        object.__setattr__(self, "q", float(self.q) + 0.0)
-        object.__setattr__(self, "_depth", _depth_above(self.event))
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """Those of the inner event; an accountant may support fewer."""
-        return self.event.adjacencies
-
-    @property
-    def depth(self) -> int:
-        """One more than the inner event's."""
-        return self._depth
-
-    def __repr__(self) -> str:
-        """For example `gaussian(1.1).poisson(0.01)`."""
-        return f"{_as_operand(self.event)}.poisson({number_text(self.q)})"
-
-
 def parameter_names(kind: type[Event]) -> list[str]:
-    """Names of the constructor arguments of an event class, in order."""
-    return [item.name for item in fields(kind) if item.init]  # pyright: ignore[reportArgumentType]
+    """Names of the public constructor arguments of an event class, in order; private data does not compare."""
+    return [item.name for item in fields(kind) if item.init and item.compare]  # pyright: ignore[reportArgumentType]
 
 
 def number_text(value: object) -> str:
     """The shortest text that reads back as the same number: 1.0 gives "1".
 
     Example:
-        >>> number_text(1.0), number_text(0.01), number_text(10)
-        ('1', '0.01', '10')
+        >>> number_text(1.0), number_text(0.01), number_text(10), number_text((2.0,))
+        ('1', '0.01', '10', '(2,)')
     """
+    if isinstance(value, tuple):
+        inside = ", ".join(map(number_text, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
     return repr(value).removesuffix(".0")
 
 
@@ -231,19 +227,30 @@ def _plain(value: object) -> object:
     return value
 
 
-def _require_event(**named: object) -> None:
+def require_event(**named: object) -> None:
+    """Refuse anything but events.
+
+    Raises:
+        TypeError: a value is no event; it is named.
+    """
     for name, value in named.items():
         if not isinstance(value, Event):
             raise TypeError(f"{name}={value!r} must be an event, such as Gaussian(sigma=1.1)")
 
 
-def _depth_above(*parts: Event) -> int:
+def depth_above(*parts: Event) -> int:
+    """Depth of a combinator of these parts.
+
+    Raises:
+        ValueError: it exceeds MAX_DEPTH.
+    """
     depth = 1 + max((part.depth for part in parts), default=0)
     if depth > MAX_DEPTH:
         raise ValueError(f"depth={depth} of nested events must be <= {MAX_DEPTH}; use * count instead of nesting")
     return depth
 
 
-def _as_operand(event: Event) -> str:
+def as_operand(event: Event) -> str:
+    """The event's text, in brackets where a method or a count would bind to its last part only."""
     loose = isinstance(event, Repeat) or (isinstance(event, Composed) and len(event.events) > 1)
     return f"({event!r})" if loose else repr(event)

@@ -3,10 +3,17 @@
 from collections.abc import Mapping
 
 from accountants.errors import UnsupportedEvent
-from accountants.events.algebra import MAX_DEPTH, Composed, Event, PoissonSampled, Repeat, parameter_names
-from accountants.events.claims import ApproxDP, PureDP
-from accountants.events.gaussian import Gaussian, GNMax
-from accountants.events.response import PriorResponse, RandomizedResponse
+from accountants.events.algebra import MAX_DEPTH, Composed, Event, Repeat, parameter_names
+from accountants.events.claims import GDP, RDP, ZCDP, ApproxDP, PureDP
+from accountants.events.correlated import MatrixFactorization, TreeAggregation
+from accountants.events.gaussian import DiscreteGaussian, Gaussian
+from accountants.events.groups import GroupSampledGaussian
+from accountants.events.laplace import DiscreteLaplace, Laplace
+from accountants.events.parts import Parallel
+from accountants.events.response import PriorResponse, RandomizedResponse, SubsetResponse
+from accountants.events.sampling import FixedSizeSampled, PoissonSampled, RandomAllocation, Shuffled
+from accountants.events.selection import Exponential, SparseVector
+from accountants.events.voting import ConfidentGNMax, GNMax, LNMax
 
 __all__ = ["KINDS", "from_dict"]
 
@@ -14,14 +21,32 @@ KINDS: dict[str, type[Event]] = {
     kind.type_name: kind
     for kind in (
         Gaussian,
+        Laplace,
+        DiscreteGaussian,
+        DiscreteLaplace,
         RandomizedResponse,
         PriorResponse,
+        SubsetResponse,
+        Exponential,
+        SparseVector,
         GNMax,
+        ConfidentGNMax,
+        LNMax,
+        TreeAggregation,
+        MatrixFactorization,
         PureDP,
         ApproxDP,
+        ZCDP,
+        GDP,
+        RDP,
         Repeat,
         Composed,
+        Parallel,
         PoissonSampled,
+        FixedSizeSampled,
+        Shuffled,
+        RandomAllocation,
+        GroupSampledGaussian,
     )
 }
 
@@ -77,4 +102,4 @@ def _value(name: str, value: object, *, depth: int) -> object:
         if not isinstance(value, list | tuple):
             raise TypeError(f"events={value!r} must be a list of events")
         return tuple(_read(part, depth=depth) for part in value)
-    return value
+    return tuple(value) if isinstance(value, list) else value

@@ -1,13 +1,14 @@
-"""Gaussian noise, as events."""
+"""Gaussian noise, continuous and on the integers, as events."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from accountants import check
-from accountants.adjacency import Adjacency
 from accountants.events.algebra import Event
 
-__all__ = ["GNMax", "Gaussian"]
+__all__ = ["DiscreteGaussian", "Gaussian"]
+
+_MAX_SENSITIVITY = 10**9  # integers below stay exact in every product of two
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -16,6 +17,8 @@ class Gaussian(Event):
 
     Attributes:
         sigma: noise standard deviation / L2 sensitivity under the ledger's adjacency, >= 0; 0 means no privacy.
+            Inside `.poisson(q)` and `.random_allocation(...)` the sensitivity is always that of adding or removing
+            one record, i.e. the clipping norm per example, also in a ledger for replace-one.
 
     Adjacency: any; the sensitivity must be the one under the ledger's adjacency.
     Source: Balle and Wang 2018; Gaussian differential privacy: Dong, Roth, Su 2019.
@@ -32,29 +35,27 @@ class Gaussian(Event):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class GNMax(Event):
-    """Noisy vote histogram of teachers on disjoint shards, or its argmax: one query.
-
-    One changed record moves one vote, so the L2 sensitivity is sqrt(2) and the cost that of Gaussian(sigma /
-    sqrt(2)).
+class DiscreteGaussian(Event):
+    """Integer noise with P(x) proportional to exp(-x^2 / (2 sigma^2)), on one integer.
 
     Attributes:
-        sigma: standard deviation of the noise on every vote count, in votes, >= 0; 0 means no privacy.
+        sigma: parameter of the law, in units of the integer (close to its standard deviation), >= 0; 0 means no
+            privacy.
+        sensitivity: largest change of the integer under the ledger's adjacency, >= 1.
 
-    Adjacency: one record added, removed or replaced, with a shard assignment that no other record can move.
-    Source: Papernot et al. 2018 (data-independent cost).
+    Adjacency: any; the sensitivity must be the one under the ledger's adjacency. For a vector of integers charge one
+    event per coordinate that can change.
+    Source: Canonne, Kamath, Steinke 2020.
     """
 
     sigma: float
+    sensitivity: int = 1
 
-    type_name: ClassVar[str] = "gnmax"
+    type_name: ClassVar[str] = "discrete_gaussian"
 
     def __post_init__(self) -> None:
-        """Check the field."""
+        """Check the fields."""
         check.real(sigma=self.sigma, at_least=0.0)
+        check.integer(sensitivity=self.sensitivity, at_least=1, at_most=_MAX_SENSITIVITY)
         object.__setattr__(self, "sigma", float(self.sigma) + 0.0)
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """add-remove and replace-one."""
-        return frozenset({Adjacency.ADD_REMOVE, Adjacency.REPLACE_ONE})
+        object.__setattr__(self, "sensitivity", int(self.sensitivity))

@@ -1,19 +1,19 @@
 """Whether one more charge fits into a budget, and the message when it does not."""
 
+import math
 from collections.abc import Mapping
 
 from accountants import check
-from accountants.adaptive.filtering import Filter
+from accountants.adaptive.budget_rule import BudgetRule
 from accountants.adjacency import Adjacency
 from accountants.bound import round_up
-from accountants.composition import require_sampling
-from accountants.errors import BudgetExceeded
+from accountants.composition import require_bounded
+from accountants.errors import BudgetExceeded, UnsupportedEvent
 from accountants.events import Event, Repeat, distinct
 from accountants.events.algebra import MAX_COUNT
 from accountants.exact.table import pure_epsilon
 from accountants.failure import split_failures
 from accountants.rdp.conversion import quick_rdp_epsilon
-from accountants.rdp.curves import renyi
 
 __all__ = ["require_chargeable", "require_within"]
 
@@ -30,15 +30,13 @@ def require_chargeable(parts: Parts, added: Parts, adjacency: Adjacency) -> dict
     total = dict(parts)
     for part, count in added.items():
         if part not in parts:
-            # A claim's failure mass is split off before curves are used; everything else needs a curve.
-            renyi(part, 2.0)
-            require_sampling({part: count}, adjacency)
+            require_bounded({part: count}, adjacency)
         total[part] = total.get(part, 0) + count
         check.integer(**{f"total count of {part!r}"[:120]: total[part]}, at_most=MAX_COUNT)
     return total
 
 
-def require_within(rule: Filter, before: Parts, after: Parts, event: Event, *, events: int) -> None:
+def require_within(rule: BudgetRule, before: Parts, after: Parts, event: Event, *, events: int) -> None:
     """Refuse a total that costs more than the budget.
 
     Args:
@@ -83,12 +81,15 @@ def require_within(rule: Filter, before: Parts, after: Parts, event: Event, *, e
 def _rank(part: Event, count: int, delta: float) -> float:
     """A cheap measure of cost: good enough to find the largest."""
     parts, _ = split_failures({part: count})
-    return quick_rdp_epsilon(parts, delta) if delta > 0.0 else pure_epsilon(parts)[1]
+    try:
+        return quick_rdp_epsilon(parts, delta) if delta > 0.0 else pure_epsilon(parts)[1]
+    except UnsupportedEvent:
+        return math.inf
 
 
-def _most(rule: Filter, before: Parts, event: Repeat) -> int:
+def _most(rule: BudgetRule, before: Parts, event: Repeat) -> int:
     """Largest count of the repeated event that still fits."""
-    single = distinct(event.event)
+    single = distinct(event.event, adjacency=rule.adjacency)
     low, high = 0, event.count
     while high - low > 1:
         middle = (low + high) // 2

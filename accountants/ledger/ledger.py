@@ -4,18 +4,20 @@ import math
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from accountants import check
-from accountants.adaptive.filtering import Filter
+from accountants.adaptive.budget_rule import BudgetRule
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
 from accountants.composition import epsilon_of_parts, require_adjacency
 from accountants.errors import LedgerError, PrivkdError
-from accountants.events import Composed, Event, Repeat, distinct, from_dict, merge_gaussians
+from accountants.events import Composed, Event, Repeat, distinct, from_dict, is_only_bounded, merge_gaussians
 from accountants.ledger.budget import require_chargeable, require_within
 from accountants.ledger.chain import LISTS, canonical_digest, header_of, link, verified_records
 from accountants.ledger.entries import Charge, Claim, claim_of, now, number, require_text, whole
+from accountants.ledger.sampler import Sampler
 from accountants.ledger.storage import read_document, write_document
 from accountants.ledger.uncopied import Uncopied
 
@@ -33,9 +35,9 @@ class Ledger(Uncopied):
 
     With a budget, every charge after the first may depend on earlier noisy answers, in kind, noise and number:
     everything accepted together is (epsilon, delta)-DP. For that, the first charge fixes how the budget is checked, and
-    what that check cannot count is refused; `accountants.adaptive.filtering` states the four checks and why each is sound. A
-    plan of several kinds is one charge, `charge(a + b)`. The proof needs the first charge, the budget, and the choice
-    to open this ledger to be public.
+    what that check cannot count is refused; `accountants.adaptive.budget_rule` states which check it is, and
+    `accountants.adaptive.rules` why each is sound. A plan of several kinds is one charge, `charge(a + b)`. The proof needs
+    the first charge, the budget, and the choice to open this ledger to be public.
 
     The numbers of `epsilon()` and `total` are those of the charges as a plan fixed in advance. Where a choice depended
     on earlier answers, only the budget is proven, not the smaller `epsilon()`; a ledger without a budget proves nothing
@@ -52,6 +54,8 @@ class Ledger(Uncopied):
         unit: what one record is, for people and certificates.
         n: public number of records; None if it is private or unknown.
         note: free text.
+        sampler: how the data loader drew batches, as `accountants.ledger.sampler.Sampler` states it, for example
+            `{"kind": "poisson", "q": 0.01, "steps": 1000}`; `audit` compares it with the events.
 
     Raises:
         ValueError: an argument is out of range, or a budget comes without delta.
@@ -73,7 +77,10 @@ class Ledger(Uncopied):
         unit: str = "training-record",
         n: int | None = None,
         note: str | None = None,
+        sampler: Mapping[str, object] | None = None,
     ) -> None:
+        # Left out where there is none, so that such a ledger is the same as before the field existed.
+        stated = {} if sampler is None else {"sampler": Sampler.from_dict(sampler).to_dict()}
         self._open(
             {
                 "schema": _SCHEMA,
@@ -83,6 +90,7 @@ class Ledger(Uncopied):
                 "delta": delta if delta is None else number(delta=delta),
                 "n": n if n is None else whole(n=n),
                 "note": note,
+                **stated,
             }
         )
 
@@ -99,6 +107,7 @@ class Ledger(Uncopied):
         if budget is not None and delta is None:
             raise ValueError(f"epsilon={budget!r} without delta is no budget; pass delta, for example 1e-5 (or 0)")
         require_text(unit=header["unit"], note="" if header["note"] is None else header["note"])
+        self._sampler = Sampler.from_dict(header["sampler"]) if header.get("sampler") is not None else None
         self._header = header
         self._process = os.getpid()
         self._lock = threading.RLock()
@@ -107,7 +116,7 @@ class Ledger(Uncopied):
         self._claims: list[Claim] = []
         self._disclosed: list[str] = []
         self._parts: dict[Event, int] = {}
-        self._filter: Filter | None = None
+        self._filter: BudgetRule | None = None
         self._head = canonical_digest(header)
 
     @property
@@ -139,6 +148,11 @@ class Ledger(Uncopied):
     def note(self) -> str | None:
         """Free text, or None."""
         return self._header["note"]  # pyright: ignore[reportReturnType]
+
+    @property
+    def sampler(self) -> Sampler | None:
+        """How the data loader drew batches, or None if that is not stated."""
+        return self._sampler
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -196,7 +210,7 @@ class Ledger(Uncopied):
         require_adjacency(event, self._adjacency)
         if count != 1:
             event = Repeat(count, event)
-        added = distinct(event)
+        added = distinct(event, adjacency=self._adjacency)
         self._require_own_process()
         with self._lock:
             parts = require_chargeable(self._parts, added, self._adjacency)
@@ -258,7 +272,13 @@ class Ledger(Uncopied):
         check.probability_mass(delta=used)
         with self._lock:
             parts = merge_gaussians(self._parts)
-        return epsilon_of_parts(parts, float(used), self._adjacency)
+        found = epsilon_of_parts(parts, float(used), self._adjacency)
+        return replace(found, lower=0.0) if self.is_only_bounded else found
+
+    @property
+    def is_only_bounded(self) -> bool:
+        """Whether a charge is counted by a bound that it need not reach, so that no lower end is known."""
+        return any(is_only_bounded(event) for event in self.events)
 
     def remaining(self) -> float:
         """Budget minus the upper end of what is spent, nats; infinite without a budget.
@@ -334,16 +354,16 @@ class Ledger(Uncopied):
             raise TypeError(f"event={data!r} must be an object")
         event = from_dict(data)
         require_adjacency(event, self._adjacency)
-        added = distinct(event)
+        added = distinct(event, adjacency=self._adjacency)
         self._filter = self._filter_after(added)
         self._parts = require_chargeable(self._parts, added, self._adjacency)
         self._charges.append(Charge(event, str(record["where"]), str(record["time"])))
 
-    def _filter_after(self, added: Mapping[Event, int]) -> Filter | None:
+    def _filter_after(self, added: Mapping[Event, int]) -> BudgetRule | None:
         """The check of the budget once these parts are charged: that of the first charge that costs anything."""
         if self._filter is not None or not added or self.budget is None or self.delta is None:
             return self._filter
-        return Filter(first=added, epsilon=self.budget, delta=self.delta, adjacency=self._adjacency)
+        return BudgetRule.fixed_by(added, epsilon=self.budget, delta=self.delta, adjacency=self._adjacency, first=added)
 
     def _append(self, name: str, content: dict[str, object]) -> None:
         record = link(content, index=len(self._records), previous=self._head)

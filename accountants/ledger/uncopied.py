@@ -24,9 +24,10 @@ class Uncopied:
 
     def _refuse(self, done: str) -> NoReturn:
         name = type(self).__name__
+        article = "an" if name[0] in "AEIOU" else "a"
         raise TypeError(
-            f"a {name} cannot be {done}: each copy would accept the whole budget again. Pass the {name} itself, charge "
-            "it in the process that opened it and send the noisy answers; to look at it elsewhere, save and read it"
+            f"{article} {name} cannot be {done}: each copy would accept the whole budget again. Pass the {name} itself, charge "
+            "it in the process that opened it and send the noisy answers; to look at a Ledger elsewhere, save and read it"
         )
 
     def _require_own_process(self) -> None:

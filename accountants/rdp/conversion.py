@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from accountants.adjacency import Adjacency
 from accountants.events import Event
+from accountants.rdp.claims import claimed_orders
+from accountants.rdp.curve import total_curve
 from accountants.rdp.curves import renyi
 
-__all__ = ["best_order_to_repeat", "quick_rdp_epsilon", "rdp_delta", "rdp_epsilon", "rdp_epsilon_at"]
+__all__ = ["best_order_to_repeat", "epsilon_at_orders", "quick_rdp_epsilon", "rdp_delta", "rdp_epsilon"]
 
 FloatArray = NDArray[np.float64]
 
@@ -25,12 +28,13 @@ _REFINEMENTS = 5  # finer grids between the neighbours of the best order so far
 _FINER = 11  # orders in each of them
 
 
-def rdp_epsilon(parts: Mapping[Event, int], delta: float) -> tuple[float, float]:
+def rdp_epsilon(parts: Mapping[Event, int], delta: float, adjacency: Adjacency | None = None) -> tuple[float, float]:
     """Upper bound on epsilon from the summed Rényi curves.
 
     Args:
         parts: event -> count; every event needs a Rényi curve.
         delta: failure mass, in (0, 1).
+        adjacency: neighbouring relation, where the curve of a part depends on it.
 
     Returns:
         (epsilon, order) in nats; epsilon is infinite if the curve is.
@@ -45,35 +49,46 @@ def rdp_epsilon(parts: Mapping[Event, int], delta: float) -> tuple[float, float]
         1.091
     """
     log_delta = math.log(delta)
-    return _best(parts, lambda above, curve: _epsilon_at(above, curve, log_delta))
+    return _best(parts, adjacency, lambda above, curve: _epsilon_at(above, curve, log_delta))
 
 
-def quick_rdp_epsilon(parts: Mapping[Event, int], delta: float) -> float:
+def quick_rdp_epsilon(parts: Mapping[Event, int], delta: float, adjacency: Adjacency | None = None) -> float:
     """Like `rdp_epsilon`, but only at fixed orders whose curves are remembered: a little larger, much faster.
 
     Raises:
         UnsupportedEvent: an event has no curve; it is named.
     """
-    return float(np.min(_epsilon_at(_GRID, _grid_total(parts), math.log(delta)), initial=math.inf))
+    return float(np.min(_epsilon_at(_GRID, _grid_total(parts, adjacency), math.log(delta)), initial=math.inf))
 
 
-def rdp_epsilon_at(parts: Mapping[Event, int], delta: float, order: float) -> float:
-    """Upper bound on epsilon from the summed Rényi curves at one order, which must not depend on any answer.
+def epsilon_at_orders(orders: ArrayLike, curve: ArrayLike, delta: float) -> FloatArray:
+    """Epsilon that each order gives by itself; which one is used must not depend on any answer.
 
-    Raises:
-        UnsupportedEvent: an event has no curve; it is named.
+    Args:
+        orders: Rényi orders, > 1, shape (n,).
+        curve: Rényi divergence at them, nats, shape (n,).
+        delta: failure mass, in (0, 1).
+
+    Returns:
+        Upper bounds in nats, rounded up, shape (n,); infinite where the curve is.
+
+    Example:
+        >>> epsilon_at_orders([8.0], [0.5], 1e-5).round(4)
+        array([1.7141])
     """
-    total = sum(count * _curve_at(part, order) for part, count in parts.items())
-    return float(_epsilon_at(np.array([order - 1.0]), np.array([total]), math.log(delta))[0])
+    return _epsilon_at(np.asarray(orders, dtype=float) - 1.0, np.asarray(curve, dtype=float), math.log(delta))
 
 
-def best_order_to_repeat(parts: Mapping[Event, int], epsilon: float, delta: float) -> float:
+def best_order_to_repeat(
+    parts: Mapping[Event, int], epsilon: float, delta: float, adjacency: Adjacency | None = None
+) -> float:
     """The order at which the parts can be repeated most often within (epsilon, delta).
 
     Args:
         parts: event -> count; every event needs a Rényi curve.
         epsilon: budget, nats.
         delta: failure mass, in (0, 1).
+        adjacency: neighbouring relation, where the curve of a part depends on it.
 
     Returns:
         The order, > 1; some order if the parts fit at none.
@@ -88,15 +103,16 @@ def best_order_to_repeat(parts: Mapping[Event, int], epsilon: float, delta: floa
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where((room > 0.0) & np.isfinite(curve), curve / room, math.inf)
 
-    return _best(parts, share)[1]
+    return _best(parts, adjacency, share)[1]
 
 
-def rdp_delta(parts: Mapping[Event, int], epsilon: float) -> tuple[float, float]:
+def rdp_delta(parts: Mapping[Event, int], epsilon: float, adjacency: Adjacency | None = None) -> tuple[float, float]:
     """Upper bound on delta from the summed Rényi curves.
 
     Args:
         parts: event -> count; every event needs a Rényi curve.
         epsilon: nats, >= 0.
+        adjacency: neighbouring relation, where the curve of a part depends on it.
 
     Returns:
         (delta, order); delta is at most 1.
@@ -104,7 +120,7 @@ def rdp_delta(parts: Mapping[Event, int], epsilon: float) -> tuple[float, float]
     Raises:
         UnsupportedEvent: an event has no curve; it is named.
     """
-    log_delta, order = _best(parts, lambda above, curve: _log_delta_at(above, curve, epsilon))
+    log_delta, order = _best(parts, adjacency, lambda above, curve: _log_delta_at(above, curve, epsilon))
     return min(1.0, max(math.exp(min(log_delta, 0.0)) * (1.0 + _SLACK), math.ulp(0.0))), order
 
 
@@ -130,9 +146,13 @@ def _log_delta_at(above: FloatArray, curve: FloatArray, epsilon: float) -> Float
         return np.minimum(found, 0.5 * np.log(-np.expm1(-curve)) + _SLACK)
 
 
-def _best(parts: Mapping[Event, int], objective: Callable[[FloatArray, FloatArray], FloatArray]) -> tuple[float, float]:
+def _best(
+    parts: Mapping[Event, int],
+    adjacency: Adjacency | None,
+    objective: Callable[[FloatArray, FloatArray], FloatArray],
+) -> tuple[float, float]:
     """Smallest value of the objective over all orders, and the order."""
-    values = objective(_GRID, _grid_total(parts))
+    values = objective(_GRID, _grid_total(parts, adjacency))
     best = int(np.argmin(values))
     if not math.isfinite(values[best]):
         return float(values[best]), float(_GRID[best] + 1.0)
@@ -143,27 +163,32 @@ def _best(parts: Mapping[Event, int], objective: Callable[[FloatArray, FloatArra
         logs = np.linspace(low, high, _FINER)
         above = np.exp(logs)
         with np.errstate(over="ignore"):
-            curve = sum((count * renyi(part, above + 1.0) for part, count in parts.items()), np.zeros_like(above))
+            curve = total_curve(dict(parts), above + 1.0, adjacency)
         values = objective(above, curve)
         best = int(np.argmin(values))
         if values[best] < value:
             value, order = float(values[best]), float(above[best] + 1.0)
         low, high = logs[max(best - 1, 0)], logs[min(best + 1, _FINER - 1)]
+    claimed = np.array(sorted({order for part in parts for order in claimed_orders(part)}))
+    if claimed.size:
+        values = objective(claimed - 1.0, total_curve(dict(parts), claimed, adjacency))
+        best = int(np.argmin(values))
+        if values[best] < value:
+            value, order = float(values[best]), float(claimed[best])
     return value, order
 
 
-def _grid_total(parts: Mapping[Event, int]) -> FloatArray:
+def _grid_total(parts: Mapping[Event, int], adjacency: Adjacency | None) -> FloatArray:
     with np.errstate(over="ignore"):
-        return sum((count * _grid_curve(part) for part, count in parts.items()), np.zeros_like(_GRID))
+        return sum((count * _grid_curve(part, adjacency) for part, count in parts.items()), np.zeros_like(_GRID))
 
 
 @lru_cache(maxsize=4096)
-def _grid_curve(part: Event) -> FloatArray:
-    curve = renyi(part, _GRID + 1.0)
+def _grid_curve(part: Event, adjacency: Adjacency | None) -> FloatArray:
+    curve = renyi(part, _GRID + 1.0, adjacency=_name(adjacency))
     curve.setflags(write=False)
     return curve
 
 
-@lru_cache(maxsize=4096)
-def _curve_at(part: Event, order: float) -> float:
-    return float(renyi(part, order))
+def _name(adjacency: Adjacency | None) -> str | None:
+    return None if adjacency is None else str(adjacency)

@@ -16,21 +16,31 @@ _Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 def account(
     expression: Annotated[str, typer.Argument(help='for example "gaussian(1.1).poisson(0.01) * 10000"')],
-    delta: _Delta,
+    delta: Annotated[float | None, typer.Option(help="failure mass, below 1/n: asks for epsilon")] = None,
+    epsilon: Annotated[float | None, typer.Option(help="nats: asks for delta instead")] = None,
     adjacency: _Adjacency = "add-remove",
+    method: Annotated[str, typer.Option(help="auto, or the name of one accountant")] = "auto",
+    width: Annotated[float | None, typer.Option(help="largest width of the interval that is wanted")] = None,
     as_json: _Json = False,
 ) -> None:
-    """Print certified lower and upper epsilon of an expression.
+    """Print certified lower and upper epsilon of an expression at a delta, or delta at an epsilon.
 
     In Python: accountants.epsilon(accountants.parse(expression), delta, adjacency=adjacency)
     """
+    if delta is not None and epsilon is None:
+        asked, name, value = "epsilon", "delta", delta
+    elif epsilon is not None and delta is None:
+        asked, name, value = "delta", "epsilon", epsilon
+    else:
+        raise typer.BadParameter("pass either --delta (and get epsilon) or --epsilon (and get delta)")
     with refusals():
-        from accountants import epsilon, parse
+        import accountants
 
-        event = parse(expression)
-        bound = epsilon(event, delta, adjacency=adjacency)
-    values = {"expression": str(event), "delta": delta, "adjacency": adjacency, **bound.to_dict()}
-    rows = [("epsilon", str(bound)), ("delta", f"{delta:g}"), ("adjacency", adjacency)]
+        event = accountants.parse(expression)
+        answer = accountants.epsilon if asked == "epsilon" else accountants.delta
+        bound = answer(event, value, adjacency=adjacency, method=method, width=width)
+    values = {"expression": str(event), name: value, "adjacency": adjacency, **bound.to_dict()}
+    rows = [(asked, str(bound)), (name, f"{value:g}"), ("adjacency", adjacency)]
     emit(values, as_json=as_json, title=str(event), rows=rows)
 
 

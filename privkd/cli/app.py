@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from privkd.cli import account, audit, demo, report, transcribe
+from privkd.cli import account, audit, demo, plot, report, transcribe
 from privkd.cli.output import set_up_stderr
 
 _HELP = """Turn a model trained on private data into a student with a stated guarantee, and prove it.
@@ -25,6 +25,7 @@ app.command()(transcribe.transcribe)
 app.command()(account.account)
 app.command()(account.calibrate)
 app.command()(audit.audit)
+app.command()(plot.plot)
 app.command()(report.report)
 
 

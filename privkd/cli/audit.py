@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 def audit(
     ledger: Annotated[Path, typer.Argument(help="a ledger.json, or the folder of a release")],
+    opinions: Annotated[
+        list[str],
+        typer.Option(
+            "--with", help="also ask prv-accountant or dp-accounting, where they are known to be right; or none"
+        ),
+    ] = ["none"],  # noqa: B006  typer never changes it
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Recompute what a ledger's events cost and judge every claim in it; for a folder, its certificate as well.
 
-    Exit codes: 0 every claim is proven, 1 a claim is false, 2 a claim is neither proven nor refuted, 3 the
-    ledger is damaged, edited or cannot be accounted (the entry is named).
+    Exit codes: 0 every claim is proven, 1 a claim is false, or the events are not what the data loader did, 2 a
+    claim is neither proven nor refuted, 3 the ledger is damaged, edited or cannot be accounted (the entry is named).
 
-    In Python: accountants.audit(accountants.Ledger.read(path))
+    In Python: accountants.audit(accountants.Ledger.read(path), opinions=["prv-accountant"])
     """
     with refusals():
         from accountants import Ledger
@@ -30,11 +36,13 @@ def audit(
 
         path = _ledger_file(ledger)
         events = Ledger.read(path)
-        found = judge(events)
+        found = judge(events, opinions=[name for name in opinions if name != "none"])
         holds, said = _certificate(path.with_name("certificate.json") if ledger.is_dir() else None, events)
     values = {"ledger": str(path), **found.to_dict(), "certificate": {"holds": holds, "finding": said}}
     rows = [
         *(("claim", str(verdict)) for verdict in found.verdicts),
+        *(("opinion", str(opinion)) for verdict in found.verdicts for opinion in verdict.opinions),
+        *(("error", error) for error in found.errors),
         ("certificate", said),
         *(("flag", flag) for flag in found.flags),
         ("digest", found.digest),

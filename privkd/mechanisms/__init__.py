@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 _LAZY = {
     "CandidateSets": "privkd.mechanisms.candidates",
     "CellHistogram": "privkd.mechanisms.votes",
+    "CostRelease": "privkd.mechanisms.cost",
     "GNMax": "privkd.mechanisms.votes",
     "KaryResponse": "privkd.mechanisms.response",
     "NoiseSource": "privkd.mechanisms.noise",
@@ -22,6 +23,7 @@ _LAZY = {
 __all__ = [
     "CandidateSets",
     "CellHistogram",
+    "CostRelease",
     "GNMax",
     "KaryResponse",
     "NoiseSource",
@@ -34,6 +36,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from privkd.mechanisms.candidates import CandidateSets as CandidateSets
+    from privkd.mechanisms.cost import CostRelease as CostRelease
     from privkd.mechanisms.noise import NoiseSource as NoiseSource
     from privkd.mechanisms.noise import SeededNoise as SeededNoise
     from privkd.mechanisms.noise import SystemNoise as SystemNoise

@@ -12,6 +12,9 @@ _LAZY = {
     "Samples": "privkd.report.study",
     "Study": "privkd.report.study",
     "accuracy_curve": "privkd.report.figures",
+    "attack_curve": "privkd.report.costs",
+    "budget_curve": "privkd.report.costs",
+    "profile_curve": "privkd.report.costs",
     "release_of": "privkd.report.evidence",
     "report_of": "privkd.report.folders",
     "samples_of": "privkd.report.samples",
@@ -23,6 +26,9 @@ __all__ = [
     "Samples",
     "Study",
     "accuracy_curve",
+    "attack_curve",
+    "budget_curve",
+    "profile_curve",
     "release_of",
     "report_of",
     "samples_of",
@@ -30,6 +36,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from privkd.report.costs import attack_curve as attack_curve
+    from privkd.report.costs import budget_curve as budget_curve
+    from privkd.report.costs import profile_curve as profile_curve
     from privkd.report.evidence import release_of as release_of
     from privkd.report.figures import accuracy_curve as accuracy_curve
     from privkd.report.folders import report_of as report_of

@@ -7,6 +7,7 @@ import pytest
 from accountants import (
     ApproxDP,
     Composed,
+    Event,
     Gaussian,
     GNMax,
     PoissonSampled,
@@ -17,6 +18,7 @@ from accountants import (
     UnsupportedEvent,
     from_dict,
 )
+from accountants.events import KINDS
 
 EVENTS = [
     Gaussian(1.1),
@@ -53,10 +55,18 @@ def test_json_names_are_those_of_the_ledger_language():
     }
 
 
+def test_the_table_of_kinds_holds_every_event_class_under_its_own_name():
+    def below(kind):
+        return {kind}.union(*map(below, kind.__subclasses__()))
+
+    written = {kind for kind in below(Event) if kind.__module__.startswith("accountants.")} - {Event}
+    assert {kind.type_name: kind.__name__ for kind in written} == {name: kind.__name__ for name, kind in KINDS.items()}
+
+
 def test_the_inner_event_is_named_when_it_is_unknown():
-    inner = {"type": "svt_laplace", "b": 1.0}
+    inner = {"type": "svt_gaussian", "sigma1": 1.0}
     data = {"type": "repeat", "count": 2, "event": {"type": "poisson_sampled", "q": 0.1, "event": inner}}
-    with pytest.raises(UnsupportedEvent, match="svt_laplace"):
+    with pytest.raises(UnsupportedEvent, match="svt_gaussian"):
         from_dict(data)
 
 

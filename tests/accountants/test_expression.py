@@ -15,6 +15,8 @@ leaf_texts = st.one_of(
     st.builds("krr(k={}, eps0={!r})".format, st.integers(2, 99), numbers),
     st.builds("rr_topk({}, {!r})".format, st.integers(1, 99), numbers),
     st.builds("approx_dp({!r}, delta={!r})".format, numbers, st.floats(0, 0.99)),
+    st.builds("exponential({!r}, kind='pure')".format, numbers),
+    st.builds("rdp(orders=(1.5, {!r}), values=({!r}, 2))".format, st.floats(2, 9), numbers),
 )
 texts = st.recursive(
     leaf_texts,
@@ -23,6 +25,10 @@ texts = st.recursive(
         st.builds("({}) * {}".format, inner, st.integers(0, 1000)),
         st.builds("{} + {}".format, inner, inner),
         st.builds("composed({})".format, inner),
+        st.builds("parallel({}, {})".format, inner, inner),
+        st.builds("({}).fixed_size({}, n=9)".format, inner, st.integers(0, 9)),
+        st.builds("({}).shuffled({}, 9, epochs={})".format, inner, st.integers(1, 9), st.integers(0, 3)),
+        st.builds("({}).random_allocation(9, {})".format, inner, st.integers(0, 9)),
     ),
     max_leaves=5,
 )
@@ -71,7 +77,10 @@ def test_unknown_names_get_the_closest_name():
         "gaussian(sigma=1, sigma=2)", "gaussian(**{})", "gaussian(*[1])", "gaussian(nan)", "gaussian(1e999)",
         "__import__('os').system('true')", "gaussian.__class__(1)", "gaussian(1).to_dict()", "(lambda: 1)()",
         "[gaussian(1)]", "gaussian(1) if 1 else gaussian(2)", "gaussian(1); gaussian(2)", "\0",
-        "gaussian(x := 1)",
+        "gaussian(x := 1)", "gaussian((1, 2))", "rdp(2, 0.1)", "rdp((2, 3), (0.1,))", "rdp((2, 'x'), (1, 1))",
+        "exponential(1, kind=pure)", "exponential(1, 'other')", "exponential('1')", "gaussian(1).shuffled()",
+        "gaussian(1).fixed_size(3, 2)", "gaussian(1).to_dict", "parallel(1)", "parallel((gaussian(1), 2))",
+        "gnmax(1, votes=(True, 2))", "composed(gaussian(1), (2,))",
     ],
 )  # fmt: skip
 def test_everything_else_is_refused(text):
@@ -95,8 +104,9 @@ def test_wrong_arguments_are_reported_by_the_signature():
         "gaussian(1)" * 100_000,
         "-" * 50_000 + "1",
         "gaussian(" * 5000,
+        "gaussian(1, '" + "x" * 50_000 + "')",
     ],
-    ids=["brackets", "chain", "digits", "long", "signs", "calls"],
+    ids=["brackets", "chain", "digits", "long", "signs", "calls", "word"],
 )
 def test_bombs_are_refused_quickly(text):
     start = time.process_time()
@@ -112,4 +122,4 @@ def test_long_sums_are_fine():
 
 def test_unknown_json_is_not_an_expression_matter():
     with pytest.raises(UnsupportedEvent):
-        from_dict({"type": "laplace", "b": 1.0})
+        from_dict({"type": "gauss", "sigma": 1.0})

@@ -216,8 +216,8 @@ def test_unknown_fields_are_kept_and_covered(tmp_path):
 
 def test_unknown_events_are_refused_by_name_even_in_a_sound_chain(tmp_path):
     document = copy.deepcopy(DOCUMENT)
-    document["events"][2]["event"] = {"type": "repeat", "count": 2, "event": {"type": "laplace", "b": 1.0}}
-    with pytest.raises(UnsupportedEvent, match=r"entry 3 .*histogram.*laplace"):
+    document["events"][2]["event"] = {"type": "repeat", "count": 2, "event": {"type": "staircase", "b": 1.0}}
+    with pytest.raises(UnsupportedEvent, match=r"entry 3 .*histogram.*staircase"):
         Ledger.read(write(tmp_path / "x.json", rechained(document)))
 
 

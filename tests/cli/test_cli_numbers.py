@@ -1,4 +1,4 @@
-"""`account`, `calibrate` and `audit`: the commands that load no torch."""
+"""`account`, `calibrate`, `audit` and `plot`: the commands that load no torch."""
 
 import json
 import os
@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
-from accountants import Gaussian, Ledger, calibrate, epsilon, parse
+from accountants import Gaussian, Ledger, calibrate, delta, epsilon, parse
+from accountants.events import RDP
 
-COMMANDS = ("demo", "transcribe", "account", "calibrate", "audit", "report")
+COMMANDS = ("demo", "transcribe", "account", "calibrate", "audit", "plot", "report")
 HEAVY = ("torch", "sklearn", "matplotlib", "scipy.stats", "accelerate", "jinja2", "opacus")
 
 
@@ -66,6 +67,31 @@ def test_account_prints_what_the_library_says(privkd):
     assert (values["lower"], values["upper"], values["method"]) == (truth.lower, truth.upper, truth.method)
     assert outcome.err == ""
     assert str(truth) in privkd("account", text, "--delta", "1e-5").out
+
+
+def test_account_answers_the_other_question_too(privkd):
+    text = "gaussian(2.0) * 3"
+    outcome = privkd("account", text, "--epsilon", "1", "--json")
+    truth = delta(parse(text), 1.0)
+    values = json.loads(outcome.out)
+    assert (values["lower"], values["upper"], values["epsilon"]) == (truth.lower, truth.upper, 1.0)
+    assert "delta" not in values
+    assert str(truth) in privkd("account", text, "--epsilon", "1").out
+
+
+@pytest.mark.parametrize("asked", [[], ["--delta", "1e-5", "--epsilon", "1"]])
+def test_account_answers_exactly_one_question(privkd, asked):
+    outcome = privkd("account", "gaussian(1)", *asked)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--delta" in outcome.err
+
+
+def test_account_passes_method_and_width_on(privkd):
+    text = ["account", "gaussian(2.0) * 3", "--delta", "1e-5", "--json"]
+    assert json.loads(privkd(*text, "--method", "renyi").out)["method"] == "renyi"
+    assert json.loads(privkd(*text, "--width", "1e-6").out)["method"] == "gaussian"
+    for wrong in (["--method", "guess"], ["--method", "response"], ["--width", "-1"]):
+        assert privkd(*text, *wrong).code == 3
 
 
 def test_account_takes_the_adjacency_and_refuses_without_it(privkd):
@@ -130,14 +156,37 @@ def test_calibrate_says_what_is_wrong_with_an_expression(privkd, expression, nam
 
 def test_audit_exit_codes(privkd, ledger):
     truth = epsilon(Gaussian(10.0), 1e-5).upper
-    sampled = parse("gaussian(1.1).poisson(0.01) * 100")
-    between = epsilon(sampled, 1e-5)
+    known_from_above = RDP((2.0, 4.0, 8.0), (0.1, 0.2, 0.4)) * 4
+    between = epsilon(known_from_above, 1e-5)
     assert privkd("audit", ledger(1.01 * truth)).code == 0
     assert privkd("audit", ledger(0.5 * truth)).code == 1
-    assert privkd("audit", ledger((between.lower + between.upper) / 2, sampled)).code == 2
+    assert privkd("audit", ledger((between.lower + between.upper) / 2, known_from_above)).code == 2
     path = ledger()
     path.write_text("{")
     assert privkd("audit", path).code == 3
+
+
+def test_audit_asks_outsiders_when_told_to_and_only_then(privkd, ledger):
+    pytest.importorskip("prv_accountant")
+    path = ledger()
+    asked = privkd("audit", path, "--with", "prv-accountant", "--with", "dp-accounting", "--json")
+    opinions = json.loads(asked.out)["verdicts"][0]["opinions"]
+    assert [opinion["source"].split()[0] for opinion in opinions] == ["prv-accountant", "dp-accounting"]
+    assert "opinion" in privkd("audit", path, "--with", "prv-accountant").out
+    for quiet in ([], ["--with", "none"]):
+        assert json.loads(privkd("audit", path, *quiet, "--json").out)["verdicts"][0]["opinions"] == []
+    assert privkd("audit", path, "--with", "opacus").code == 3
+
+
+def test_audit_of_a_loader_that_did_something_else_exits_with_one(privkd, tmp_path):
+    made = Ledger(adjacency="add-remove", n=1000, sampler={"kind": "shuffled"})
+    made.charge(Gaussian(10.0).poisson(0.1))
+    made.claim(5.0, 1e-5, "test")
+    made.save(tmp_path / "ledger.json")
+    outcome = privkd("audit", tmp_path / "ledger.json", "--json")
+    assert outcome.code == 1
+    assert "shuffled" in json.loads(outcome.out)["errors"][0]
+    assert "error" in privkd("audit", tmp_path / "ledger.json").out
 
 
 def test_audit_speaks_json_and_takes_folders(privkd, ledger):

@@ -74,6 +74,7 @@ SAMPLERS = re.compile(
 ALLOWED = {
     "privkd/mechanisms/noise.py": "the noise source itself",
     "privkd/mechanisms/votes.py": "mechanisms draw from it",
+    "privkd/mechanisms/cost.py": "mechanisms draw from it",
     "privkd/data/bundled.py": "public split of public data",
     "privkd/trainer/seeding.py": "global states of other libraries, put back after use",
 }

@@ -1,0 +1,89 @@
+"""Running sums that only round up: exact integers in units of 2^-128, whatever the order of the summands."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["Spent", "exact", "rounded_up"]
+
+_BITS = 128
+
+
+def exact(value: float) -> int:
+    """A finite number >= 0 in units of 2^-128, rounded up; exact for every float above 1e-22.
+
+    Example:
+        >>> exact(0.5) == 2**127, exact(5e-324)
+        (True, 1)
+    """
+    numerator, denominator = value.as_integer_ratio()
+    return -((-numerator << _BITS) // denominator)
+
+
+def rounded_up(total: int) -> float:
+    """The smallest float that is at least the number of units; infinite beyond the largest float.
+
+    Example:
+        >>> rounded_up(3 * exact(0.1)) > 0.3, rounded_up(7 * exact(1.0))
+        (True, 7.0)
+    """
+    try:
+        nearest = total / (1 << _BITS)
+    except OverflowError:
+        return math.inf
+    numerator, denominator = nearest.as_integer_ratio()
+    return nearest if numerator << _BITS >= total * denominator else math.nextafter(nearest, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What has been spent, in every currency that a budget looks at; adds up without any rounding.
+
+    Attributes:
+        counted: sums of the rule's weights, in units, each None once it is infinite; None once something could not be
+            counted at all.
+        pure: sum of the pure guarantees, in units; None once something had none.
+        failures: sum of the failure masses that were split off, in units.
+    """
+
+    counted: tuple[int | None, ...] | None
+    pure: int | None
+    failures: int
+
+    def __add__(self, other: "Spent") -> "Spent":
+        counted = None
+        if self.counted is not None and other.counted is not None:
+            counted = tuple(map(_sum, self.counted, other.counted))
+        return Spent(counted, _sum(self.pure, other.pure), self.failures + other.failures)
+
+    def __mul__(self, count: int) -> "Spent":
+        counted = None if self.counted is None else tuple(_product(one, count) for one in self.counted)
+        return Spent(counted, _product(self.pure, count), count * self.failures)
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """The rule's sums as floats, each rounded up; None if something could not be counted."""
+        return None if self.counted is None else tuple(map(_as_float, self.counted))
+
+    @property
+    def pure_epsilon(self) -> float:
+        """Sum of the pure guarantees, nats, rounded up; infinite if something had none."""
+        return _as_float(self.pure)
+
+    @staticmethod
+    def on(*, weights: Iterable[float] | None, pure: float | None, failure: float) -> "Spent":
+        """One release: its weights under the rule, its pure guarantee and its failure mass."""
+        counted = None if weights is None else tuple(exact(one) if one < math.inf else None for one in weights)
+        return Spent(counted, None if pure is None else exact(pure), exact(failure))
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _product(one: int | None, count: int) -> int | None:
+    return None if one is None else count * one
+
+
+def _as_float(total: int | None) -> float:
+    return math.inf if total is None else rounded_up(total)

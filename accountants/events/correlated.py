@@ -1,0 +1,77 @@
+"""Running sums under correlated noise, as events."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from accountants import check
+from accountants.events.algebra import MAX_COUNT, Event
+
+__all__ = ["MatrixFactorization", "TreeAggregation"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TreeAggregation(Event):
+    """All prefix sums of a stream by a binary tree of noisy sums (also the gradients of DP-FTRL).
+
+    A leaf is part of at most floor(log2(steps)) + 1 nodes, so a tree in which a record enters one step costs that many
+    releases of Gaussian(sigma).
+
+    Attributes:
+        sigma: standard deviation of the noise of a node / L2 sensitivity of one step, >= 0; 0 means no privacy.
+        steps: leaves of each tree, >= 1.
+        restarts: number of trees, >= 0. A record enters at most ONE step of each tree: restart at least once per epoch.
+
+    Adjacency: any; the sensitivity must be the one under the ledger's adjacency.
+    Source: Dwork, Naor, Pitassi, Rothblum 2010; Chan, Shi, Song 2011; DP-FTRL: Kairouz et al. 2021.
+    """
+
+    sigma: float
+    steps: int
+    restarts: int = 1
+
+    type_name: ClassVar[str] = "tree_aggregation"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check.real(sigma=self.sigma, at_least=0.0)
+        check.integer(steps=self.steps, at_least=1, at_most=MAX_COUNT)
+        check.integer(restarts=self.restarts, at_least=0, at_most=MAX_COUNT)
+        object.__setattr__(self, "sigma", float(self.sigma) + 0.0)
+        object.__setattr__(self, "steps", int(self.steps))
+        object.__setattr__(self, "restarts", int(self.restarts))
+
+    @property
+    def nodes_per_leaf(self) -> int:
+        """The most nodes of one tree that a leaf is part of.
+
+        Example:
+            >>> [TreeAggregation(1.0, steps).nodes_per_leaf for steps in (1, 2, 3, 4, 1000, 1024)]
+            [1, 2, 2, 3, 10, 11]
+        """
+        return self.steps.bit_length()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MatrixFactorization(Event):
+    """A linear workload A = B C released as B (C x + noise): one Gaussian release of C x, however many rows.
+
+    Attributes:
+        sigma: standard deviation of the noise / L2 sensitivity of one entry of the stream, >= 0; 0 means no privacy.
+        sensitivity: largest L2 norm of the change of C x that one record can cause with all its participations, in
+            units of that entry's sensitivity, > 0; for one participation the largest column norm of C.
+
+    Adjacency: any; the sensitivity must be the one under the ledger's adjacency.
+    Source: Denisov et al. 2022; several participations: Choquette-Choo et al. 2023.
+    """
+
+    sigma: float
+    sensitivity: float
+
+    type_name: ClassVar[str] = "matrix_factorization"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check.real(sigma=self.sigma, at_least=0.0)
+        check.real(sensitivity=self.sensitivity, above=0.0)
+        object.__setattr__(self, "sigma", float(self.sigma) + 0.0)
+        object.__setattr__(self, "sensitivity", float(self.sensitivity))

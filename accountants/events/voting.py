@@ -1,0 +1,156 @@
+"""Noisy votes of teachers on disjoint shards (PATE), as events.
+
+Votes are private. They ride along for data-dependent accountants and appear in no text, no dictionary, no comparison; the
+costs of the events themselves never depend on them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import ClassVar
+
+from accountants import check
+from accountants.adjacency import Adjacency
+from accountants.events.algebra import MAX_COUNT, Event
+
+__all__ = ["ConfidentGNMax", "GNMax", "LNMax"]
+
+_VOTING = frozenset({Adjacency.ADD_REMOVE, Adjacency.REPLACE_ONE})
+_DEMAND = "non-negative whole numbers, one per class, at least 2 classes (the values are private and not shown)"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class GNMax(Event):
+    """Noisy vote histogram of teachers on disjoint shards, or its argmax: one query.
+
+    One changed record moves one vote, so the L2 sensitivity is sqrt(2) and the cost that of Gaussian(sigma /
+    sqrt(2)).
+
+    Attributes:
+        sigma: standard deviation of the noise on every vote count, in votes, >= 0; 0 means no privacy.
+        votes: PRIVATE counts per class, or None; kept as a tuple of int, for data-dependent accountants only.
+
+    Adjacency: one record added, removed or replaced, with a shard assignment that no other record can move.
+    Source: Papernot et al. 2018 (data-independent cost).
+    """
+
+    sigma: float
+    votes: Iterable[float] | None = field(default=None, compare=False)
+
+    type_name: ClassVar[str] = "gnmax"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check.real(sigma=self.sigma, at_least=0.0)
+        object.__setattr__(self, "sigma", float(self.sigma) + 0.0)
+        object.__setattr__(self, "votes", None if self.votes is None else _histogram(self.votes))
+
+    @property
+    def adjacencies(self) -> frozenset[Adjacency]:
+        """add-remove and replace-one."""
+        return _VOTING
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ConfidentGNMax(Event):
+    """A series of queries answered by GNMax only where the noisy largest count reaches a threshold.
+
+    Moving one vote changes the largest count by at most 1, also after a public histogram is subtracted (the interactive
+    variant), so a threshold test costs Gaussian(sigma1); an answer costs GNMax(sigma2).
+
+    Attributes:
+        threshold: in votes; finite; does not enter the cost.
+        sigma1: standard deviation of the noise of the threshold test, in votes, >= 0; 0 means no privacy.
+        sigma2: standard deviation of the noise on every vote count of an answer, in votes, >= 0.
+        checked: number of queries whose threshold test was run, >= 0.
+        answered: number of queries answered, at most `checked`. Which ones is public. Both numbers are limits set in
+            advance, or kept within a budget while the series runs.
+        votes: PRIVATE counts per class, one row per checked query, or None; kept as tuples of int.
+
+    Adjacency: one record added, removed or replaced, with a shard assignment that no other record can move.
+    Source: Papernot et al. 2018, Confident-GNMax and Interactive-GNMax (data-independent cost).
+    """
+
+    threshold: float
+    sigma1: float
+    sigma2: float
+    checked: int
+    answered: int
+    votes: Iterable[Iterable[float]] | None = field(default=None, compare=False)
+
+    type_name: ClassVar[str] = "confident_gnmax"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check.real(threshold=self.threshold)
+        check.real(sigma1=self.sigma1, sigma2=self.sigma2, at_least=0.0)
+        check.integer(checked=self.checked, at_least=0, at_most=MAX_COUNT)
+        check.integer(answered=self.answered, at_least=0, at_most=int(self.checked))
+        for name in ("threshold", "sigma1", "sigma2"):
+            object.__setattr__(self, name, float(getattr(self, name)) + 0.0)
+        for name in ("checked", "answered"):
+            object.__setattr__(self, name, int(getattr(self, name)))
+        if self.votes is not None:
+            object.__setattr__(self, "votes", _table(self.votes, rows=self.checked))
+
+    @property
+    def adjacencies(self) -> frozenset[Adjacency]:
+        """add-remove and replace-one."""
+        return _VOTING
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LNMax(Event):
+    """Vote histogram with Laplace noise, or its argmax: one query.
+
+    One changed record moves one vote: two counts change by 1, each under noise of its own. The cost is that of two
+    releases of Laplace(scale), which is (2 / scale)-DP.
+
+    Attributes:
+        scale: scale of the noise on every vote count, in votes, > 0.
+        votes: PRIVATE counts per class, or None; kept as a tuple of int, for data-dependent accountants only.
+
+    Adjacency: one record added, removed or replaced, with a shard assignment that no other record can move.
+    Source: Papernot et al. 2017 (data-independent cost).
+    """
+
+    scale: float
+    votes: Iterable[float] | None = field(default=None, compare=False)
+
+    type_name: ClassVar[str] = "lnmax"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check.real(scale=self.scale, above=0.0)
+        object.__setattr__(self, "scale", float(self.scale))
+        object.__setattr__(self, "votes", None if self.votes is None else _histogram(self.votes))
+
+    @property
+    def adjacencies(self) -> frozenset[Adjacency]:
+        """add-remove and replace-one."""
+        return _VOTING
+
+
+def _histogram(votes: object) -> tuple[int, ...]:
+    """The counts as int; an error never shows one, nor the error that led to it."""
+    try:
+        counts = tuple(votes)  # pyright: ignore[reportArgumentType]  whatever cannot be iterated is refused below
+    except TypeError:
+        raise TypeError(f"votes must be {_DEMAND}") from None
+    if any(isinstance(count, bool) or not isinstance(count, Real) for count in counts):
+        raise TypeError(f"votes must be {_DEMAND}")
+    if len(counts) < 2 or not all(0 <= count <= MAX_COUNT and count == count // 1 for count in counts):
+        raise ValueError(f"votes must be {_DEMAND}")
+    return tuple(int(count) for count in counts)
+
+
+def _table(votes: object, *, rows: int) -> tuple[tuple[int, ...], ...]:
+    try:
+        table = tuple(_histogram(row) for row in votes)  # pyright: ignore[reportGeneralTypeIssues]  refused below
+    except TypeError:
+        raise TypeError(f"votes must be rows of {_DEMAND}") from None
+    if len(table) != rows:
+        raise ValueError(f"votes has {len(table)} rows; it needs one per checked query, checked={rows}")
+    if len({len(row) for row in table}) > 1:
+        raise ValueError("votes has rows of different lengths; every query needs the same classes")
+    return table

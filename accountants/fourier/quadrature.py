@@ -1,0 +1,287 @@
+"""Gauss-Legendre panels for moments of the likelihood ratio of Poisson-sampled Gaussians, with proven error bounds.
+
+For x ~ N(0, sigma^2) the ratio of the mixture to its base is r(x) = 1 - q + q e^((2x - 1) / (2 sigma^2)). All that is
+ever needed is E[r^s] for complex s: a removed record has s = 1 + z, an added one s = -z. Many events are held in flat
+arrays, so that a thousand cost little more than one.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.polynomial.legendre import leggauss
+from numpy.typing import NDArray
+from scipy.special import log_ndtr
+
+from accountants.errors import ResolutionError
+
+__all__ = ["LOG_TAIL", "Atoms", "Moments", "Panels", "log_ratio"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+LOG_TAIL = -41.5  # log of the relative mass that may lie outside the panels: 1e-18
+_ELLIPSE = 4.0  # Bernstein parameter at which the integrand is bounded
+_LENGTHWAYS, _ACROSS = 0.5 * (_ELLIPSE + 1.0 / _ELLIPSE), 0.5 * (_ELLIPSE - 1.0 / _ELLIPSE)
+_LOG_GAUSS = math.log(64.0 / 15.0) - math.log1p(-(_ELLIPSE**-2))  # less 2 log(ellipse) per node of a panel
+_LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+_PHASE = 3.0  # log of the growth of e^(i omega loss) that a panel's ellipse may show
+_WIDEST = 0.8  # half width of a panel, of sigma and of sigma^2; the integrand has singularities pi sigma^2 off the axis
+_GRID = 193  # points at which the local width of panels is worked out
+_MAX_NODES = 2**21
+_ULP = 2.0**-53
+
+
+def log_ratio(x: FloatArray, q: FloatArray, sigma: FloatArray) -> FloatArray:
+    """log(1 - q + q e^((2x - 1) / (2 sigma^2))), accurate also where it is tiny and where the exponential overflows."""
+    exponent = (x - 0.5) / (sigma * sigma)
+    near = np.log1p(q * np.expm1(np.minimum(exponent, 30.0)))
+    far = exponent > 30.0
+    if far.any():
+        shape = np.broadcast_to(q, x.shape)[far]
+        near[far] = np.logaddexp(np.log1p(-shape), np.log(shape) + exponent[far])
+    return near
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Tilted laws of the losses at one real exponent.
+
+    Attributes:
+        log: log E[r^s] per event.
+        weight: tilted probability of every node; sums to 1 over the nodes of an event.
+        mean: tilted mean of log r per event.
+        variance: tilted variance of log r per event.
+    """
+
+    log: FloatArray
+    weight: FloatArray
+    mean: FloatArray
+    variance: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Atoms:
+    """The nodes that carry mass.
+
+    Attributes:
+        loss: log r.
+        weight: tilted probability.
+        starts: first node of every event.
+        dropped: mass that was left out, per event.
+    """
+
+    loss: FloatArray
+    weight: FloatArray
+    starts: IntArray
+    dropped: FloatArray
+
+
+class Panels:
+    """Nodes at which E[r^(s + i omega)] is summed, for real s in a range and |omega| up to a limit.
+
+    Args:
+        q: sampling probabilities in (0, 1), shape (events,).
+        sigma: noise multipliers, > 0, shape (events,).
+        exponents: smallest and largest real s; both >= 1 or both <= 0.
+        omega: largest |imaginary part of s|; one for all events, or one for each.
+        log_tail: log of the relative mass that may be left out.
+        order: Gauss nodes per panel.
+
+    Raises:
+        ResolutionError: too many nodes would be needed.
+
+    Source of the error bound: Trefethen, Approximation Theory and Approximation Practice, theorem 19.3.
+    """
+
+    def __init__(
+        self,
+        q: FloatArray,
+        sigma: FloatArray,
+        exponents: tuple[float, float],
+        omega: float | FloatArray,
+        log_tail: float = LOG_TAIL,
+        order: int = 16,
+    ) -> None:
+        self.q, self.sigma, self.order = q, sigma, order
+        self.low, self.high = _reach(q, sigma, exponents, log_tail)
+        edges, owner = _edges(q, sigma, self.low, self.high, exponents, omega, order)
+        self.centre = 0.5 * (edges[0] + edges[1])
+        self.half = 0.5 * (edges[1] - edges[0])
+        self.owner = owner  # event of every panel
+        points, weights = _gauss(order)
+        x = (self.centre[:, None] + self.half[:, None] * points).ravel()
+        node_owner = np.repeat(owner, order)
+        self.first = np.searchsorted(owner, np.arange(len(q)))
+        self.starts = self.first * order
+        scale = sigma[node_owner]
+        self.loss = log_ratio(x, q[node_owner], scale)
+        log_step = np.log(self.half[:, None] * weights).ravel()
+        self.log_weight = log_step - 0.5 * np.square(x / scale) - np.log(scale) - _LOG_SQRT_2PI
+        self.node_owner = node_owner
+
+    def moments(self, exponent: float) -> Moments:
+        """Tilted laws at a real s inside the range."""
+        logs = self.log_weight + exponent * self.loss
+        top = np.maximum.reduceat(logs, self.starts)
+        weight = np.exp(logs - top[self.node_owner])
+        total = np.add.reduceat(weight, self.starts)
+        weight /= total[self.node_owner]
+        mean = np.add.reduceat(weight * self.loss, self.starts)
+        spread = np.square(self.loss - mean[self.node_owner])
+        return Moments(np.log(total) + top, weight, mean, np.add.reduceat(weight * spread, self.starts))
+
+    def atoms(self, moments: Moments, smallest: float) -> Atoms:
+        """The nodes without those that weigh less; most nodes lie where hardly any mass is."""
+        kept = moments.weight >= smallest
+        kept[self.starts] = True
+        starts = np.concatenate([[0], np.cumsum(np.add.reduceat(kept.astype(np.intp), self.starts))[:-1]])
+        dropped = np.add.reduceat(np.where(kept, 0.0, moments.weight), self.starts)
+        return Atoms(self.loss[kept], moments.weight[kept], starts, dropped)
+
+    def error(self, exponent: float, moments: Moments, omega: float) -> FloatArray:
+        """Bound on |error of E[r^(s + i omega)]| / E[r^s] per event, for every |omega| up to the one given.
+
+        Three parts: Gauss quadrature on every panel, by the size of the integrand on an ellipse around it; the mass
+        outside the panels; and rounding.
+        """
+        quadrature = np.add.reduceat(
+            np.exp(np.minimum(self._log_panel_error(exponent, omega, moments.log), 700.0)), self.first
+        )
+        outside = np.exp(_log_outside(self.q, self.sigma, self.low, self.high, exponent) - moments.log)
+        logs = 8.0 + np.abs(self.log_weight) + (abs(exponent) + omega) * np.abs(self.loss)
+        rounding = 8.0 * _ULP * (np.add.reduceat(moments.weight * logs, self.starts) + np.abs(moments.log) + 8.0)
+        return quadrature + outside + rounding
+
+    def from_each_on(self, values: FloatArray, combine: np.ufunc) -> FloatArray:
+        """Per panel: the values of it and of all panels of its event to the right, combined."""
+        result = values[::-1].copy()
+        # Backwards an event starts at its last panel; accumulate event by event.
+        ends = len(values) - self.first[::-1]
+        for start, end in zip(np.append(0, ends[:-1]), ends, strict=True):
+            combine.accumulate(result[start:end], out=result[start:end])
+        return result[::-1]
+
+    def log_density(self, exponent: float, log_moment: FloatArray) -> FloatArray:
+        """Log of the supremum, over every panel, of the tilted density of the loss as a function of x.
+
+        Its second derivative is >= -curvature, so that its maximum exceeds the larger end by at most
+        curvature * (length)^2 / 8.
+        """
+        sigma, q = self.sigma[self.owner], self.q[self.owner]
+        left, right = self.centre - self.half, self.centre + self.half
+        power = exponent + 1.0
+        ends = np.maximum(
+            power * log_ratio(left, q, sigma) - 0.5 * np.square((left + 1.0) / sigma),
+            power * log_ratio(right, q, sigma) - 0.5 * np.square((right + 1.0) / sigma),
+        )
+        curvature = 1.0 / (sigma * sigma) + 0.25 * max(0.0, -power) / sigma**4
+        scale = np.log(sigma) - np.log(q) - _LOG_SQRT_2PI + 1.0 / (sigma * sigma) - log_moment[self.owner]
+        return ends + 0.5 * curvature * self.half * self.half + scale + 1e-9
+
+    def _log_panel_error(self, exponent: float, omega: float, log_moment: FloatArray) -> FloatArray:
+        """Log of: half width * Gauss constant * maximum of |integrand| on the ellipse, relative to E[r^s].
+
+        On x + iy the normal density grows by e^(y^2 / 2 sigma^2) and |r(x + iy)| <= r(x). With the share
+        h(x) = q e^(...) / r(x) and the angle t = y / sigma^2, |r(x + iy)| >= r(x) (1 - h (1 - cos t)), which is what a
+        negative power needs, and |arg r(x + iy)| <= arctan(h sin t / (1 - h (1 - cos t))). The log of the real
+        integrand has second derivative >= -curvature, so that its maximum on an interval exceeds the larger end by at
+        most curvature * (length)^2 / 8.
+        """
+        sigma, q = self.sigma[self.owner], self.q[self.owner]
+        reach, rise = _LENGTHWAYS * self.half, _ACROSS * self.half
+        left, right = self.centre - reach, self.centre + reach
+        log_right = log_ratio(right, q, sigma)
+        ends = np.maximum(
+            exponent * log_ratio(left, q, sigma) - 0.5 * np.square(left / sigma),
+            exponent * log_right - 0.5 * np.square(right / sigma),
+        )
+        share = np.exp(np.minimum(0.0, np.log(q) + (right - 0.5) / (sigma * sigma) - log_right))
+        angle = rise / (sigma * sigma)
+        lost = 1.0 - share * (1.0 - np.cos(angle))
+        curvature = 1.0 / (sigma * sigma)
+        grown = 0.5 * np.square(rise / sigma) + omega * np.arctan(share * np.sin(angle) / lost)
+        if exponent < 0.0:
+            curvature = curvature - exponent * np.minimum(0.25, share) / sigma**4
+            grown = grown + exponent * np.log(lost)
+        size = ends + 0.5 * curvature * reach * reach + grown - np.log(sigma) - _LOG_SQRT_2PI
+        return np.log(self.half) + _LOG_GAUSS - 2.0 * self.order * math.log(_ELLIPSE) + size - log_moment[self.owner]
+
+
+@lru_cache(maxsize=4)
+def _gauss(order: int) -> tuple[FloatArray, FloatArray]:
+    return leggauss(order)
+
+
+def _reach(
+    q: FloatArray, sigma: FloatArray, exponents: tuple[float, float], log_tail: float
+) -> tuple[FloatArray, FloatArray]:
+    """Where the panels begin and end, so that the mass outside is relatively below the tail (checked afterwards)."""
+    low_s, high_s = exponents
+    plain = math.sqrt(-2.0 * log_tail)
+    if high_s <= 0.0:
+        left = np.sqrt(2.0 * (low_s * np.log1p(-q) - log_tail))
+        return -sigma * left, np.maximum(1.0, sigma * plain)
+    lifted = np.minimum(np.log(q) + 0.5 * (high_s * high_s - high_s) / (sigma * sigma), -(high_s - 1.0) * np.log(q))
+    beyond = high_s + sigma * np.sqrt(2.0 * np.maximum(0.0, lifted - log_tail))
+    return -sigma * plain, np.maximum(sigma * plain, np.where(lifted > log_tail, beyond, 0.0))
+
+
+def _log_outside(q: FloatArray, sigma: FloatArray, low: FloatArray, high: FloatArray, exponent: float) -> FloatArray:
+    """Log of a bound on E[r^s] over x outside [low, high].
+
+    s >= 1: r <= 1 left of 1/2, and r^s <= 1 - q + q e^(s (2x - 1) / (2 sigma^2)) by convexity.
+    s <= 0: r >= 1 - q, and r >= 1 right of 1/2.
+    """
+    left = log_ndtr(low / sigma)
+    if exponent <= 0.0:
+        return np.logaddexp(left + exponent * np.log1p(-q), log_ndtr(-high / sigma))
+    shifted = log_ndtr((exponent - high) / sigma) + 0.5 * (exponent * exponent - exponent) / (sigma * sigma)
+    right = np.logaddexp(np.log1p(-q) + log_ndtr(-high / sigma), np.log(q) + shifted)
+    return np.logaddexp(left, right)
+
+
+def _edges(
+    q: FloatArray,
+    sigma: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    exponents: tuple[float, float],
+    omega: float | FloatArray,
+    order: int,
+) -> tuple[tuple[FloatArray, FloatArray], IntArray]:
+    """Left and right ends of all panels, and the event of each: narrow where the phase turns fast."""
+    grid = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, _GRID)
+    square = (sigma * sigma)[:, None]
+    widest = _WIDEST * np.minimum(sigma[:, None], square)
+    ahead = grid + 2.0 * widest  # where the ratio is steeper
+    exponent = (ahead - 0.5) / square + np.log(q)[:, None]
+    share = np.exp(np.minimum(0.0, exponent - log_ratio(ahead, q[:, None], sigma[:, None])))
+    # Where hardly any mass lies, the phase may turn faster than the nodes can follow.
+    height = exponents[1] * log_ratio(grid, q[:, None], sigma[:, None]) - 0.5 * np.square(grid / sigma[:, None])
+    phase = _PHASE + 0.6 * np.maximum(0.0, height.max(axis=1, keepdims=True) - height - 6.0)
+    density = 1.0 / widest + _ACROSS * np.reshape(omega, (-1, 1)) / phase * share / square
+    if exponents[0] < 0.0:
+        density = density + _ACROSS * np.sqrt(-exponents[0] * share) / square
+    steps = 0.25 * (density[:, 1:] + density[:, :-1]) * np.diff(grid, axis=1)
+    counted = np.concatenate([np.zeros((len(q), 1)), np.cumsum(steps, axis=1)], axis=1)
+    panels = np.ceil(counted[:, -1])
+    if not panels.sum() * order <= _MAX_NODES:
+        raise ResolutionError(
+            f"{panels.sum() * order:.3g} quadrature nodes would be needed, above {_MAX_NODES}; use method='lattice'"
+        )
+    sizes = panels.astype(int)
+    owner = np.repeat(np.arange(len(q)), sizes)
+    # All events in one interpolation: rows are laid end to end, a unit apart so that they cannot mix.
+    offset = np.concatenate([[0.0], np.cumsum(counted[:, -1] + 1.0)[:-1]])
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    pitch = counted[:, -1] / panels
+    left, right = (
+        np.interp(offset[owner] + (place + side) * pitch[owner], (counted + offset[:, None]).ravel(), grid.ravel())
+        for side in (0.0, 1.0)
+    )
+    # Neighbours must share their border to the last bit, and the last panel must end where the range does.
+    right[:-1] = np.where(owner[1:] == owner[:-1], left[1:], high[owner[:-1]])
+    right[-1] = high[-1]
+    return (left, right), owner

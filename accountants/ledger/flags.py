@@ -1,0 +1,89 @@
+"""What a reader of a ledger should know beside the verdicts on its claims.
+
+Disclosures are free text; some words in them have a meaning here, so that a program can say what no event shows:
+
+- "seed": noise that somebody can draw again.
+- "hyper-parameter search" or "tuning": settings were chosen by trying them on private data. Answered by a charge whose
+  `where` names the search.
+- "adaptive": noise, rates or a stopping time were chosen after noisy answers were seen. Answered by a budget.
+- "data-dependent": a cost was computed from private data. Answered by a disclosure that names smooth sensitivity.
+"""
+
+import re
+
+from accountants.bound import round_up
+from accountants.ledger.ledger import Ledger
+
+__all__ = ["flags_of"]
+
+_SEED = re.compile(r"\bseed", re.IGNORECASE)
+_SEARCH = re.compile(r"hyper-?parameter|\btuning|\bsearch", re.IGNORECASE)
+_ADAPTIVE = re.compile(r"\badaptiv", re.IGNORECASE)
+_DATA_DEPENDENT = re.compile(r"data[- ]dependent", re.IGNORECASE)
+_SMOOTH = re.compile(r"smooth sensitivity", re.IGNORECASE)
+_LABEL = re.compile(r"\blabel\b", re.IGNORECASE)
+
+
+def flags_of(ledger: Ledger) -> list[str]:
+    """The flags of a ledger, one sentence each."""
+    flags = [] if ledger.claims else ["no claim: there is nothing to judge"]
+    flags.extend(_about_delta(ledger))
+    flags.extend(_about_the_unit(ledger))
+    if ledger.budget is not None and ledger.remaining() == 0.0 and ledger.epsilon().upper > ledger.budget:
+        flags.append(f"over budget: {round_up(ledger.epsilon().upper)} spent of {ledger.budget:g}")
+    flags.extend(_about_disclosures(ledger))
+    return flags
+
+
+def _about_delta(ledger: Ledger) -> list[str]:
+    deltas = {claim.delta for claim in ledger.claims} | ({ledger.delta} if ledger.delta is not None else set())
+    if ledger.n is None:
+        return ["n is not stated, so delta cannot be compared with 1/n"] if deltas else []
+    return [
+        f"delta={delta:g} is not below 1/n={1.0 / ledger.n:g}: it allows publishing a whole record"
+        for delta in sorted(deltas)
+        if delta * ledger.n >= 1.0
+    ]
+
+
+def _about_the_unit(ledger: Ledger) -> list[str]:
+    flags, sampler = [], ledger.sampler
+    if sampler is not None and sampler.unit is not None and sampler.unit != ledger.unit:
+        flags.append(f"unit mismatch: the loader draws {sampler.unit!r}, the ledger is about {ledger.unit!r}")
+    if sampler is not None and None not in (sampler.n, ledger.n) and sampler.n != ledger.n:
+        flags.append(f"size mismatch: the loader draws from n={sampler.n}, the ledger is about n={ledger.n}")
+    if _LABEL.search(ledger.unit) and ledger.adjacency != "replace-one":
+        flags.append(f"unit mismatch: a label is replaced, not {ledger.adjacency}; state the ledger for replace-one")
+    return flags
+
+
+def _about_disclosures(ledger: Ledger) -> list[str]:
+    flags = []
+    searched = any(_SEARCH.search(charge.where) for charge in ledger.charges)
+    smooth = any(_SMOOTH.search(text) for text in ledger.disclosed)
+    for text in ledger.disclosed:
+        shown = f"({text[:80]!r})"
+        if _SEED.search(text):
+            flags.append(f"seeded noise disclosed: whoever knows the seed can remove the noise {shown}")
+        if _SEARCH.search(text) and not searched:
+            flags.append(f"private hyper-parameter search disclosed, but no charge names it in `where` {shown}")
+        if _ADAPTIVE.search(text):
+            flags.extend(_about_adaptive_choices(ledger, shown))
+    sources = [*ledger.disclosed, *(claim.accountant for claim in ledger.claims)]
+    raw = next((text for text in sources if _DATA_DEPENDENT.search(text)), None)
+    if raw is not None and not smooth:
+        flags.append(
+            "data-dependent cost disclosed raw: it is computed from private data; release it through smooth "
+            f"sensitivity, or publish the data-independent cost ({raw[:80]!r})"
+        )
+    return flags
+
+
+def _about_adaptive_choices(ledger: Ledger, shown: str) -> list[str]:
+    if ledger.budget is None:
+        return [f"adaptive choices without a filter: a ledger without a budget proves nothing about them {shown}"]
+    below = [claim for claim in ledger.claims if claim.epsilon < ledger.budget]
+    return [
+        f"adaptive choices: only the budget {ledger.budget:g} is proven for them, not epsilon={claim.epsilon:g} {shown}"
+        for claim in below
+    ]

@@ -1,0 +1,49 @@
+"""How epsilon grew from charge to charge."""
+
+from accountants import check
+from accountants.bound import Bound
+from accountants.composition import epsilon as epsilon_of
+from accountants.events import Composed, Event, Repeat, distinct
+from accountants.ledger.ledger import Ledger
+
+__all__ = ["spending"]
+
+
+def spending(ledger: Ledger, delta: float | None = None, *, points: int = 60) -> tuple[tuple[int, Bound], ...]:
+    """Certified epsilon of the first charges of a ledger, for growing numbers of them.
+
+    Args:
+        ledger: as read or as built.
+        delta: failure mass, in [0, 1); the ledger's own by default.
+        points: at most as many, evenly spread, the last charge always among them; >= 2.
+
+    Returns:
+        Pairs of (number of charges, bound in nats), beginning with no charge.
+
+    Raises:
+        ValueError: no delta is known, or an argument is out of range.
+
+    Example:
+        >>> from accountants.events import Gaussian
+        >>> ledger = Ledger(adjacency="add-remove", delta=1e-5)
+        >>> for _ in range(2):
+        ...     ledger.charge(Gaussian(sigma=5))
+        >>> [(charges, str(bound)) for charges, bound in spending(ledger)]
+        [(0, '[0, 0] (pure)'), (1, '[0.72552, 0.72553] (gaussian)'), (2, '[1.0607, 1.0608] (gaussian)')]
+    """
+    check.integer(points=points, at_least=2)
+    used = ledger.delta if delta is None else delta
+    if used is None:
+        raise ValueError("delta=None: this ledger has no delta of its own; pass one, for example 1e-5")
+    events = ledger.events
+    shown = {round(step * len(events) / (points - 1)) for step in range(points)}
+    counts: dict[Event, int] = {}
+    found = []
+    for charged in range(len(events) + 1):
+        if charged > 0:
+            for part, count in distinct(events[charged - 1], adjacency=ledger.adjacency).items():
+                counts[part] = counts.get(part, 0) + count
+        if charged in shown:
+            so_far = Composed(tuple(Repeat(count, part) for part, count in counts.items()))
+            found.append((charged, epsilon_of(so_far, used, adjacency=ledger.adjacency)))
+    return tuple(found)

@@ -1,0 +1,115 @@
+"""The accountants behind `epsilon` and `delta`, one table row each, in the order in which "auto" asks them.
+
+Importing this module is cheap: every row loads its numerics when it is used.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from accountants.adjacency import Adjacency
+from accountants.events import Event
+
+__all__ = ["TABLE", "Answer", "Method"]
+
+Parts = Mapping[Event, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one accountant says about parts without failures.
+
+    Attributes:
+        lower: certified from below.
+        upper: certified from above.
+        method: its name.
+        settings: how it was computed, JSON-able.
+    """
+
+    lower: float
+    upper: float
+    method: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """An accountant that is tight at both ends wherever it applies.
+
+    Attributes:
+        name: as passed to `epsilon(..., method=name)`.
+        stranger: (parts, adjacency) -> the first part that it cannot take, or None.
+        epsilon: (parts, delta, adjacency, width) -> answer in nats; delta in (0, 1).
+        delta: (parts, epsilon, adjacency, width) -> answer; epsilon >= 0.
+    """
+
+    name: str
+    stranger: Callable[[Parts, Adjacency], Event | None]
+    epsilon: Callable[[Parts, float, Adjacency, float | None], Answer]
+    delta: Callable[[Parts, float, Adjacency, float | None], Answer]
+
+
+def _exact(name: str) -> Method:
+    def stranger(parts: Parts, adjacency: Adjacency) -> Event | None:
+        from accountants.exact.table import EXACT
+
+        return EXACT[name].stranger(parts)
+
+    def epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
+        from accountants.exact.table import EXACT
+
+        return Answer(*EXACT[name].epsilon(parts, delta), name)
+
+    def delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
+        from accountants.exact.table import EXACT
+
+        return Answer(*EXACT[name].delta(parts, epsilon), name)
+
+    return Method(name, stranger, epsilon, delta)
+
+
+def _fourier_stranger(parts: Parts, adjacency: Adjacency) -> Event | None:
+    from accountants.fourier import accountant
+
+    return accountant.stranger(parts, adjacency)
+
+
+def _fourier_epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
+    from accountants.fourier import accountant
+
+    found = accountant.epsilon_of(parts, delta, adjacency)
+    return Answer(found.lower, found.upper, "fourier", found.settings)
+
+
+def _fourier_delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
+    from accountants.fourier import accountant
+
+    found = accountant.delta_of(parts, epsilon, adjacency)
+    return Answer(found.lower, found.upper, "fourier", found.settings)
+
+
+def _lattice_stranger(parts: Parts, adjacency: Adjacency) -> Event | None:
+    from accountants import lattice
+
+    return lattice.stranger(parts, adjacency)
+
+
+def _lattice_epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
+    from accountants import lattice
+
+    found = lattice.epsilon_of(parts, delta, adjacency, width=width)
+    return Answer(found.lower, found.upper, "lattice", found.settings)
+
+
+def _lattice_delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
+    from accountants import lattice
+
+    found = lattice.delta_of(parts, epsilon, adjacency, width=width)
+    return Answer(found.lower, found.upper, "lattice", found.settings)
+
+
+TABLE: dict[str, Method] = {
+    "gaussian": _exact("gaussian"),
+    "response": _exact("response"),
+    "fourier": Method("fourier", _fourier_stranger, _fourier_epsilon, _fourier_delta),
+    "lattice": Method("lattice", _lattice_stranger, _lattice_epsilon, _lattice_delta),
+}

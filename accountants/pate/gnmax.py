@@ -1,0 +1,130 @@
+"""GNMax, the argmax of votes under Gaussian noise: its Rényi cost at the votes at hand.
+
+Everything here is a function of private votes: box it (`PrivateCost`) or release it, but do not print it.
+
+The bound is about outputs drawn from the data set at hand: D_alpha(M(D) || M(D')) for every neighbour D'. The divergence
+in the other direction belongs to the data set D' and is bounded by the cost at D'. It is about the argmax alone: a released
+noisy histogram costs alpha / sigma^2 whatever the votes.
+
+Source: Papernot et al. 2018, Theorem 6 and Proposition 10.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_ndtr
+
+from accountants import check
+
+__all__ = ["checked_orders", "gaps_log_q", "gnmax_log_q", "gnmax_renyi", "log_one_minus_exp", "total_over_rows"]
+
+FloatArray = NDArray[np.float64]
+
+_SLACK = 1e-10  # relative, covers the rounding of log q and of the curve
+_SUBTRACTION = 1e-13  # relative to the terms that partly cancel
+_SMALLEST = 1e-300  # nothing that costs anything costs less, the exponential may have underflowed
+
+
+def gnmax_log_q(counts: FloatArray, sigma: float) -> FloatArray:
+    """Log of an upper bound on the probability that the noisy argmax is not the class with most votes.
+
+    Args:
+        counts: votes, shape (queries, classes >= 2).
+        sigma: standard deviation of the noise on every count, in votes, > 0.
+
+    Returns:
+        log q, in (-inf, log(1 - 1/classes)], shape (queries,).
+
+    Source: Papernot et al. 2018, Proposition 7 (union bound over the other classes).
+
+    Example:
+        >>> gnmax_log_q(np.array([[240.0, 5, 1, 1, 1, 1, 1, 0, 0, 0]]), sigma=40.0).round(6)
+        array([-9.122344])
+    """
+    check.real(sigma=sigma, above=0.0)
+    ordered = np.sort(counts, axis=1)
+    return gaps_log_q(ordered[:, -1:] - ordered[:, :-1], sigma)
+
+
+def gaps_log_q(gaps: FloatArray, sigma: float) -> FloatArray:
+    """`gnmax_log_q` from the leads of the first class over each of the others.
+
+    Args:
+        gaps: leads in votes, shape (queries, classes - 1).
+        sigma: as for `gnmax_log_q`.
+
+    Returns:
+        log q, shape (queries,).
+    """
+    logs = np.logaddexp.reduce(log_ndtr(-gaps / (math.sqrt(2.0) * sigma)), axis=1)
+    return np.minimum(logs, math.log1p(-1.0 / (gaps.shape[1] + 1)))
+
+
+def gnmax_renyi(log_q: FloatArray, sigma: float, alpha: ArrayLike) -> FloatArray:
+    """Rényi cost of answers whose true argmax is missed with probability at most q; never above alpha / sigma^2.
+
+    Any upper bound on the probability may stand for q. Where the conditions of the theorem fail, the data-independent
+    cost alpha / sigma^2 is given.
+
+    Args:
+        log_q: log of an upper bound on the probability of each answer not being the argmax, < 0, shape (queries,).
+        sigma: standard deviation of the noise on every count, in votes, > 0.
+        alpha: orders, > 1, shape (orders,).
+
+    Returns:
+        Nats, shape (queries, orders).
+
+    Raises:
+        ValueError: an order is not above 1, or sigma is not above 0.
+
+    Source: Papernot et al. 2018, Theorem 6 at the orders of Proposition 10.
+
+    Example:
+        >>> float(gnmax_renyi(np.array([-9.12234420016677]), 40.0, [2.0])[0, 0])  # doctest: +ELLIPSIS
+        3.5601764...e-05
+    """
+    check.real(sigma=sigma, above=0.0)
+    orders = checked_orders(alpha)[None, :]
+    log_q = np.asarray(log_q, dtype=np.float64)[:, None]
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        independent = np.broadcast_to(orders / sigma / sigma, (len(log_q), orders.shape[1]))
+        # Both orders grow with the confidence; sigma sqrt(-log q) balances the two terms of the bound.
+        order2 = sigma * np.sqrt(-log_q)
+        order1 = order2 + 1.0
+        cost1, cost2 = order1 / sigma / sigma, order2 / sigma / sigma
+        # order2 > 1 also makes q e^cost2 < 1. The last condition makes the bound grow with q, so that an upper bound on q
+        # gives an upper bound on the cost.
+        limit = (order2 - 1.0) * cost2 - order2 * (np.log1p(1.0 / order2) - np.log1p(-1.0 / order2))
+        usable = (order1 > orders) & (order2 > 1.0) & (log_q <= limit)
+        log_other = (log_q + cost2) * (1.0 - 1.0 / order2)  # what a neighbour may give to the other classes
+        kept, kept_there = log_one_minus_exp(log_q), log_one_minus_exp(log_other)
+        first = orders * kept - (orders - 1.0) * kept_there
+        second = log_q + (orders - 1.0) * (cost1 - log_q / order2)
+        total = np.logaddexp(first, second)
+        slack = _SLACK * np.abs(total) + _SUBTRACTION * (orders * np.abs(kept) + (orders - 1.0) * np.abs(kept_there))
+        dependent = np.maximum((total + slack) / (orders - 1.0), _SMALLEST)
+    return np.where(usable, np.fmin(dependent, independent), independent)
+
+
+def total_over_rows(costs: FloatArray) -> FloatArray:
+    """Sum of the costs of all queries at each order, correctly rounded: shape (queries, orders) -> (orders,)."""
+    return np.array([math.fsum(column) for column in costs.T])
+
+
+def log_one_minus_exp(values: FloatArray) -> FloatArray:
+    """log(1 - e^values) for negative values, without cancellation at either end."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.where(values > -math.log(2.0), np.log(-np.expm1(values)), np.log1p(-np.exp(values)))
+
+
+def checked_orders(alpha: ArrayLike) -> FloatArray:
+    """Orders as a float64 vector.
+
+    Raises:
+        ValueError: an order is not a finite number above 1.
+    """
+    orders = np.atleast_1d(np.asarray(alpha, dtype=np.float64))
+    if orders.ndim != 1 or not (np.isfinite(orders) & (orders > 1.0)).all():
+        raise ValueError(f"alpha={alpha!r} must be finite orders > 1, a number or a vector")
+    return orders
