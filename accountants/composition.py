@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
+from accountants.branches import branches
 from accountants.errors import AdjacencyError, ResolutionError, UnsupportedEvent
 from accountants.events import (
     Composed,
@@ -158,6 +159,9 @@ def epsilon_of_parts(
         UnsupportedEvent: as for `epsilon`.
         ResolutionError: as for `epsilon`.
     """
+    taken_apart = branches(parts, adjacency)
+    if taken_apart is not None:
+        return _dearest(taken_apart, lambda one: epsilon_of_parts(one, delta, adjacency, method, width))
     settings = _settings(parts, adjacency, method, delta=delta)
     revealed = revealing_mass(parts)
     if revealed is not None:
@@ -192,6 +196,9 @@ def is_quickly_within(parts: Parts, epsilon: float, delta: float, adjacency: Adj
 
 
 def _delta_of_parts(parts: Parts, epsilon: float, adjacency: Adjacency, method: str, width: float | None) -> Bound:
+    taken_apart = branches(parts, adjacency)
+    if taken_apart is not None:
+        return _dearest(taken_apart, lambda one: _delta_of_parts(one, epsilon, adjacency, method, width))
     settings = _settings(parts, adjacency, method, epsilon=epsilon)
     revealed = revealing_mass(parts)
     if revealed is not None:
@@ -208,6 +215,14 @@ def _delta_of_parts(parts: Parts, epsilon: float, adjacency: Adjacency, method: 
     if answer.upper > 0.0:
         lower, upper = lower * (1.0 - 4.0 * _ULP), min(1.0, upper * (1.0 + 4.0 * _ULP))
     return Bound(lower, upper, answer.method, settings)
+
+
+def _dearest(taken_apart: tuple[list[Parts], list[Parts]], ask: Callable[[Parts], Bound]) -> Bound:
+    """The larger cost, at each end, of compositions one of which is the truth."""
+    below, above = taken_apart
+    dearest = max((ask(one) for one in above), key=lambda bound: bound.upper)
+    lower = max(ask(one).lower for one in below)
+    return replace(dearest, lower=min(lower, dearest.upper))
 
 
 def _settings(parts: Parts, adjacency: Adjacency, method: str, **point: float) -> dict[str, object]:
@@ -324,6 +339,11 @@ def require_bounded(parts: Parts, adjacency: Adjacency) -> None:
         UnsupportedEvent: a part has neither a dominating pair nor a Rényi curve under this adjacency; it is named.
     """
     for part in split_failures(parts)[0]:
+        inside = branches({part: 1}, adjacency)
+        if inside is not None:
+            for one in inside[1]:
+                require_bounded(one, adjacency)
+            continue
         if all(row.stranger({part: 1}, adjacency) is not None for row in TABLE.values()):
             renyi(part, 2.0, adjacency=str(adjacency))
 

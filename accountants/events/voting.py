@@ -24,7 +24,8 @@ class GNMax(Event):
     """Noisy vote histogram of teachers on disjoint shards, or its argmax: one query.
 
     One changed record moves one vote, so the L2 sensitivity is sqrt(2) and the cost that of Gaussian(sigma /
-    sqrt(2)).
+    sqrt(2)). Both ends of a bound are about the noisy counts: a release of nothing but the argmax may cost less than the
+    lower end.
 
     Attributes:
         sigma: standard deviation of the noise on every vote count, in votes, >= 0; 0 means no privacy.

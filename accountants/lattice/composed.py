@@ -12,6 +12,7 @@ __all__ = ["ComposedLaw", "decayed_gains"]
 
 _WORST_SHARE = 0.01  # of delta that numerical error may make up
 _AT_TOP = 1e-9  # nats, relative: epsilon this close to the largest loss is as good as there, whatever delta is
+_STEEP = 3.0  # decay from one cell to the next above which chunks would be short
 _CHUNK = 300.0  # log of the largest weight within a chunk of a sum
 
 
@@ -190,6 +191,12 @@ def decayed_gains(mass: FloatArray, step: float, tilt: float) -> tuple[FloatArra
 
 def _decayed(terms: FloatArray, decay: float) -> FloatArray:
     """Sum over j >= i of terms_j e^(-decay (j - i)), in chunks whose weights stay in range."""
+    if decay > _STEEP:
+        # Few terms count: weights beyond e^-745 are 0 as floats.
+        found = terms.copy()
+        for shift in range(1, min(len(terms), math.ceil(745.0 / decay) + 1)):
+            found[:-shift] += math.exp(-decay * shift) * terms[shift:]
+        return found
     found = np.empty_like(terms)
     length = len(terms) if decay * len(terms) <= _CHUNK else max(1, int(_CHUNK / decay))
     weights = np.exp(-decay * np.arange(min(length, len(terms))))

@@ -129,8 +129,9 @@ class PublishedEpsilon:
     def __str__(self) -> str:
         """One sentence that may be published."""
         return (
-            f"data-dependent epsilon <= {round_up(self.epsilon)} (released through smooth sensitivity) at delta = {self.delta:g} for outputs drawn from the data "
-            f"set at hand (Rényi order {self.order:g}, upper confidence bound at {self.margin:.2f} standard deviations, "
+            f"data-dependent epsilon <= {round_up(self.epsilon)} (released through smooth sensitivity) at "
+            f"delta = {self.delta:g} for outputs drawn from the data set at hand "
+            f"(Rényi order {self.order:g}, upper confidence bound at {self.margin:.2f} standard deviations, "
             f"release cost {round_up(self.release_cost)} included); not a differential-privacy guarantee"
         )
 
