@@ -31,6 +31,7 @@ _FIRST = 0.1  # length of the first interval of frequencies that is bounded at o
 _GROWTH = 1.5  # of the next one
 _BLOCK = 3.0  # ratio of frequencies that share their quadrature
 _HALVINGS = 4  # of an interval, in which the characteristic function cannot be bounded well enough
+_TILT_HALVINGS = 4  # of a factor of four, on the logarithmic scale; any tilt is valid
 _LARGEST_TILT = 1e7
 _SMALLEST_TILT = 1e-9
 
@@ -89,7 +90,7 @@ class LossSum:
         while low == _SMALLEST_TILT and high > 1e-8 and not is_low(high / 4.0):
             high /= 4.0
         low = max(low, high / 4.0)
-        for _ in range(7):
+        for _ in range(_TILT_HALVINGS):
             middle = math.sqrt(low * high)
             low, high = (middle, high) if is_low(middle) else (low, middle)
         return high
@@ -213,7 +214,8 @@ class Contour:
                 length, failures = 0.5 * length, failures + 1
                 continue
             total += math.exp(log_bound) * (1.0 / (left - (overlap if left == start else step)) - 1.0 / right)
-            left, length, failures = right, (_GROWTH if is_negligible else 1.0) * length, 0
+            # Where halving was no use it will not be right after either.
+            left, length, failures = (right, _GROWTH * length, 0) if is_negligible else (right, length, _HALVINGS)
         return total
 
     def _log_beyond(self, omega: float) -> float:

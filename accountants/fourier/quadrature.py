@@ -28,7 +28,7 @@ _LOG_GAUSS = math.log(64.0 / 15.0) - math.log1p(-(_ELLIPSE**-2))  # less 2 log(e
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 _PHASE = 3.0  # log of the growth of e^(i omega loss) that a panel's ellipse may show
 _WIDEST = 0.8  # half width of a panel, of sigma and of sigma^2; the integrand has singularities pi sigma^2 off the axis
-_GRID = 193  # points at which the local width of panels is worked out
+_GRID = 97  # points at which the local width of panels is worked out
 _MAX_NODES = 2**21
 _ULP = 2.0**-53
 

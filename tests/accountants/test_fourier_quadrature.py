@@ -83,7 +83,8 @@ def test_many_events_give_what_each_gives_alone():
     for index in range(3):
         alone = Panels(q[index : index + 1], sigma[index : index + 1], (5.0, 5.0), 40.0).moments(5.0)
         for name in ("log", "mean", "variance"):
-            assert math.isclose(getattr(together, name)[index], getattr(alone, name)[0], rel_tol=1e-12)
+            # The sums are near 1; their logs may be tiny and have the same absolute error.
+            assert math.isclose(getattr(together, name)[index], getattr(alone, name)[0], rel_tol=1e-12, abs_tol=1e-14)
 
 
 def test_dropped_nodes_are_accounted_for():

@@ -90,7 +90,7 @@ def same_truth(first, second):
     return costs_at_most(first, second) and costs_at_most(second, first)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(pair=pairs, third=noises, target=deltas)
 def test_composition_is_associative_and_commutative(pair, third, target):
     first, second, adjacency = pair
@@ -117,7 +117,7 @@ def test_a_full_sample_is_no_sample(event, count, target):
     assert whole == epsilon(event * count, target, adjacency="replace-one")
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(sigma=sigmas, more=st.floats(1.0, 3.0), q=rates, rarer=st.floats(0.1, 1.0), count=counts, target=deltas)
 def test_more_noise_and_rarer_sampling_never_cost_more(sigma, more, q, rarer, count, target):
     for make in (Gaussian, Laplace, GNMax, lambda s: DiscreteGaussian(s, 2), lambda s: DiscreteLaplace(1 / s)):
@@ -155,7 +155,7 @@ def test_no_lower_end_exceeds_what_renyi_proves(pair, count, target):
     assert exact.upper <= loose.upper * (1 + 1e-3) + 1e-3  # "auto" stops at an interval that is narrow enough
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(sigma=sigmas, q=rates, count=counts, target=deltas)
 def test_replacing_a_record_costs_at_least_as_much_as_removing_it(sigma, q, count, target):
     event = Gaussian(sigma).poisson(q) * count
