@@ -15,17 +15,14 @@ from accountants.bound import Bound
 from accountants.branches import branches
 from accountants.errors import AdjacencyError, ResolutionError, UnsupportedEvent
 from accountants.events import (
-    Composed,
     Event,
-    PoissonSampled,
-    Repeat,
     is_only_bounded,
     merge_gaussians,
     normal_form,
 )
 from accountants.exact.table import exact_groups, pure_epsilon
-from accountants.failure import left_over, revealing_mass, split_failures
-from accountants.methods import TABLE, Answer, Method
+from accountants.failure import left_over, revealing_mass, sampled_mass, split_failures
+from accountants.methods import PATIENT, TABLE, Answer, Method
 from accountants.rdp.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
 from accountants.rdp.curves import renyi
 from accountants.version import versions
@@ -135,8 +132,11 @@ def require_adjacency(event: Event, adjacency: str) -> Adjacency:
     relation = Adjacency(adjacency)
     if relation not in event.adjacencies:
         part = _first_unstated(event, relation)
-        stated = " or ".join(repr(str(one)) for one in Adjacency if one in part.adjacencies)
-        raise AdjacencyError(f"{part!r} is not stated for adjacency={str(relation)!r}; pass adjacency={stated}")
+        fitting = [repr(str(one)) for one in Adjacency if one in event.adjacencies]
+        advice = (
+            f"pass adjacency={' or '.join(fitting)}" if fitting else "no adjacency fits all parts: account them apart"
+        )
+        raise AdjacencyError(f"{part!r} is not stated for adjacency={str(relation)!r}; {advice}")
     return relation
 
 
@@ -249,6 +249,8 @@ class _Question:
         low, high = pure_epsilon(parts)
         if delta == 0.0 or high == 0.0:
             return Answer(low, high, "pure")
+        if sampled_mass(parts) <= delta:
+            return Answer(0.0, 0.0, "sampling")
         found = self._best(
             parts,
             lambda row, group: row.epsilon(group, delta, self.adjacency, self.width),
@@ -259,12 +261,14 @@ class _Question:
 
     def delta(self, parts: Parts, epsilon: float) -> Answer:
         """Delta at an epsilon."""
-        return self._best(
+        found = self._best(
             parts,
             lambda row, group: row.delta(group, epsilon, self.adjacency, self.width),
             lambda: rdp_delta(parts, epsilon, self.adjacency),
             lambda answer: answer.upper - answer.lower <= _DELTA_WIDTH * answer.upper,
         )
+        most = sampled_mass(parts)
+        return found if found.upper <= most else Answer(min(found.lower, most), most, "sampling")
 
     def _best(
         self,
@@ -276,9 +280,8 @@ class _Question:
         """The first answer that is narrow enough, else the best ends of all; Rényi where no other accountant answers."""
         found: list[Answer] = []
         unresolved: ResolutionError | None = None
-        for name, row in TABLE.items():
-            if self.method not in (name, "auto"):
-                continue
+        for row in self._rows():
+            name = row.name
             stranger = row.stranger(parts, self.adjacency)
             if stranger is not None:
                 if self.method == name:
@@ -303,6 +306,18 @@ class _Question:
         upper = min(found, key=lambda one: one.upper)
         return Answer(max(one.lower for one in found), upper.upper, upper.method, upper.settings)
 
+    def _rows(self) -> list[Method]:
+        """Whom to ask, in order."""
+        if self.method == "fourier":
+            return [PATIENT]
+        return (
+            [*TABLE.values(), PATIENT]
+            if self.method == "auto"
+            else [TABLE[self.method]]
+            if self.method in TABLE
+            else []
+        )
+
     def _by_renyi(
         self,
         parts: Parts,
@@ -326,10 +341,13 @@ class _Question:
 
 
 def _first_unstated(event: Event, relation: Adjacency) -> Event:
-    while isinstance(event, Composed | Repeat | PoissonSampled):
-        inner = event.events if isinstance(event, Composed) else (event.event,)
-        event = next(part for part in inner if relation not in part.adjacencies)
-    return event
+    """The innermost part that is responsible."""
+    while True:
+        inner = getattr(event, "events", None) or (getattr(event, "event", None),)
+        guilty = next((part for part in inner if part is not None and relation not in part.adjacencies), None)
+        if guilty is None:
+            return event
+        event = guilty
 
 
 def require_bounded(parts: Parts, adjacency: Adjacency) -> None:

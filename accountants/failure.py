@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from accountants.events import ApproxDP, Event, Gaussian, PoissonSampled, PureDP
 
-__all__ = ["left_over", "revealing_mass", "split_failures"]
+__all__ = ["left_over", "revealing_mass", "sampled_mass", "split_failures"]
 
 Interval = tuple[float, float]
 
@@ -41,6 +41,19 @@ def revealing_mass(counts: Mapping[Event, int]) -> Interval | None:
             chance = part.q if isinstance(part, PoissonSampled) else 1.0
             chances[chance] = chances.get(chance, 0) + count
     return _any_of(chances) if chances else None
+
+
+def sampled_mass(counts: Mapping[Event, int]) -> float:
+    """Upper bound on the probability that the changed record is used at all; 1 unless everything is Poisson-sampled.
+
+    With what is left nothing depends on the record, so that delta never exceeds this, at any epsilon.
+    """
+    if not counts or not all(isinstance(part, PoissonSampled) and part.q < 1.0 for part in counts):
+        return 1.0
+    log_none = math.fsum(
+        count * math.log1p(-part.q) for part, count in counts.items() if isinstance(part, PoissonSampled)
+    )
+    return min(1.0, -math.expm1(log_none) * (1.0 + 32.0 * _ULP) + math.ulp(0.0))
 
 
 def left_over(delta: float, failure: Interval) -> Interval:

@@ -68,6 +68,7 @@ def group(event: Event, size: int) -> Event:
 
     Raises:
         UnsupportedEvent: nothing is proven for a part, which is named, such as samples of fixed size and parallel parts.
+        TypeError: `event` is no event, or `size` no integer.
         ValueError: size is out of range.
 
     Example:
@@ -76,6 +77,8 @@ def group(event: Event, size: int) -> Event:
         >>> group(Gaussian(1.1).poisson(0.01) * 100, 3)
         group_poisson_gaussian(sigma=1.1, q=0.01, size=3) * 100
     """
+    if not isinstance(event, Event):
+        raise TypeError(f"event={event!r} must be an event, such as Gaussian(sigma=1.1); parse(text) reads one")
     check.integer(size=size, at_least=1, at_most=MAX_COUNT)
     return event if size == 1 else _group(event, int(size))
 

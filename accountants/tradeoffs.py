@@ -55,7 +55,8 @@ class Tradeoff:
     def tprs(self) -> tuple[Bound, ...]:
         """Interval around the largest true positive rate at each false positive rate; `upper` is the ceiling."""
         return tuple(
-            Bound(_one_minus(bound.upper, 0.0), _one_minus(bound.lower, 1.0), bound.method) for bound in self.fnrs
+            Bound(float(_one_minus(bound.upper, 0.0)), float(_one_minus(bound.lower, 1.0)), bound.method)
+            for bound in self.fnrs
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -109,7 +110,7 @@ def tradeoff(
     lower, upper = _refined(profile, np.asarray(rates))
     # Rounding is no reason for a lower end above an upper one.
     method = profile.known[0.0].method
-    fnrs = tuple(Bound(min(low, high), high, method) for low, high in zip(lower, upper, strict=True))
+    fnrs = tuple(Bound(float(min(low, high)), float(high), method) for low, high in zip(lower, upper, strict=True))
     return Tradeoff(rates, fnrs, profile.known[0.0], _summary_mu(profile.known))
 
 

@@ -49,13 +49,14 @@ def stranger(parts: Parts, adjacency: Adjacency) -> Event | None:
     return None
 
 
-def epsilon_of(parts: Parts, delta: float, adjacency: Adjacency) -> FourierAnswer:
+def epsilon_of(parts: Parts, delta: float, adjacency: Adjacency, *, effort: float = 1.0) -> FourierAnswer:
     """Certified interval around the smallest epsilon with delta(epsilon) <= delta.
 
     Args:
         parts: normal form -> count; no `stranger`, no sigma of 0.
         delta: failure mass, in (0, 1).
         adjacency: add-remove or zero-out, where sampled parts are present.
+        effort: how much work may go into it; 1 gives up after some tenths of a second.
 
     Returns:
         The interval in nats.
@@ -69,7 +70,7 @@ def epsilon_of(parts: Parts, delta: float, adjacency: Adjacency) -> FourierAnswe
         >>> round(found.lower, 6), round(found.upper, 6)
         (5.192583, 5.192583)
     """
-    first, *others = _directions(parts)
+    first, *others = _directions(parts, effort)
     found = [_epsilon_in(first, delta)]
     # A direction whose plain Chernoff bound at this epsilon is within delta cannot cost more.
     log_delta = math.log(delta) - 4.0 * _ULP * abs(math.log(delta))
@@ -77,13 +78,14 @@ def epsilon_of(parts: Parts, delta: float, adjacency: Adjacency) -> FourierAnswe
     return _worse(found)
 
 
-def delta_of(parts: Parts, epsilon: float, adjacency: Adjacency) -> FourierAnswer:
+def delta_of(parts: Parts, epsilon: float, adjacency: Adjacency, *, effort: float = 1.0) -> FourierAnswer:
     """Certified interval around delta(epsilon).
 
     Args:
         parts: normal form -> count; no `stranger`, no sigma of 0.
         epsilon: nats, >= 0.
         adjacency: add-remove or zero-out, where sampled parts are present.
+        effort: how much work may go into it; 1 gives up after some tenths of a second.
 
     Returns:
         The interval, inside [0, 1].
@@ -91,7 +93,7 @@ def delta_of(parts: Parts, epsilon: float, adjacency: Adjacency) -> FourierAnswe
     Raises:
         ResolutionError: the errors cannot be bounded well enough.
     """
-    first, *others = _directions(parts)
+    first, *others = _directions(parts, effort)
     found = [_delta_in(first, epsilon)]
     found += [_delta_in(one, epsilon) for one in others if exp_up(_log_bound(one, epsilon)) > found[0].lower]
     return _worse(found)
@@ -109,7 +111,7 @@ def _worse(found: list[FourierAnswer]) -> FourierAnswer:
     return FourierAnswer(lower, upper, found[binding].settings)
 
 
-def _directions(parts: Parts) -> list[LossSum]:
+def _directions(parts: Parts, effort: float = 1.0) -> list[LossSum]:
     """The sum of losses where the record is removed everywhere, and where it is added everywhere.
 
     The two are never mixed before composition: which of them is worse may depend on epsilon.
@@ -126,7 +128,9 @@ def _directions(parts: Parts) -> list[LossSum]:
             gaussian.append(GaussianSpectrum(math.sqrt(count) / cast("Gaussian", part).sigma))
     if not counts:
         return [LossSum(gaussian, "symmetric")]
-    return [LossSum([SampledSpectrum(counts, sign), *gaussian], name) for sign, name in ((1, "remove"), (-1, "add"))]
+    return [
+        LossSum([SampledSpectrum(counts, sign, effort), *gaussian], name) for sign, name in ((1, "remove"), (-1, "add"))
+    ]
 
 
 def _epsilon_in(total: LossSum, delta: float) -> FourierAnswer:

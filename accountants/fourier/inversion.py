@@ -30,8 +30,8 @@ _DIGITS = 7.0
 _FIRST = 0.1  # length of the first interval of frequencies that is bounded at once, of its left end
 _GROWTH = 1.5  # of the next one
 _BLOCK = 3.0  # ratio of frequencies that share their quadrature
-_HALVINGS = 4  # of an interval, in which the characteristic function cannot be bounded well enough
-_TILT_HALVINGS = 4  # of a factor of four, on the logarithmic scale; any tilt is valid
+_HALVINGS = 6  # of an interval, in which the characteristic function cannot be bounded well enough
+_TILT_HALVINGS = 6  # of an interval, in which the characteristic function cannot be bounded well enough
 _LARGEST_TILT = 1e7
 _SMALLEST_TILT = 1e-9
 
@@ -157,7 +157,10 @@ class Contour:
         turned = 16.0 * _ULP * float(size @ (np.abs(self.phase) + 8.0))
         # Factors after modulus: exp sees the rounding of a log of size |log modulus|.
         rounded = 16.0 * _ULP * float(size @ (np.abs(log_modulus) + 8.0))
-        counted = float((np.abs(twice / (argument * (1.0 + argument)))) @ np.maximum(0.0, np.exp(worst) - modulus))
+        counted = float(
+            (np.abs(twice / (argument * (1.0 + argument))))
+            @ np.maximum(0.0, np.exp(np.minimum(worst, 700.0)) - modulus)
+        )
         self.line_error = turned + rounded + counted
         self.turning = 16.0 * _ULP * float(size @ self.omega)
 
@@ -203,19 +206,21 @@ class Contour:
         return total
 
     def _in_block(self, start: float, end: float, step: float, overlap: float) -> float:
-        """The same over one block, in intervals that grow while their bound is negligible and shrink where it is not."""
+        """The same over one block, in intervals that adapt to what can be bounded at once."""
         ceilings = [one.ceiling(self.tilt, start, end) for one in self.total.spectra]
-        total, left, length, failures = 0.0, start, _FIRST * start, 0
+        total, left, length = 0.0, start, _FIRST * start
         while left < end:
             right = min(end, left + length)
-            log_bound = min(0.0, math.fsum(one(left, right) for one in ceilings))
-            is_negligible = self._is_negligible(log_bound, left, step)
-            if not is_negligible and failures < _HALVINGS:
-                length, failures = 0.5 * length, failures + 1
-                continue
-            total += math.exp(log_bound) * (1.0 / (left - (overlap if left == start else step)) - 1.0 / right)
-            # Where halving was no use it will not be right after either.
-            left, length, failures = (right, _GROWTH * length, 0) if is_negligible else (right, length, _HALVINGS)
+            waiting, deepest = [(left, right, 0)], 0
+            while waiting:
+                low, high, depth = waiting.pop()
+                log_bound = min(0.0, math.fsum(one(low, high) for one in ceilings))
+                if depth < _HALVINGS and not self._is_negligible(log_bound, low, step):
+                    middle, deepest = 0.5 * (low + high), max(deepest, depth + 1)
+                    waiting += [(middle, high, depth + 1), (low, middle, depth + 1)]
+                else:
+                    total += math.exp(log_bound) * (1.0 / (low - (overlap if low == start else step)) - 1.0 / high)
+            left, length = right, length * (_GROWTH if deepest == 0 else 2.0 ** (1 - deepest))
         return total
 
     def _log_beyond(self, omega: float) -> float:

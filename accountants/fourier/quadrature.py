@@ -29,7 +29,7 @@ _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 _PHASE = 3.0  # log of the growth of e^(i omega loss) that a panel's ellipse may show
 _WIDEST = 0.8  # half width of a panel, of sigma and of sigma^2; the integrand has singularities pi sigma^2 off the axis
 _GRID = 97  # points at which the local width of panels is worked out
-_MAX_NODES = 2**21
+_MAX_NODES = 2**22
 _ULP = 2.0**-53
 
 

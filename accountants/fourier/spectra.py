@@ -24,7 +24,7 @@ IntArray = NDArray[np.intp]
 
 _ULP = 2.0**-53
 _MAX_LINES = 3e7  # nodes times frequencies of lines, a multiplication each; some tenths of a second
-_MORE_LINES = 1.5e5  # the same for every further event
+_MORE_LINES = 3e5  # the same for every further event
 _MAX_BOUNDS = 1e6  # nodes times frequencies of bounds, an exponential each; a tenth of a second
 _MORE_BOUNDS = 1.5e4  # the same for every further event
 _BLOCK = 2**19  # numbers held at a time
@@ -129,14 +129,15 @@ class SampledSpectrum:
         counts: (sigma, q) -> number of times.
         sign: +1 where the record is removed, so that losses are log r under the mixture; -1 where it is added, so that
             they are -log r under the base.
+        effort: factor on the work that may be done.
     """
 
-    def __init__(self, counts: Mapping[tuple[float, float], int], sign: int) -> None:
+    def __init__(self, counts: Mapping[tuple[float, float], int], sign: int, effort: float = 1.0) -> None:
         pairs = sorted(counts, key=lambda pair: -counts[pair] * (pair[1] / pair[0]) ** 2)  # large variances first
         self.sigma = np.array([pair[0] for pair in pairs])
         self.q = np.array([pair[1] for pair in pairs])
         self.count = np.array([counts[pair] for pair in pairs], dtype=float)
-        self.sign = sign
+        self.sign, self.effort = sign, effort
         self._work = 0.0
         self._cuts: dict[float, tuple[FloatArray, FloatArray, IntArray]] = {}
         self._coarse_order = 8 if self.count.sum() < _COARSE_COUNT else 16
@@ -161,7 +162,7 @@ class SampledSpectrum:
         panels = Panels(self.q, self.sigma, (exponent, exponent), omega, self._log_tail(_LOG_FINE))
         found = panels.moments(exponent)
         atoms = panels.atoms(found, _SMALLEST_ATOM)
-        if len(atoms.loss) * count > _MAX_LINES + _MORE_LINES * len(self.q):
+        if len(atoms.loss) * count > self.effort * (_MAX_LINES + _MORE_LINES * len(self.q)):
             raise ResolutionError(f"{count} lines of {len(atoms.loss)} nodes are too many; use method='lattice'")
         error = panels.error(exponent, found, omega) + 2.0 * atoms.dropped
         spectra = self._powers(atoms, step, count)
@@ -210,7 +211,7 @@ class SampledSpectrum:
 
         def log_bound(left: float, right: float) -> float:
             self._work += float(len(atoms.loss))
-            if self._work > _MAX_BOUNDS + _MORE_BOUNDS * len(self.q):
+            if self._work > self.effort * (_MAX_BOUNDS + _MORE_BOUNDS * len(self.q)):
                 raise ResolutionError("bounding the characteristic function takes too long; use method='lattice'")
             turned = atoms.weight * np.exp(0.5j * (left + right) * atoms.loss)
             modulus = np.abs(np.add.reduceat(turned, atoms.starts))

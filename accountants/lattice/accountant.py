@@ -22,7 +22,7 @@ __all__ = ["LatticeAnswer", "curve_of", "delta_of", "epsilon_of"]
 
 _TRIES = 4
 _ROUNDING = 1e-9  # by which two certified ends of one exact value may cross
-_LEAST_LOG_DELTA = -70.0
+_LEAST_LOG_DELTA = -46.0  # about 1e-20, below which rounding of a heavily sampled law is not resolved
 _COARSER = 3.0  # step of a quick check that a direction does not matter
 
 

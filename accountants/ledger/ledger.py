@@ -208,6 +208,7 @@ class Ledger(Uncopied):
         """
         require_text(where=where)
         require_adjacency(event, self._adjacency)
+        check.integer(count=count, at_least=0)
         if count != 1:
             event = Repeat(count, event)
         added = distinct(event, adjacency=self._adjacency)

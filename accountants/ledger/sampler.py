@@ -15,17 +15,18 @@ from accountants.events import (
     Repeat,
     Shuffled,
 )
+from accountants.events.groups import GroupSampledGaussian
 from accountants.ledger.entries import require_text
 
 __all__ = ["Sampler", "disagreements"]
 
-_SAMPLING: dict[str, type[Event]] = {
-    "poisson": PoissonSampled,
-    "fixed-size": FixedSizeSampled,
-    "shuffled": Shuffled,
-    "random-allocation": RandomAllocation,
+_SAMPLING: dict[str, tuple[type[Event], ...]] = {
+    "poisson": (PoissonSampled, GroupSampledGaussian),
+    "fixed-size": (FixedSizeSampled,),
+    "shuffled": (Shuffled,),
+    "random-allocation": (RandomAllocation,),
 }
-_EVERY_SAMPLING = tuple(_SAMPLING.values())
+_EVERY_SAMPLING = tuple(kind for kinds in _SAMPLING.values() for kind in kinds)
 _KINDS = (*_SAMPLING, "full")
 _CLOSE = 1e-9  # relative; a rate may have been computed as batch / n
 
@@ -119,6 +120,9 @@ def disagreements(sampler: Sampler, events: Iterable[Event]) -> tuple[list[str],
                 f"{release!r} is accounted as {strange} sampling, but the loader drew {sampler.kind} batches"
             )
             continue
+        if _is_sampled_twice(release):
+            too_small.append(f"{release!r} is accounted as a sample of a sample, but the loader stated one sampling")
+            continue
         for name, charged, done, sign in _parameters(release, sampler):
             if charged is not None and done is not None and not math.isclose(charged, done, rel_tol=_CLOSE):
                 text = f"{release!r} is accounted with {name}={charged:g}, but the loader used {name}={done:g}"
@@ -156,6 +160,14 @@ def _kinds_inside(event: Event) -> Iterator[str]:
             yield from _kinds_inside(event.event)
 
 
+def _is_sampled_twice(event: Event) -> bool:
+    """Whether a sampling lies inside another; a Poisson sample directly of a Poisson sample is one with the product."""
+    inner = getattr(event, "event", None)
+    while isinstance(event, PoissonSampled) and isinstance(inner, PoissonSampled):
+        inner = inner.event
+    return isinstance(inner, Event) and any(True for _ in _kinds_inside(inner))
+
+
 def _parameters(event: Event, sampler: Sampler) -> list[tuple[str, float, float | None, int]]:
     """Name, charged and true value of each parameter, and the direction in which the truth costs more (or 0)."""
     match event:
@@ -163,6 +175,8 @@ def _parameters(event: Event, sampler: Sampler) -> list[tuple[str, float, float 
             while isinstance(inner, PoissonSampled):
                 q, inner = q * inner.q, inner.event
             return [("q", q, sampler.q, 1)]
+        case GroupSampledGaussian():
+            return [("q", event.q, sampler.q, 1)]
         case FixedSizeSampled(m, n):
             return [("batch", m, sampler.batch, 1), ("n", n, sampler.n, -1)]
         case Shuffled(batch, n):

@@ -181,10 +181,12 @@ class GroupPair(Pair):
         """
         log_weights = self._log_weights()
         stay = math.exp(log_weights[0])
-        excess = np.where(edges > -0.7, np.expm1(edges) + (1.0 - stay), np.exp(edges) - stay)
+        with np.errstate(over="ignore"):
+            excess = np.where(edges > -0.7, np.expm1(edges) + (1.0 - stay), np.exp(edges) - stay)
         if self.size * self.q < 0.5:  # then 1 - stay cancels
             moved_mass = -math.expm1(self.size * math.log1p(-self.q))
-            excess = np.where(edges > -0.7, np.expm1(edges) + moved_mass, excess)
+            with np.errstate(over="ignore"):
+                excess = np.where(edges > -0.7, np.expm1(edges) + moved_mass, excess)
         found = np.full(len(edges), -np.inf)
         reached = np.flatnonzero(excess > 0.0)
         if not len(reached):

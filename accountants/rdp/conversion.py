@@ -130,7 +130,8 @@ def _epsilon_at(above: FloatArray, curve: FloatArray, log_delta: float) -> Float
     orders = above + 1.0
     penalty = (log_delta + np.log(orders)) / above
     slack = _SLACK * (np.abs(curve) + np.abs(penalty) + np.log(orders) / above)
-    found = np.maximum(curve + np.log(above / orders) - penalty + slack, 0.0)
+    with np.errstate(over="ignore"):
+        found = np.maximum(curve + np.log(above / orders) - penalty + slack, 0.0)
     # Total variation <= sqrt(1 - exp(-KL)), and KL is at most the curve at any order.
     return np.where(np.sqrt(-np.expm1(-curve)) * (1.0 + _SLACK) <= math.exp(log_delta), 0.0, found)
 

@@ -30,16 +30,22 @@ def renyi(event: Event, alpha: float | ArrayLike, *, adjacency: str | None = Non
 
     Raises:
         UnsupportedEvent: no curve is known for a part or for an inner event, which is named.
-        ValueError: an order is not above 1, or the adjacency is unknown.
+        TypeError: `event` is no event, or `alpha` no numbers.
+        ValueError: an order is infinite or not above 1, or the adjacency is unknown.
 
     Example:
         >>> from accountants.events import RandomizedResponse
         >>> renyi(RandomizedResponse(k=10, eps0=1), [2, 8, 64]).round(6)
         array([0.29613 , 0.791647, 0.976807])
     """
-    orders = np.asarray(alpha, dtype=float)
-    if not np.all(orders > 1.0):
-        raise ValueError(f"alpha={alpha!r} must be orders > 1")
+    if not isinstance(event, Event):
+        raise TypeError(f"event={event!r} must be an event, such as Gaussian(sigma=1.1); parse(text) reads one")
+    try:
+        orders = np.asarray(alpha, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(f"alpha={alpha!r} must be a number or an array of numbers > 1") from None
+    if not np.all((orders > 1.0) & np.isfinite(orders)):
+        raise ValueError(f"alpha={alpha!r} must be finite orders > 1")
     relation = None if adjacency is None else Adjacency(adjacency)
     total = total_curve(normal_form(event, adjacency=relation), orders.ravel(), relation)
     return np.asarray(total.reshape(orders.shape))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from privkd.cli.output import emit, refusals
+
+if TYPE_CHECKING:
+    from accountants import Event
 
 _Delta = Annotated[float, typer.Option(help="failure mass, below 1/n")]
 _Adjacency = Annotated[str, typer.Option(help="add-remove, replace-one or zero-out")]
@@ -51,7 +55,7 @@ def calibrate(
     adjacency: _Adjacency = "add-remove",
     as_json: _Json = False,
 ) -> None:
-    """Find the parameter that uses a budget up and never exceeds it.
+    """Find the parameter that uses a budget up and never exceeds it; beside a * it is a count, a whole number.
 
     In Python: accountants.calibrate(lambda sigma: Gaussian(sigma) * 100, epsilon, delta, adjacency=adjacency)
     """
@@ -60,12 +64,18 @@ def calibrate(
         from accountants import parse
 
         name = _free_name(expression)
-        fill = re.compile(rf"\b{name}\b")
-        parse(fill.sub("0.5", expression))  # a mistyped expression is told here, in the parser's own words
-        found = find(lambda value: parse(fill.sub(repr(value), expression)), epsilon, delta, adjacency=adjacency)
+        place = re.compile(rf"\b{name}\b")
+        is_count = re.search(rf"\*\s*{name}\b|\b{name}\s*\*", expression) is not None
+
+        def fill(value: float) -> Event:
+            return parse(place.sub(str(max(1, math.floor(value))) if is_count else repr(value), expression))
+
+        fill(0.5)  # a mistyped expression is told here, in the parser's own words
+        found = find(fill, epsilon, delta, adjacency=adjacency, high=1e12 if is_count else None)
+    value = math.floor(found.value) if is_count else found.value
     values = {
         "parameter": name,
-        "value": found.value,
+        "value": value,
         "expression": str(found.event),
         "delta": delta,
         "adjacency": adjacency,
@@ -73,7 +83,7 @@ def calibrate(
         **found.bound.to_dict(),
     }
     rows = [
-        (name, repr(found.value)),
+        (name, repr(value)),
         ("event", str(found.event)),
         ("epsilon", f"{found.bound} of {epsilon:g}"),
         ("delta", f"{delta:g}"),
@@ -83,7 +93,7 @@ def calibrate(
 
 
 def _free_name(expression: str) -> str:
-    names = sorted(set(re.findall(r"\b[A-Z][A-Z0-9_]*\b", expression)))
+    names = sorted(set(re.findall(r"\b[A-Z][A-Z0-9_]*\b(?!\s*\()", expression)))
     if len(names) != 1:
         raise ValueError(
             f"expression={expression[:60]!r} has the free names {names}; exactly one upper-case name is "

@@ -139,7 +139,8 @@ def test_4_a_central_limit_is_below_the_truth():
 @pytest.mark.parametrize(("count", "low", "high"), [(100, 0.549760, 0.549766), (1000, 1.51533, 1.51537)])
 def test_4_the_gaussian_accountant_of_opacus_is_below_the_truth(count, low, high):
     ours = epsilon(Gaussian(1.1).poisson(0.01) * count, 1e-5)
-    assert low - 1e-6 <= ours.lower <= ours.upper <= high + 1e-5
+    assert low - 1e-3 <= ours.lower <= high
+    assert low <= ours.upper <= high + 1e-3
     assert central_limit_epsilon(1.1, 0.01, count, 1e-5) < ours.lower
 
     accountants = pytest.importorskip("opacus.accountants")
