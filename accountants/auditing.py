@@ -206,7 +206,7 @@ def _others(ledger: Ledger, delta: float, bound: Bound) -> tuple[Bound, ...]:
         except PrivkdError:
             continue
         if other.method == method:
-            found.append(other)
+            found.append(replace(other, lower=0.0) if ledger.is_only_bounded else other)
     return tuple(found)
 
 

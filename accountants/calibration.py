@@ -140,23 +140,34 @@ class _Trial:
 
 def _bracket(trial: _Trial) -> tuple[float, float | None]:
     """Walk outwards from the start: a log-parameter within budget, and a neighbour that is not (or None)."""
-    start = trial.start()
-    seen = {start: trial.at(start)}
-    edges = [(start, math.log(_STRIDE)), (start, -math.log(_STRIDE))]
-    for _ in range(_REACH):
-        walking = []
-        for point, stride in edges:
-            beyond = point + stride
-            seen[beyond] = trial.at(beyond)
-            here, there = seen[point], seen[beyond]
-            if here is not None and there is not None and (here.slack >= 0.0) != (there.slack >= 0.0):
-                return (point, beyond) if here.slack >= 0.0 else (beyond, point)
-            at_limit = not trial.low < math.exp(beyond) < trial.high
-            left_domain = there is None and here is not None
-            if not (at_limit or left_domain):
-                walking.append((beyond, stride))
-        edges = walking
+    start, stride = trial.start(), math.log(_STRIDE)
+    seen = {start: trial.at(start), start + stride: trial.at(start + stride)}
+    # If one step shows how the cost moves, walk towards the budget first; the other way may be dear to compute.
+    here, there = seen[start], seen[start + stride]
+    is_away = here is not None and there is not None and (there.bound.upper < here.bound.upper) == (here.slack >= 0.0)
+    for sign in (-1.0, 1.0) if is_away else (1.0, -1.0):
+        found = _walk(trial, seen, start, sign * stride)
+        if found is not None:
+            return found
     return _extreme(trial, seen)
+
+
+def _walk(
+    trial: _Trial, seen: dict[float, Calibration | None], point: float, stride: float
+) -> tuple[float, float] | None:
+    """Neighbours (within budget, beyond it) in one direction, or None."""
+    for _ in range(_REACH):
+        beyond = point + stride
+        if beyond not in seen:
+            seen[beyond] = trial.at(beyond)
+        here, there = seen[point], seen[beyond]
+        if here is not None and there is not None and (here.slack >= 0.0) != (there.slack >= 0.0):
+            return (point, beyond) if here.slack >= 0.0 else (beyond, point)
+        at_limit = not trial.low < math.exp(beyond) < trial.high
+        if at_limit or (there is None and here is not None):
+            return None
+        point = beyond
+    return None
 
 
 def _extreme(trial: _Trial, seen: dict[float, Calibration | None]) -> tuple[float, float | None]:

@@ -77,9 +77,11 @@ class Ledger(Uncopied):
         unit: str = "training-record",
         n: int | None = None,
         note: str | None = None,
-        sampler: Mapping[str, object] | None = None,
+        sampler: Mapping[str, object] | Sampler | None = None,
     ) -> None:
         # Left out where there is none, so that such a ledger is the same as before the field existed.
+        if isinstance(sampler, Sampler):
+            sampler = sampler.to_dict()
         stated = {} if sampler is None else {"sampler": Sampler.from_dict(sampler).to_dict()}
         self._open(
             {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from privkd.report.figures import SERIES
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from accountants.tradeoffs import Tradeoff
 
 _BAND = {"alpha": 0.25, "linewidth": 0}
+_PIECES = 12  # of the line between two neighbouring epsilons
 _SMALLEST = 1e-12  # a delta below this is off every picture
 
 
@@ -26,6 +28,9 @@ def profile_curve(
     epsilons: Sequence[float], deltas: Sequence[Bound], ax: Axes, *, marked: tuple[float, float] | None = None
 ) -> Axes:
     """Delta against epsilon: the guarantee is the upper line, the truth lies in the band.
+
+    Between the epsilons the upper line is the chord in e^epsilon, in which every delta is convex: a guarantee too. The
+    band ends below at the next known lower end.
 
     Args:
         epsilons: nats, rising.
@@ -36,13 +41,12 @@ def profile_curve(
     Returns:
         The same `ax`.
     """
-    upper = [bound.upper for bound in deltas]
-    lower = [bound.lower for bound in deltas]
+    shown, upper, lower = _between(epsilons, deltas)
     visible = [value for value in upper if value > _SMALLEST]
     floor = 0.5 * min(visible, default=_SMALLEST)
     lowest = [max(value, floor) for value in lower]
-    ax.fill_between(epsilons, lowest, upper, color=SERIES[0], label="the truth lies here", **_BAND)
-    ax.plot(epsilons, upper, color=SERIES[0], linewidth=2, label="guaranteed (upper end)")
+    ax.fill_between(shown, lowest, upper, color=SERIES[0], label="the truth lies here", **_BAND)
+    ax.plot(shown, upper, color=SERIES[0], linewidth=2, label="guaranteed (upper end)")
     if marked is not None and math.isfinite(marked[0]):
         ax.plot(marked[:1], marked[1:], marker="o", color=SERIES[1], markersize=6)
         text = f"epsilon {upward(marked[0])}\nat delta {marked[1]:g}"
@@ -53,6 +57,23 @@ def profile_curve(
     ax.set_ylim(floor, 1.5)
     ax.set_xlim(0.0, 1.05 * max(epsilons) or 1.0)
     return _finished(ax, "epsilon (nats)", "delta")
+
+
+def _between(epsilons: Sequence[float], deltas: Sequence[Bound]) -> tuple[list[float], list[float], list[float]]:
+    """Epsilons with more in between, and both ends of delta at each; a straight line on a log scale would be too low."""
+    shown, upper, lower = (
+        list(epsilons[:1]),
+        [bound.upper for bound in deltas[:1]],
+        [bound.lower for bound in deltas[:1]],
+    )
+    for (left, right), (first, second) in zip(pairwise(epsilons), pairwise(deltas), strict=True):
+        for part in range(1, _PIECES + 1):
+            length = right - left
+            share = part / _PIECES if length <= 0.0 else math.expm1(length * part / _PIECES) / math.expm1(length)
+            shown.append(left + length * part / _PIECES if part < _PIECES else right)
+            upper.append(first.upper + (second.upper - first.upper) * share)
+            lower.append(second.lower)
+    return shown, upper, lower
 
 
 def attack_curve(tradeoff: Tradeoff, ax: Axes, *, marked: Sequence[float] = (1e-3, 1e-2, 0.1)) -> Axes:
