@@ -67,12 +67,15 @@ def _between(epsilons: Sequence[float], deltas: Sequence[Bound]) -> tuple[list[f
         [bound.lower for bound in deltas[:1]],
     )
     for (left, right), (first, second) in zip(pairwise(epsilons), pairwise(deltas), strict=True):
-        for part in range(1, _PIECES + 1):
-            length = right - left
+        length = right - left
+        for part in range(1, _PIECES):
             share = part / _PIECES if length <= 0.0 else math.expm1(length * part / _PIECES) / math.expm1(length)
-            shown.append(left + length * part / _PIECES if part < _PIECES else right)
+            shown.append(left + length * part / _PIECES)
             upper.append(first.upper + (second.upper - first.upper) * share)
             lower.append(second.lower)
+        shown.append(right)
+        upper.append(second.upper)
+        lower.append(second.lower)
     return shown, upper, lower
 
 
