@@ -64,6 +64,10 @@ class Event:
             return NotImplemented
         return Composed((self, other))
 
+    def __radd__(self, other: object) -> "Event":
+        """The event itself after 0, so that `sum` takes events."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def poisson(self, q: float) -> "Event":
         """The event on a batch that each record enters independently with probability `q`."""
         from accountants.events.sampling import PoissonSampled

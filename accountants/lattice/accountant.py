@@ -20,6 +20,7 @@ from accountants.pairs.pair import FloatArray
 
 __all__ = ["LatticeAnswer", "curve_of", "delta_of", "epsilon_of"]
 
+_COARSENINGS = 2
 _TRIES = 4
 _ROUNDING = 1e-9  # by which two certified ends of one exact value may cross
 _LEAST_LOG_DELTA = -46.0  # about 1e-20, below which rounding of a heavily sampled law is not resolved
@@ -165,7 +166,7 @@ def _answer(parts: Mapping[Event, int], adjacency: Adjacency, question: Question
             coarse = _end(plan, resolution.rounded(_COARSER * step), question, 1.0)[0]
             if coarse <= lower:
                 continue
-        below, above, used = _refined(plan, resolution, step, wanted, question)
+        below, above, used = _as_fine_as_possible(plan, resolution, step, wanted, question)
         if above >= upper:
             settings = used
         lower, upper = max(lower, below), max(upper, above)
@@ -174,15 +175,32 @@ def _answer(parts: Mapping[Event, int], adjacency: Adjacency, question: Question
     return LatticeAnswer(min(lower, upper), upper, settings)
 
 
+def _as_fine_as_possible(
+    plan: Plan, resolution: Resolution, step: float, wanted: float, question: Question
+) -> tuple[float, float, dict[str, object]]:
+    """Like `_refined`, with coarser first steps where the wanted one needs too many cells: a wider interval."""
+    for _ in range(_COARSENINGS):
+        try:
+            return _refined(plan, resolution, step, wanted, question)
+        except ResolutionError:
+            step = resolution.rounded(2.0 * step)
+    return _refined(plan, resolution, step, wanted, question)
+
+
 def _refined(
     plan: Plan, resolution: Resolution, step: float, wanted: float, question: Question
 ) -> tuple[float, float, dict[str, object]]:
     """Both ends in one direction, with finer steps until they are close enough or finer steps do not help."""
     lower, upper, last = 0.0, math.inf, math.inf
     settings: dict[str, object] = {}
-    for _ in range(_TRIES):
-        above, numeric, law = _end(plan, step, question, 1.0)
-        below, _, _ = _end(plan, step, question, -1.0)
+    for attempt in range(_TRIES):
+        try:
+            above, numeric, law = _end(plan, step, question, 1.0)
+            below, _, _ = _end(plan, step, question, -1.0)
+        except ResolutionError:
+            if attempt == 0:
+                raise
+            break
         if above <= upper:
             settings = _settings(plan, law, step, numeric)
         lower, upper = max(lower, below), min(upper, above)

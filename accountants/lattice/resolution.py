@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Resolution", "require_few", "tails_for"]
 
-_SECONDS = 1.8  # for both ends in one direction
+_SECONDS = 1.3  # for both ends in one direction
 _CELL, _LINE, _EVENT = (
     0.5e-6,
     0.5e-6,

@@ -208,3 +208,9 @@ def test_counts_beyond_exact_floats_are_refused():
 def test_normal_form_ignores_order_and_grouping(event, others):
     assert normal_form(event + others) == normal_form(others + event)
     assert normal_form((event + others) * 2) == normal_form(event * 2 + others + others)
+
+
+def test_sum_takes_events():
+    assert sum([Gaussian(1.0), Gaussian(2.0)]) == Gaussian(1.0) + Gaussian(2.0)
+    with pytest.raises(TypeError):
+        1 + Gaussian(1.0)
