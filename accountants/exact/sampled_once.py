@@ -28,7 +28,7 @@ def delta_of(q: float, sigma: float, epsilon: float) -> tuple[float, float]:
     Example:
         >>> lower, upper = delta_of(0.2, 0.5, 1.0)
         >>> round(lower, 9), round(upper, 9)
-        (0.091966166, 0.091966166)
+        (0.057840406, 0.057840406)
     """
     mu = 1.0 / sigma
     # Removing: q H(1 + (e^eps - 1) / q).

@@ -405,6 +405,6 @@ def test_log_mgf_has_the_closed_form_of_a_gaussian():
 
 def test_a_window_that_is_too_long_makes_the_interval_wider_not_useless():
     neighbours = [
-        epsilon_of({Gaussian(s).poisson(1e-4): 10**5}, 1e-8, Adjacency.ADD_REMOVE) for s in (0.66, 0.6884, 0.7)
+        lattice.epsilon_of({Gaussian(s).poisson(1e-4): 10**5}, 1e-8, Adjacency.ADD_REMOVE) for s in (0.66, 0.6884, 0.7)
     ]
     assert neighbours[0].lower > neighbours[1].upper > neighbours[1].lower > neighbours[2].upper
