@@ -22,7 +22,7 @@ from accountants.events import (
 )
 from accountants.exact.table import exact_groups, pure_epsilon
 from accountants.failure import left_over, revealing_mass, sampled_mass, split_failures
-from accountants.methods import PATIENT, TABLE, Answer, Method
+from accountants.methods import AUTOMATIC, TABLE, Answer, Method
 from accountants.rdp.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
 from accountants.rdp.curves import renyi
 from accountants.version import versions
@@ -42,7 +42,7 @@ METHODS = ("auto", *TABLE, "renyi")
 Parts = Mapping[Event, int]
 
 _ULP = 2.0**-53
-_WIDTH = 1e-3  # nats, or of epsilon; what an answer may be wide by default
+_WIDTH = 2e-3  # nats, or of epsilon; what an answer may be wide by default
 _DELTA_WIDTH = 0.02  # of delta
 _QUICK_MARGIN = 1e-6  # relative; far above every rounding allowance, far below what anybody budgets
 
@@ -308,15 +308,9 @@ class _Question:
 
     def _rows(self) -> list[Method]:
         """Whom to ask, in order."""
-        if self.method == "fourier":
-            return [PATIENT]
-        return (
-            [*TABLE.values(), PATIENT]
-            if self.method == "auto"
-            else [TABLE[self.method]]
-            if self.method in TABLE
-            else []
-        )
+        if self.method == "auto":
+            return list(AUTOMATIC)
+        return [TABLE[self.method]] if self.method in TABLE else []
 
     def _by_renyi(
         self,

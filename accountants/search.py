@@ -16,9 +16,8 @@ def last_inside(
 ) -> float:
     """The point closest to the boundary, among those tried, where `excess` is not positive.
 
-    Keeps a bracket and halves it at the latest every second step (interpolation in between), so that a
-    monotone function needs at most about 2 log2(width / tolerance) evaluations; no property of the function
-    is needed for the promise.
+    Follows secants through the two latest points while they stay inside the bracket and halve it every third step;
+    no property of the function is needed for the promise.
 
     Args:
         excess: the condition is `excess(x) <= 0`; may be infinite.
@@ -30,34 +29,42 @@ def last_inside(
     Returns:
         A point between `inside` and `outside` at which `excess` was evaluated and found <= 0, or `inside` itself.
     """
-    excess_inside, excess_outside = -math.inf, math.inf
-    halve = True
-    # 2 * 1100 halvings cross the whole range of floats; the bound only guards against a tolerance of zero.
-    for _ in range(2200):
+    latest: list[tuple[float, float]] = []
+    width = before = outside - inside
+    # 3 * 1100 steps cross the whole range of floats; the bound only guards against a tolerance of zero.
+    for step in range(3300):
         width = outside - inside
         middle = inside + 0.5 * width
         if abs(width) <= tolerance or middle in (inside, outside):
             break
-        point = middle
-        if not halve and math.isfinite(excess_inside) and math.isfinite(excess_outside):
-            point = _interpolated(inside, outside, excess_inside, excess_outside, tolerance)
+        point = _secant(latest, inside, outside, tolerance, good_enough)
+        if point is None or (step % 3 == 2 and abs(width) > 0.5 * abs(before)):
+            point = middle
+        if step % 3 == 2:
+            before = width
         value = excess(point)
-        halve = not halve
+        latest = [*latest[-1:], (point, value)]
         if value <= 0.0:
-            inside, excess_inside = point, value
+            inside = point
             if value >= -good_enough:
                 break
         else:
-            outside, excess_outside = point, value
+            outside = point
     return inside
 
 
-def _interpolated(
-    inside: float, outside: float, excess_inside: float, excess_outside: float, tolerance: float
-) -> float:
-    """Where the chord crosses zero, moved a little towards the wider part so that both ends close in."""
-    share = excess_inside / (excess_inside - excess_outside)
-    width = outside - inside
-    nudge = max(0.3 * tolerance / abs(width), 1e-3 * min(share, 1.0 - share))
-    share += nudge if share < 0.5 else -nudge
-    return inside + min(max(share, 1e-6), 1.0 - 1e-6) * width
+def _secant(
+    latest: list[tuple[float, float]], inside: float, outside: float, tolerance: float, good_enough: float
+) -> float | None:
+    """Where the line through the two latest points falls a little short of zero; None if there is no such place."""
+    if len(latest) < 2 or not all(math.isfinite(value) for _, value in latest):
+        return None
+    (first, low), (second, high) = latest
+    slope = (high - low) / (second - first)
+    if slope == 0.0 or not math.isfinite(slope):
+        return None
+    point = second - (high + 0.5 * good_enough) / slope
+    # Towards the inside by a little, so that both ends of the bracket close in.
+    point += math.copysign(0.3 * tolerance, inside - outside)
+    is_between = min(inside, outside) < point < max(inside, outside)
+    return point if is_between else None

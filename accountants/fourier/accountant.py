@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from accountants.adjacency import Adjacency
 from accountants.errors import ResolutionError
 from accountants.events import Event, Gaussian, PoissonSampled
-from accountants.fourier.inversion import Contour, LossSum
+from accountants.fourier.blur import Blur
+from accountants.fourier.inversion import Aim, Contour, LossSum, period_of, with_short_period
 from accountants.fourier.spectra import GaussianSpectrum, SampledSpectrum, Spectrum
 from accountants.rounding import exp_up
 
@@ -22,6 +23,13 @@ _LOG_SMALLEST = -550.0  # of delta; below it floats get coarse
 _SIGMAS = (0.02, 1e8)  # below nothing is private and too many nodes are needed; above powers of sigma overflow
 _SMALLEST_Q = 1e-12
 _LARGEST_EPSILON = 1e12
+_MISSED = 1e-10  # share of delta that losses cut off at the top may make up
+_MISSED_BLURRED = 1e-3  # the same with noise: without the largest losses there is less to resolve
+_CUTS = 8  # rounds in which that share is found when delta is not known
+_ROUNDS = 4  # the same with noise
+_BLUR = 5e-4  # of epsilon, by which noise may shift it
+_BLURRED_LINES = 2**18  # about as many are used where the noise is chosen by them
+_LOG_DECAY = -22.0  # of the noise's characteristic function at the last of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +57,24 @@ def stranger(parts: Parts, adjacency: Adjacency) -> Event | None:
     return None
 
 
-def epsilon_of(parts: Parts, delta: float, adjacency: Adjacency, *, effort: float = 1.0) -> FourierAnswer:
+def epsilon_of(
+    parts: Parts, delta: float, adjacency: Adjacency, *, width: float | None = None, blur: bool = True
+) -> FourierAnswer:
     """Certified interval around the smallest epsilon with delta(epsilon) <= delta.
 
     Args:
         parts: normal form -> count; no `stranger`, no sigma of 0.
         delta: failure mass, in (0, 1).
         adjacency: add-remove or zero-out, where sampled parts are present.
-        effort: how much work may go into it; 1 gives up after some tenths of a second.
+        width: upper - lower that is good enough where the spectrum has to be blurred, nats; 0.0005 epsilon by default.
+            The answer may be wider if that takes too many lines.
+        blur: whether noise may be added where the spectrum does not decay; takes some tenths of a second.
 
     Returns:
         The interval in nats.
 
     Raises:
-        ResolutionError: the errors cannot be bounded well enough, for example for very few steps.
+        ResolutionError: the errors cannot be bounded well enough.
 
     Example:
         >>> parts = {Gaussian(1.1).poisson(0.01): 10_000}
@@ -70,22 +82,36 @@ def epsilon_of(parts: Parts, delta: float, adjacency: Adjacency, *, effort: floa
         >>> round(found.lower, 6), round(found.upper, 6)
         (5.192583, 5.192583)
     """
-    first, *others = _directions(parts, effort)
-    found = [_epsilon_in(first, delta)]
-    # A direction whose plain Chernoff bound at this epsilon is within delta cannot cost more.
-    log_delta = math.log(delta) - 4.0 * _ULP * abs(math.log(delta))
-    found += [_epsilon_in(one, delta) for one in others if _log_bound(one, found[0].lower) > log_delta]
+    log_delta = math.log(delta)
+    if log_delta < _LOG_SMALLEST:
+        raise ResolutionError(f"delta={delta!r} is too close to the smallest float; use method='renyi'")
+    found: list[FourierAnswer] = []
+    for sign in _signs(parts):
+        total = _total(parts, sign, log_delta + math.log(_MISSED))
+        # A direction whose plain Chernoff bound at this epsilon is within delta cannot cost more.
+        if found and _bound(total, found[0].lower) <= delta * (1.0 - 4.0 * _ULP):
+            continue
+        try:
+            found.append(_epsilon_on(Contour(total, total.aim_at_delta(delta)), delta))
+        except ResolutionError:
+            if not blur:
+                raise
+            total = _total(parts, sign, log_delta + math.log(_MISSED_BLURRED))
+            found.append(_epsilon_on(_blurred(total, total.aim_at_delta(delta), width), delta))
     return _worse(found)
 
 
-def delta_of(parts: Parts, epsilon: float, adjacency: Adjacency, *, effort: float = 1.0) -> FourierAnswer:
+def delta_of(
+    parts: Parts, epsilon: float, adjacency: Adjacency, *, width: float | None = None, blur: bool = True
+) -> FourierAnswer:
     """Certified interval around delta(epsilon).
 
     Args:
         parts: normal form -> count; no `stranger`, no sigma of 0.
         epsilon: nats, >= 0.
         adjacency: add-remove or zero-out, where sampled parts are present.
-        effort: how much work may go into it; 1 gives up after some tenths of a second.
+        width: as for `epsilon_of`: how far the curve may be shifted.
+        blur: as for `epsilon_of`.
 
     Returns:
         The interval, inside [0, 1].
@@ -93,15 +119,66 @@ def delta_of(parts: Parts, epsilon: float, adjacency: Adjacency, *, effort: floa
     Raises:
         ResolutionError: the errors cannot be bounded well enough.
     """
-    first, *others = _directions(parts, effort)
-    found = [_delta_in(first, epsilon)]
-    found += [_delta_in(one, epsilon) for one in others if exp_up(_log_bound(one, epsilon)) > found[0].lower]
+    if epsilon > _LARGEST_EPSILON:
+        raise ResolutionError(f"epsilon={epsilon:g} is too large for quadrature; use method='renyi'")
+    found: list[FourierAnswer] = []
+    for sign in _signs(parts):
+        total, aim = _cut_for(parts, sign, epsilon)
+        bound = _bound(total, epsilon)
+        if found and bound <= found[0].lower:
+            continue
+        if total.cumulants(aim.tilt).mean < epsilon or aim.log_delta < _LOG_SMALLEST:
+            # Beyond the largest loss, or so small that only a bound is left.
+            found.append(FourierAnswer(0.0, bound, {"direction": total.direction, "tilt": aim.tilt}))
+            continue
+        try:
+            found.append(_delta_on(Contour(total, aim), epsilon))
+        except ResolutionError:
+            if not blur:
+                raise
+            found.append(_delta_on(_blurred_at(parts, sign, epsilon, aim.log_delta, width), epsilon))
     return _worse(found)
 
 
-def _log_bound(total: LossSum, epsilon: float) -> float:
-    """Upper bound on log delta(epsilon) that needs no contour."""
-    return total.log_chernoff(total.tilt_for_epsilon(epsilon), epsilon)
+def _cut_for(parts: Parts, sign: int, epsilon: float) -> tuple[LossSum, Aim]:
+    """The sum of losses, cut off where hardly anything of delta(epsilon) comes from: that is found out on the way."""
+    log_cut = -math.inf
+    for _ in range(_CUTS):
+        total = _total(parts, sign, log_cut)
+        aim = total.aim_at_epsilon(epsilon)
+        wanted = max(aim.log_delta, 2.0 * _LOG_SMALLEST) + math.log(_MISSED)
+        if sign < 0 or wanted >= log_cut > -math.inf:
+            break
+        log_cut = wanted - 1.0
+    return total, aim
+
+
+def _blurred(total: LossSum, aim: Aim, width: float | None) -> Contour:
+    """A contour with noise, where the spectrum does not decay without."""
+    aim = with_short_period(total, aim)
+    period, _ = period_of(total, aim)
+    wanted = 0.5 * width if width is not None else _BLUR * aim.epsilon
+    least = Blur.shift_for(math.pi * _BLURRED_LINES / period, aim.log_delta, _LOG_DECAY)
+    return Contour(total.blurred(Blur.of(max(wanted, least), aim.log_delta)), aim)
+
+
+def _blurred_at(parts: Parts, sign: int, epsilon: float, log_delta: float, width: float | None) -> Contour:
+    """The same for an epsilon whose delta is not known: what it seems to be tells where to cut and how much noise fits."""
+    for _ in range(_ROUNDS):
+        total = _total(parts, sign, log_delta + math.log(_MISSED_BLURRED))
+        aim = replace(total.aim_at_delta(math.exp(log_delta)), epsilon=epsilon)
+        contour = _blurred(total, aim, width)
+        value = contour.at(epsilon).value
+        if not value > 0.0 or abs(math.log(value) - log_delta) < 1.0:
+            break
+        log_delta = max(math.log(value), _LOG_SMALLEST)
+    return contour
+
+
+def _bound(total: LossSum, epsilon: float) -> float:
+    """Upper bound on delta(epsilon) that needs no contour."""
+    tilt = total.tilt_for(epsilon)
+    return min(1.0, exp_up(min(0.0, total.log_chernoff(tilt, epsilon))) * (1.0 + 4.0 * _ULP) + total.missed)
 
 
 def _worse(found: list[FourierAnswer]) -> FourierAnswer:
@@ -111,13 +188,18 @@ def _worse(found: list[FourierAnswer]) -> FourierAnswer:
     return FourierAnswer(lower, upper, found[binding].settings)
 
 
-def _directions(parts: Parts, effort: float = 1.0) -> list[LossSum]:
-    """The sum of losses where the record is removed everywhere, and where it is added everywhere.
+def _signs(parts: Parts) -> tuple[int, ...]:
+    """Directions: +1 where the record is removed everywhere, -1 where it is added; one will do if nothing is sampled.
 
     The two are never mixed before composition: which of them is worse may depend on epsilon.
     """
+    return (1, -1) if any(isinstance(part, PoissonSampled) for part in parts) else (1,)
+
+
+def _total(parts: Parts, sign: int, log_cut: float) -> LossSum:
+    """The sum of losses in one direction."""
     counts: dict[tuple[float, float], int] = {}
-    gaussian: list[Spectrum] = []
+    spectra: list[Spectrum] = []
     for part, count in parts.items():
         if isinstance(part, PoissonSampled):
             sigma = cast("Gaussian", part.event).sigma
@@ -125,27 +207,34 @@ def _directions(parts: Parts, effort: float = 1.0) -> list[LossSum]:
                 raise ResolutionError(f"{part!r} is out of reach of quadrature; use method='renyi'")
             counts[sigma, part.q] = counts.get((sigma, part.q), 0) + count
         else:
-            gaussian.append(GaussianSpectrum(math.sqrt(count) / cast("Gaussian", part).sigma))
-    if not counts:
-        return [LossSum(gaussian, "symmetric")]
-    return [
-        LossSum([SampledSpectrum(counts, sign, effort), *gaussian], name) for sign, name in ((1, "remove"), (-1, "add"))
-    ]
+            spectra.append(GaussianSpectrum(math.sqrt(count) / cast("Gaussian", part).sigma))
+    if counts:
+        spectra.append(SampledSpectrum(counts, sign, log_cut))
+    return LossSum(spectra, ("symmetric" if not counts else "remove" if sign > 0 else "add"))
 
 
-def _epsilon_in(total: LossSum, delta: float) -> FourierAnswer:
-    if delta < math.exp(_LOG_SMALLEST):
-        raise ResolutionError(f"delta={delta!r} is too close to the smallest float; use method='renyi'")
-    contour = Contour(total, total.tilt_for_delta(delta))
-    epsilon = _newton(contour, delta)
-    found = contour.at(epsilon)
-    spread = (found.error + found.alias) / delta
+def _epsilon_on(contour: Contour, delta: float) -> FourierAnswer:
+    middle = _newton(contour, delta)
+    found = contour.at(middle)
+    missed = contour.total.missed + (contour.blur.missed if contour.blur else 0.0)
+    spread = (found.error + found.alias + missed) / delta
     if not spread <= _WORST_SHARE:
         raise ResolutionError(f"errors make up {spread:.2g} of delta; use method='lattice'")
-    step = (2.0 * spread + 1e-12) / max(-found.slope, 1e-300) + 16.0 * _ULP * abs(epsilon)
-    upper = _first_certain(lambda point: _above(contour, point) <= delta, epsilon, step)
-    lower = _first_certain(lambda point: _below(contour, point) >= delta, epsilon, -step)
+    step = (2.0 * spread + 1e-12) / max(-found.slope, 1e-300) + 16.0 * _ULP * abs(middle)
+    upper = _first_certain(lambda point: _above(contour, point) <= delta, middle, step)
+    shift = contour.blur.shift if contour.blur else 0.0
+    lower = _first_certain(lambda point: _below(contour, point) >= delta, middle - shift, -step)
     return FourierAnswer(max(lower, 0.0), upper, _settings(contour, spread))
+
+
+def _delta_on(contour: Contour, epsilon: float) -> FourierAnswer:
+    found = contour.at(epsilon)
+    share = (found.error + found.alias) / found.value if found.value > 0.0 else math.inf
+    if not share <= _WORST_SHARE:
+        raise ResolutionError("errors make up more than 1 % of delta; use method='lattice'")
+    return FourierAnswer(
+        max(0.0, _below(contour, epsilon)), min(1.0, _above(contour, epsilon)), _settings(contour, share)
+    )
 
 
 def _settings(contour: Contour, share: float) -> dict[str, object]:
@@ -155,12 +244,13 @@ def _settings(contour: Contour, share: float) -> dict[str, object]:
         "period": contour.period,
         "lines": len(contour.omega),
         "numeric_share_of_delta": share,
+        "blur": contour.blur.shift if contour.blur else 0.0,
     }
 
 
 def _newton(contour: Contour, delta: float) -> float:
     """Where the computed sum is delta, about; negative results are left alone until the end."""
-    epsilon, log_delta = contour.known.mean, math.log(delta)
+    epsilon, log_delta = contour.aim.epsilon, math.log(delta)
     reach = 3.0 * contour.deviation
     for _ in range(60):
         found = contour.at(epsilon)
@@ -169,8 +259,8 @@ def _newton(contour: Contour, delta: float) -> float:
         step = (log_delta - math.log(found.value)) / found.slope
         epsilon += min(max(step, -reach), reach)
         if abs(step) <= 1e-13 * (1.0 + abs(epsilon)):
-            break
-    return epsilon
+            return epsilon
+    raise ResolutionError("the epsilon of this delta was not found; use method='lattice'")
 
 
 def _first_certain(holds: Callable[[float], bool], start: float, step: float) -> float:
@@ -187,27 +277,10 @@ def _first_certain(holds: Callable[[float], bool], start: float, step: float) ->
 
 def _above(contour: Contour, epsilon: float) -> float:
     found = contour.at(epsilon)
-    return (found.value + found.error) * (1.0 + 8.0 * _ULP)
+    return (found.value + found.error + contour.total.missed) * (1.0 + 8.0 * _ULP)
 
 
 def _below(contour: Contour, epsilon: float) -> float:
-    found = contour.at(epsilon)
-    return (found.value - found.error - found.alias) * (1.0 - 8.0 * _ULP)
-
-
-def _delta_in(total: LossSum, epsilon: float) -> FourierAnswer:
-    if epsilon > _LARGEST_EPSILON:
-        raise ResolutionError(f"epsilon={epsilon:g} is too large for quadrature; use method='renyi'")
-    tilt = total.tilt_for_epsilon(epsilon)
-    log_bound = total.log_chernoff(tilt, epsilon)
-    if total.cumulants(tilt).mean < epsilon or log_bound < _LOG_SMALLEST:
-        # Beyond the largest loss, or so small that only a bound is left.
-        return FourierAnswer(0.0, min(1.0, exp_up(min(0.0, log_bound))), {"direction": total.direction, "tilt": tilt})
-    contour = Contour(total, tilt)
-    found = contour.at(epsilon)
-    if not found.error + found.alias <= _WORST_SHARE * found.value:
-        raise ResolutionError("errors make up more than 1 % of delta; use method='lattice'")
-    share = (found.error + found.alias) / found.value
-    return FourierAnswer(
-        max(0.0, _below(contour, epsilon)), min(1.0, _above(contour, epsilon)), _settings(contour, share)
-    )
+    shift, missed = (contour.blur.shift, contour.blur.missed) if contour.blur else (0.0, 0.0)
+    found = contour.at((epsilon + shift) * (1.0 + 2.0 * _ULP))
+    return (found.value - found.error - found.alias - missed) * (1.0 - 8.0 * _ULP)

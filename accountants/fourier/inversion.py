@@ -7,25 +7,31 @@ bounded through the modulus of the characteristic function.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accountants.errors import ResolutionError
-from accountants.fourier.spectra import Ceiling, Cumulants, Spectrum
+from accountants.fourier.blur import Blur
+from accountants.fourier.spectra import Ceiling, Cumulants, GaussianSpectrum, Spectrum
 
-__all__ = ["Contour", "LossSum"]
+__all__ = ["Aim", "Contour", "LossSum", "period_of", "with_short_period"]
 
 FloatArray = NDArray[np.float64]
 
 _ULP = 2.0**-53
 _ALIAS = 1e-9  # share of delta that the other terms of Poisson's formula may make up
 _LOG_NOTHING = -20.0  # log of the share of the first line at which the rest stops mattering
-_BEYOND = (1.1, 1.3, 1.7, 2.5, 4.0)  # tilts of Chernoff bounds for neighbours on the right and the left, as
+_BEYOND = (1.1, 1.3, 1.7, 2.5, 4.0, 8.0, 16.0)  # tilts of Chernoff bounds for neighbours on the right and the left, as
 _BEFORE = (0.3, 0.6)  # multiples of the contour's own
+_SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)  # of the saddle point's tilt; where few jumps matter it lies on a wall
+_LONGEST = 1e150  # nats, of a period
 _FARTHEST = 2.0**20
 _LINES = 2**14
+_BLURRED_LINES = 2**19
+_PRECISION = 1e-12  # of the characteristic function, all events together
+_BLURRED_PRECISION = 1e-12
 _DIGITS = 7.0
 _FIRST = 0.1  # length of the first interval of frequencies that is bounded at once, of its left end
 _GROWTH = 1.5  # of the next one
@@ -36,18 +42,40 @@ _LARGEST_TILT = 1e7
 _SMALLEST_TILT = 1e-9
 
 
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Where a contour is wanted.
+
+    Attributes:
+        tilt: its real part, > 0: about the saddle point. Anything is valid.
+        epsilon: nats, near which it will be evaluated.
+        log_delta: estimate of the log of delta there.
+    """
+
+    tilt: float
+    epsilon: float
+    log_delta: float
+
+
 class LossSum:
     """The sum of independent losses in one direction.
 
     Args:
         spectra: groups of events.
         direction: whether the record is removed or added, for settings.
+        blur: noise that is composed with them.
     """
 
-    def __init__(self, spectra: Sequence[Spectrum], direction: str = "remove") -> None:
-        self.spectra, self.direction = spectra, direction
+    def __init__(self, spectra: Sequence[Spectrum], direction: str = "remove", blur: Blur | None = None) -> None:
+        self.spectra = spectra if blur is None else [*spectra, GaussianSpectrum(blur.mu)]
+        self.direction, self.blur = direction, blur
+        self.missed = math.fsum(one.missed for one in spectra)
         self._known: dict[float, Cumulants] = {}
         self._errors: dict[float, float] = {}
+
+    def blurred(self, blur: Blur) -> "LossSum":
+        """The same with noise."""
+        return LossSum(self.spectra, self.direction, blur)
 
     def cumulants(self, tilt: float) -> Cumulants:
         """Of the whole sum, remembered."""
@@ -59,7 +87,10 @@ class LossSum:
         return found
 
     def log_chernoff(self, tilt: float, epsilon: float) -> float:
-        """Upper bound on log delta(epsilon): (1 - e^-x)+ <= e^(tilt x) * tilt^tilt / (1 + tilt)^(1 + tilt)."""
+        """Upper bound on log delta(epsilon), without what is missed.
+
+        (1 - e^-x)+ <= e^(tilt x) * tilt^tilt / (1 + tilt)^(1 + tilt).
+        """
         known = self.cumulants(tilt)
         if tilt not in self._errors:
             self._errors[tilt] = math.fsum(one.error(tilt) for one in self.spectra)
@@ -67,19 +98,31 @@ class LossSum:
         slack = 16.0 * _ULP * (1.0 + abs(known.log) + tilt * abs(epsilon))
         return exponent + tilt * math.log(tilt) - (1.0 + tilt) * math.log1p(tilt) + slack
 
-    def log_saddle(self, tilt: float) -> float:
-        """Estimate of log delta at the epsilon whose saddle point this tilt is (Bahadur and Rao)."""
-        known = self.cumulants(tilt)
-        spread = math.sqrt(2.0 * math.pi * known.variance)
-        return known.log - tilt * known.mean - math.log1p(tilt * (1.0 + tilt) * spread)
+    def aim_at_delta(self, delta: float) -> Aim:
+        """The saddle point of the epsilon that belongs to delta, in (0, 1); estimates."""
+        log_delta = math.log(delta)
 
-    def tilt_for_delta(self, delta: float) -> float:
-        """Tilt of the saddle point of the epsilon that belongs to delta; an estimate."""
-        return self._largest(lambda tilt: self.log_saddle(tilt) > math.log(delta))
+        def is_low(tilt: float) -> bool:
+            return self._log_height(tilt) - tilt * self.cumulants(tilt).mean > log_delta
 
-    def tilt_for_epsilon(self, epsilon: float) -> float:
-        """Tilt under which the sum is epsilon on average; an estimate, at most the largest tilt."""
+        tilt = self._largest(is_low)
+        # The mean moves quickly where a few large jumps begin to matter; this epsilon is at its smallest there.
+        epsilon = max(0.0, (self._log_height(tilt) - log_delta) / tilt)
+        return _away_from_pole(self, Aim(tilt, epsilon, log_delta))
+
+    def aim_at_epsilon(self, epsilon: float) -> Aim:
+        """The saddle point of epsilon, >= 0; estimates."""
+        tilt = self.tilt_for(epsilon)
+        return _away_from_pole(self, Aim(tilt, epsilon, min(0.0, self._log_height(tilt) - tilt * epsilon)))
+
+    def tilt_for(self, epsilon: float) -> float:
+        """About the tilt under which the sum is epsilon on average, or the largest one."""
         return self._largest(lambda tilt: self.cumulants(tilt).mean < epsilon)
+
+    def _log_height(self, tilt: float) -> float:
+        """Log E e^(tilt S) with the prefactor of Bahadur and Rao: delta(epsilon) is about e^(this - tilt epsilon)."""
+        known = self.cumulants(tilt)
+        return known.log - math.log1p(tilt * (1.0 + tilt) * math.sqrt(2.0 * math.pi * known.variance))
 
     def _largest(self, is_low: Callable[[float], bool]) -> float:
         low, high = _SMALLEST_TILT, 1.0
@@ -111,43 +154,34 @@ class Contour:
 
     Args:
         total: the summed loss.
-        tilt: real part of the contour, > 0; near the saddle point for accuracy, anything for validity.
+        aim: where delta will be asked for.
 
     Raises:
         ResolutionError: the characteristic function does not decay fast enough.
     """
 
-    def __init__(self, total: LossSum, tilt: float) -> None:
-        self.total = total
-        self.tilt = _away_from_pole(total, tilt)
+    def __init__(self, total: LossSum, aim: Aim) -> None:
+        self.total, self.blur = total, total.blur
+        self.aim, self.tilt = aim, aim.tilt
         self.known = total.cumulants(self.tilt)
         self.deviation = math.sqrt(self.known.variance)
-        self._set_period()
+        self.period, self.beyond_tilt = period_of(total, self.aim)
         step = 2.0 * math.pi / self.period
         self._sum_lines(step)
         self.far = self._far_lines(step)
 
-    def _set_period(self) -> None:
-        """Choose the period so that neighbours add at most a tiny share."""
-        total, tilt, centre = self.total, self.tilt, self.known.mean
-        log_target = total.log_saddle(tilt) + math.log(_ALIAS)
-
-        def reach(theta: float) -> float:
-            return (total.cumulants(theta).log - theta * centre - log_target) / abs(theta - tilt)
-
-        self.beyond_tilt = min((tilt * factor for factor in _BEYOND), key=reach)
-        left = min(-log_target / tilt, *(reach(tilt * factor) for factor in _BEFORE))
-        self.period = max(1.05 * max(reach(self.beyond_tilt), left), 4.0 * self.deviation)
-
     def _sum_lines(self, step: float) -> None:
         """Lines until the characteristic function is negligible."""
-        count = self._lines_needed(step)
-        parts = [one.lines(self.tilt, step, count) for one in self.total.spectra]
+        blur = self.blur
+        count = self._lines_needed(step) if blur is None else self._lines_of(blur, step)
+        precision = _PRECISION if blur is None else _BLURRED_PRECISION
+        parts = [one.lines(self.tilt, step, count, precision) for one in self.total.spectra]
         log_modulus = np.sum([part.log_modulus for part in parts], axis=0)
         self.omega = step * np.arange(count + 1)
         self.phase = np.sum([part.phase for part in parts], axis=0)
-        worst = np.sum([part.worst for part in parts], axis=0)
+        excess = np.sum([part.excess for part in parts], axis=0)
         self.log_moment = math.fsum(part.log for part in parts)
+        self.log_error = math.fsum(part.log_error for part in parts)
         argument = self.tilt + 1j * self.omega
         twice = np.where(self.omega > 0.0, 2.0, 1.0)
         modulus = np.exp(log_modulus)
@@ -157,10 +191,12 @@ class Contour:
         turned = 16.0 * _ULP * float(size @ (np.abs(self.phase) + 8.0))
         # Factors after modulus: exp sees the rounding of a log of size |log modulus|.
         rounded = 16.0 * _ULP * float(size @ (np.abs(log_modulus) + 8.0))
-        counted = float(
-            (np.abs(twice / (argument * (1.0 + argument))))
-            @ np.maximum(0.0, np.exp(np.minimum(worst, 700.0)) - modulus)
+        largest = np.abs(twice / (argument * (1.0 + argument)))
+        # What the errors of the characteristic function may add; beyond e its own size no longer matters.
+        added = np.where(
+            excess < 1.0, modulus * np.expm1(np.minimum(excess, 1.0)), np.exp(np.minimum(log_modulus + excess, 0.0))
         )
+        counted = float(largest @ added)
         self.line_error = turned + rounded + counted
         self.turning = 16.0 * _ULP * float(size @ self.omega)
 
@@ -178,6 +214,15 @@ class Contour:
             # Near 0 the log of the modulus falls like a square, later more slowly.
             omega *= min(2.0, max(1.15, math.sqrt(_LOG_NOTHING / min(seen, -1.0))))
         raise ResolutionError(f"more than {_LINES} spectral lines would be needed; use method='lattice'")
+
+    def _lines_of(self, blur: Blur, step: float) -> int:
+        """Where the noise alone makes the characteristic function negligible."""
+        omega = 4.0 * step
+        while not self._is_negligible(-0.5 * (blur.mu * omega) ** 2, omega, step):
+            omega *= 1.1
+        if not omega <= _BLURRED_LINES * step:
+            raise ResolutionError(f"more than {_BLURRED_LINES} spectral lines would be needed; use method='lattice'")
+        return math.ceil(omega / step)
 
     def _is_negligible(self, log_modulus: float, omega: float, step: float) -> bool:
         """Whether lines from omega on, none with a larger modulus, hardly add to the first line."""
@@ -233,8 +278,8 @@ class Contour:
         scale = math.exp(min(700.0, self.log_moment - self.tilt * epsilon)) / self.period
         value = scale * float(terms.real.sum())
         slope = -scale * float((terms * (self.tilt + 1j * self.omega)).real.sum())
-        exponent = 16.0 * _ULP * (8.0 + abs(self.log_moment) + self.tilt * abs(epsilon))
-        error = scale * (self.line_error + self.turning * abs(epsilon) + self.far) + abs(value) * exponent
+        exponent = self.log_error + 16.0 * _ULP * (8.0 + abs(self.log_moment) + self.tilt * abs(epsilon))
+        error = scale * (self.line_error + self.turning * abs(epsilon) + self.far) + abs(value) * math.expm1(exponent)
         return Evaluation(value, error, self._alias(epsilon), slope / value if value > 0.0 else -math.inf)
 
     def _alias(self, epsilon: float) -> float:
@@ -253,17 +298,50 @@ class Contour:
         return math.exp(min(700.0, self.total.log_chernoff(theta, epsilon) - fall)) / -math.expm1(-fall)
 
 
-def _away_from_pole(total: LossSum, tilt: float) -> float:
+def period_of(total: LossSum, aim: Aim) -> tuple[float, float]:
+    """A period whose neighbours add at most a tiny share to delta, and the tilt that bounds those on the right.
+
+    Raises:
+        ResolutionError: it would be too long.
+    """
+    log_target = aim.log_delta + math.log(_ALIAS)
+
+    def reach(theta: float) -> float:
+        return (total.cumulants(theta).log - theta * aim.epsilon - log_target) / abs(theta - aim.tilt)
+
+    best, beyond = math.inf, aim.tilt
+    for factor in _BEYOND:
+        found = reach(factor * aim.tilt)
+        if found > 2.0 * best:
+            break  # it has one minimum
+        if found < best:
+            best, beyond = found, factor * aim.tilt
+    left = min(-log_target / aim.tilt, *(reach(aim.tilt * factor) for factor in _BEFORE))
+    spread = math.sqrt(total.cumulants(aim.tilt).variance)
+    period = max(1.05 * max(best, left), min(4.0 * spread, 2.0 * max(best, left)))
+    if not 0.0 < period < _LONGEST:
+        raise ResolutionError(f"a period of {period:g} nats is out of reach; use method='renyi'")
+    return period, beyond
+
+
+def with_short_period(total: LossSum, aim: Aim) -> Aim:
+    """The aim with the tilt, at most the given one, that has the shortest period at the cost of few digits."""
+    allowed = total.cumulants(aim.tilt).log - aim.tilt * aim.epsilon + _DIGITS
+    found = [replace(aim, tilt=share * aim.tilt) for share in _SHARES]
+    fine = [one for one in found if total.cumulants(one.tilt).log - one.tilt * aim.epsilon <= allowed]
+    return min(fine, key=lambda one: period_of(total, one)[0])
+
+
+def _away_from_pole(total: LossSum, aim: Aim) -> Aim:
     """A tilt at a good distance from the pole of the integrand at 0.
 
     Much closer than one standard deviation would only ask for a longer period; farther away the terms outgrow their
     sum. Move out as long as that costs at most three digits.
     """
-    known = total.cumulants(tilt)
-    allowed = total.log_saddle(tilt) + _DIGITS
+    tilt, known = aim.tilt, total.cumulants(aim.tilt)
     while tilt * math.sqrt(known.variance) < 1.0:
         moved = total.cumulants(2.0 * tilt)
-        if moved.log - 2.0 * tilt * known.mean > allowed:
+        if moved.log - 2.0 * tilt * aim.epsilon > aim.log_delta + _DIGITS:
             break
         tilt *= 2.0
-    return tilt
+    return replace(aim, tilt=tilt)

@@ -26,7 +26,8 @@ _ELLIPSE = 4.0  # Bernstein parameter at which the integrand is bounded
 _LENGTHWAYS, _ACROSS = 0.5 * (_ELLIPSE + 1.0 / _ELLIPSE), 0.5 * (_ELLIPSE - 1.0 / _ELLIPSE)
 _LOG_GAUSS = math.log(64.0 / 15.0) - math.log1p(-(_ELLIPSE**-2))  # less 2 log(ellipse) per node of a panel
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
-_PHASE = 3.0  # log of the growth of e^(i omega loss) that a panel's ellipse may show
+_PHASE = 3.0  # log of the growth of e^(i omega loss) that a panel's ellipse may show at least
+_MARGIN = 4.0  # of logs, between the error of one panel at the mode and that of all
 _WIDEST = 0.8  # half width of a panel, of sigma and of sigma^2; the integrand has singularities pi sigma^2 off the axis
 _GRID = 97  # points at which the local width of panels is worked out
 _MAX_NODES = 2**22
@@ -86,8 +87,9 @@ class Panels:
         sigma: noise multipliers, > 0, shape (events,).
         exponents: smallest and largest real s; both >= 1 or both <= 0.
         omega: largest |imaginary part of s|; one for all events, or one for each.
-        log_tail: log of the relative mass that may be left out.
+        log_tail: log of the relative mass that may be left out, and of the error that quadrature may make, about.
         order: Gauss nodes per panel.
+        cut: x beyond which an event's law is cut off, shape (events,); infinite where it is not.
 
     Raises:
         ResolutionError: too many nodes would be needed.
@@ -103,10 +105,13 @@ class Panels:
         omega: float | FloatArray,
         log_tail: float = LOG_TAIL,
         order: int = 16,
+        cut: float | FloatArray = math.inf,
     ) -> None:
         self.q, self.sigma, self.order = q, sigma, order
         self.low, self.high = _reach(q, sigma, exponents, log_tail)
-        edges, owner = _edges(q, sigma, self.low, self.high, exponents, omega, order)
+        self.is_cut = self.high >= cut
+        self.high = np.minimum(self.high, cut)
+        edges, owner = _edges(q, sigma, self.low, self.high, exponents, omega, order, log_tail)
         self.centre = 0.5 * (edges[0] + edges[1])
         self.half = 0.5 * (edges[1] - edges[0])
         self.owner = owner  # event of every panel
@@ -117,6 +122,9 @@ class Panels:
         self.starts = self.first * order
         scale = sigma[node_owner]
         self.loss = log_ratio(x, q[node_owner], scale)
+        # Rounding of the losses in ulps: the exponent's own rounding counts that many times.
+        self.doubt = (8.0 + 2.0 * np.abs((x - 0.5) / (scale * scale))) * np.abs(self.loss)
+        self.terms = order + np.diff(np.append(self.first, len(owner)))  # roundings of a sum, per event
         log_step = np.log(self.half[:, None] * weights).ravel()
         self.log_weight = log_step - 0.5 * np.square(x / scale) - np.log(scale) - _LOG_SQRT_2PI
         self.node_owner = node_owner
@@ -126,11 +134,11 @@ class Panels:
         logs = self.log_weight + exponent * self.loss
         top = np.maximum.reduceat(logs, self.starts)
         weight = np.exp(logs - top[self.node_owner])
-        total = np.add.reduceat(weight, self.starts)
+        total = self._sum(weight)
         weight /= total[self.node_owner]
-        mean = np.add.reduceat(weight * self.loss, self.starts)
+        mean = self._sum(weight * self.loss)
         spread = np.square(self.loss - mean[self.node_owner])
-        return Moments(np.log(total) + top, weight, mean, np.add.reduceat(weight * spread, self.starts))
+        return Moments(np.log(total) + top, weight, mean, self._sum(weight * spread))
 
     def atoms(self, moments: Moments, smallest: float) -> Atoms:
         """The nodes without those that weigh less; most nodes lie where hardly any mass is."""
@@ -146,13 +154,32 @@ class Panels:
         Three parts: Gauss quadrature on every panel, by the size of the integrand on an ellipse around it; the mass
         outside the panels; and rounding.
         """
+        logs = 16.0 + 2.0 * np.abs(self.log_weight) + (abs(exponent) + omega) * self.doubt
+        rounding = self._sum(moments.weight * logs) + 8.0 * np.abs(moments.log) + self.terms
+        return self._missed(exponent, moments, omega) + 2.0 * _ULP * rounding
+
+    def departure_error(self, exponent: float, moments: Moments, omega: float) -> tuple[FloatArray, FloatArray]:
+        """Bound on the error of the tilted mean of r^(i omega) - 1, as two numbers per event.
+
+        The first, plus a frequency times the second, holds up to the given frequency: an error of a weight, relative to
+        it, meets |r^(i omega) - 1| <= omega |loss| only.
+        """
+        logs = 16.0 + 2.0 * np.abs(self.log_weight) + abs(exponent) * self.doubt
+        logs += (8.0 * np.abs(moments.log) + self.terms)[self.node_owner]
+        rounding = 2.0 * _ULP * self._sum(moments.weight * (np.abs(self.loss) * logs + self.doubt))
+        return 2.0 * self._missed(exponent, moments, omega), rounding
+
+    def _sum(self, values: FloatArray) -> FloatArray:
+        """Per event; panel by panel first, so that fewer rounding errors add up than there are nodes."""
+        return np.add.reduceat(values.reshape(-1, self.order).sum(axis=1), self.first)
+
+    def _missed(self, exponent: float, moments: Moments, omega: float) -> FloatArray:
+        """What quadrature and the ends of the panels make up."""
         quadrature = np.add.reduceat(
             np.exp(np.minimum(self._log_panel_error(exponent, omega, moments.log), 700.0)), self.first
         )
-        outside = np.exp(_log_outside(self.q, self.sigma, self.low, self.high, exponent) - moments.log)
-        logs = 8.0 + np.abs(self.log_weight) + (abs(exponent) + omega) * np.abs(self.loss)
-        rounding = 8.0 * _ULP * (np.add.reduceat(moments.weight * logs, self.starts) + np.abs(moments.log) + 8.0)
-        return quadrature + outside + rounding
+        high = np.where(self.is_cut, np.inf, self.high)
+        return quadrature + np.exp(_log_outside(self.q, self.sigma, self.low, high, exponent) - moments.log)
 
     def from_each_on(self, values: FloatArray, combine: np.ufunc) -> FloatArray:
         """Per panel: the values of it and of all panels of its event to the right, combined."""
@@ -250,6 +277,7 @@ def _edges(
     exponents: tuple[float, float],
     omega: float | FloatArray,
     order: int,
+    log_error: float,
 ) -> tuple[tuple[FloatArray, FloatArray], IntArray]:
     """Left and right ends of all panels, and the event of each: narrow where the phase turns fast."""
     grid = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, _GRID)
@@ -260,8 +288,11 @@ def _edges(
     share = np.exp(np.minimum(0.0, exponent - log_ratio(ahead, q[:, None], sigma[:, None])))
     # Where hardly any mass lies, the phase may turn faster than the nodes can follow.
     height = exponents[1] * log_ratio(grid, q[:, None], sigma[:, None]) - 0.5 * np.square(grid / sigma[:, None])
-    phase = _PHASE + 0.6 * np.maximum(0.0, height.max(axis=1, keepdims=True) - height - 6.0)
+    allowed = max(_PHASE, log_error + 2.0 * order * math.log(_ELLIPSE) - _MARGIN)
+    phase = allowed + 0.6 * np.maximum(0.0, height.max(axis=1, keepdims=True) - height - 6.0)
     density = 1.0 / widest + _ACROSS * np.reshape(omega, (-1, 1)) / phase * share / square
+    # A law that is cut off may end where its tilted density rises steeply.
+    density = density + _ACROSS * np.maximum(0.0, exponents[1] * share - ahead) / phase / square
     if exponents[0] < 0.0:
         density = density + _ACROSS * np.sqrt(-exponents[0] * share) / square
     steps = 0.25 * (density[:, 1:] + density[:, :-1]) * np.diff(grid, axis=1)

@@ -12,9 +12,11 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_ndtr, ndtri_exp
 
 from accountants.errors import ResolutionError
-from accountants.fourier.quadrature import LOG_TAIL, Atoms, Panels
+from accountants.fourier.equispaced import departures
+from accountants.fourier.quadrature import LOG_TAIL, Panels
 
 __all__ = ["Ceiling", "Cumulants", "GaussianSpectrum", "Lines", "SampledSpectrum", "Spectrum"]
 
@@ -23,16 +25,16 @@ ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.intp]
 
 _ULP = 2.0**-53
-_MAX_LINES = 3e7  # nodes times frequencies of lines, a multiplication each; some tenths of a second
-_MORE_LINES = 3e5  # the same for every further event
+_MAX_LINES = 2e6  # events times frequencies; about a second
 _MAX_BOUNDS = 1e6  # nodes times frequencies of bounds, an exponential each; a tenth of a second
 _MORE_BOUNDS = 1.5e4  # the same for every further event
-_BLOCK = 2**19  # numbers held at a time
+_SPECIAL = 1e-9  # relative, far above the rounding of normal tails and their sum
+_BLOCK = 2**17  # events times frequencies held at a time
 _VARIANCE = 1.01  # far above what quadrature can miss of a variance
-_LOG_FINE = math.log(1e-12)  # mass that all events together may leave out of their lines
-_LOG_COARSE = math.log(1e-2)  # the same where only a bound on the modulus is wanted
-_SMALLEST_ATOM = 1e-19  # weight of nodes that may be dropped
+_LOG_COARSE = math.log(1e-2)  # mass that all events together may leave out where only a bound on the modulus is wanted
+_SMALLEST_ATOM = 1e-22  # weight of nodes that may be dropped
 _SMALLEST_COARSE = 1e-4  # the same, divided by the number of events, where only a bound on the modulus is wanted
+_LOG_NOTHING = -600.0  # a log of a modulus that counts as 0
 _COARSE_COUNT = 1e7  # events up to which eight Gauss nodes, good for 1e-9, tell a modulus from 1
 _ENOUGH = 60.0  # -log modulus at which further events are not looked at
 _CUTS = 3.0  # the more, the finer the places at which the density of the loss may be cut
@@ -53,20 +55,25 @@ Ceiling = Callable[[float, float], float]
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Tilted characteristic function at m * step, m = 0, 1, ...: log modulus, phase, and log of a bound that counts errors.
+    """Tilted characteristic function at m * step, m = 0, 1, ...: log modulus, phase, and the error of both.
 
-    |true - computed| <= e^worst - e^log_modulus, at every line; `log` is the log moment that belongs to it.
+    |true - computed| <= e^log_modulus (e^excess - 1) at every line. `log` is the log moment that belongs to it, and
+    `log_error` bounds its error.
     """
 
     log: float
+    log_error: float
     log_modulus: FloatArray
     phase: FloatArray
-    worst: FloatArray
+    excess: FloatArray
 
 
 @runtime_checkable
 class Spectrum(Protocol):
     """The summed loss of a group of events, in one direction."""
+
+    missed: float
+    """Bound on the P-mass of losses that are cut off at the top, all events together."""
 
     def cumulants(self, tilt: float) -> Cumulants:
         """Log moment, tilted mean and tilted variance."""
@@ -76,8 +83,8 @@ class Spectrum(Protocol):
         """Bound on the error of that log moment."""
         ...
 
-    def lines(self, tilt: float, step: float, count: int) -> Lines:
-        """Tilted characteristic function at 0, step, ..., count * step."""
+    def lines(self, tilt: float, step: float, count: int, precision: float) -> Lines:
+        """Tilted characteristic function at 0, step, ..., count * step, relative to its largest value about so precise."""
         ...
 
     def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
@@ -92,6 +99,8 @@ class Spectrum(Protocol):
 class GaussianSpectrum:
     """One Gaussian of mean distance mu, in closed form: the loss is N(mu^2 / 2, mu^2)."""
 
+    missed = 0.0
+
     def __init__(self, mu: float) -> None:
         self.square = mu * mu
 
@@ -104,14 +113,13 @@ class GaussianSpectrum:
         """Bound on the error of that log moment."""
         return 32.0 * _ULP * self.cumulants(tilt).log
 
-    def lines(self, tilt: float, step: float, count: int) -> Lines:
+    def lines(self, tilt: float, step: float, count: int, precision: float) -> Lines:
         """Tilted characteristic function at equal steps."""
         omega = step * np.arange(count + 1, dtype=np.float64)
         log_modulus = -0.5 * self.square * omega * omega
         known = self.cumulants(tilt)
         phase = np.multiply(known.mean, omega)
-        worst = log_modulus + 32.0 * _ULP * (known.log - log_modulus + phase)
-        return Lines(known.log, log_modulus, phase, worst)
+        return Lines(known.log, self.error(tilt), log_modulus, phase, 32.0 * _ULP * (np.abs(phase) - log_modulus))
 
     def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
         """The modulus at the left end: it falls."""
@@ -129,15 +137,22 @@ class SampledSpectrum:
         counts: (sigma, q) -> number of times.
         sign: +1 where the record is removed, so that losses are log r under the mixture; -1 where it is added, so that
             they are -log r under the base.
-        effort: factor on the work that may be done.
+        log_cut: log of the P-mass of losses that may be cut off at the top, all events together; -inf for none. Only
+            removed records have losses without a limit.
     """
 
-    def __init__(self, counts: Mapping[tuple[float, float], int], sign: int, effort: float = 1.0) -> None:
+    def __init__(
+        self,
+        counts: Mapping[tuple[float, float], int],
+        sign: int,
+        log_cut: float = -math.inf,
+    ) -> None:
         pairs = sorted(counts, key=lambda pair: -counts[pair] * (pair[1] / pair[0]) ** 2)  # large variances first
         self.sigma = np.array([pair[0] for pair in pairs])
         self.q = np.array([pair[1] for pair in pairs])
         self.count = np.array([counts[pair] for pair in pairs], dtype=float)
-        self.sign, self.effort = sign, effort
+        self.sign = sign
+        self.cut, self.missed = _cut_off(self.q, self.sigma, self.count, log_cut if sign > 0 else -math.inf)
         self._work = 0.0
         self._cuts: dict[float, tuple[FloatArray, FloatArray, IntArray]] = {}
         self._coarse_order = 8 if self.count.sum() < _COARSE_COUNT else 16
@@ -156,40 +171,42 @@ class SampledSpectrum:
         relative = np.log1p(panels.error(exponent, found, 0.0))
         return float(self.count @ relative) + 4.0 * _ULP * float(self.count @ np.abs(found.log))
 
-    def lines(self, tilt: float, step: float, count: int) -> Lines:
+    def lines(self, tilt: float, step: float, count: int, precision: float) -> Lines:
         """Tilted characteristic function at equal steps."""
         exponent, omega = self._exponent(tilt), step * count
-        panels = Panels(self.q, self.sigma, (exponent, exponent), omega, self._log_tail(_LOG_FINE))
+        panels = Panels(
+            self.q, self.sigma, (exponent, exponent), omega, self._log_tail(math.log(precision)), cut=self.cut
+        )
         found = panels.moments(exponent)
         atoms = panels.atoms(found, _SMALLEST_ATOM)
-        if len(atoms.loss) * count > self.effort * (_MAX_LINES + _MORE_LINES * len(self.q)):
-            raise ResolutionError(f"{count} lines of {len(atoms.loss)} nodes are too many; use method='lattice'")
-        error = panels.error(exponent, found, omega) + 2.0 * atoms.dropped
-        spectra = self._powers(atoms, step, count)
-        modulus = np.abs(spectra)
-        # Rounding of the powers of e^(i step loss) by repeated multiplication.
-        worst = modulus + error[:, None] + 8.0 * _ULP * np.arange(count + 1)
-        with np.errstate(divide="ignore"):
-            log_modulus = np.log(modulus)
-        phase = self.count @ np.angle(spectra)
-        # Sums over events round with every term.
-        ulps = _ULP * (16.0 + len(self.q))
-        log_worst = self.count @ np.log(worst)
-        log_worst += ulps * (self.count @ (np.abs(np.angle(spectra)) - np.maximum(log_modulus, -700.0)))
-        return Lines(math.fsum(self.count * found.log), self.count @ log_modulus, phase, log_worst)
-
-    def _powers(self, atoms: Atoms, step: float, count: int) -> ComplexArray:
-        """Characteristic functions, shape (events, count + 1), by powers of e^(i step loss)."""
-        turn = np.exp(1j * self.sign * step * atoms.loss)
-        size = min(count, max(1, _BLOCK // len(turn)))
-        powers = np.cumprod(np.broadcast_to(turn, (size, len(turn))), axis=0)
-        spectra = np.ones((len(self.q), count + 1), dtype=complex)
-        state = atoms.weight.astype(complex)
-        for first in range(1, count + 1, size):
-            block = powers[: min(size, count + 1 - first)] * state
-            spectra[:, first : first + len(block)] = np.add.reduceat(block, atoms.starts, axis=1).T
-            state = block[-1]
-        return spectra
+        if len(self.q) * count > _MAX_LINES:
+            raise ResolutionError(f"{count} lines of {len(self.q)} events are too many; use method='lattice'")
+        fixed, rising = panels.departure_error(exponent, found, omega)
+        fixed += 2.0 * atoms.dropped
+        frequencies = step * np.arange(count + 1)
+        log_error = float(self.count @ np.log1p(panels.error(exponent, found, 0.0)))
+        log = math.fsum(self.count * found.log)
+        total = Lines(log, log_error + 4.0 * _ULP * abs(log), *np.zeros((3, count + 1)))
+        size = max(1, _BLOCK // (count + 1))
+        ends = np.append(atoms.starts, len(atoms.loss))
+        for first in range(0, len(self.q), size):
+            last = min(first + size, len(self.q))
+            nodes = slice(ends[first], ends[last])
+            owner = np.repeat(np.arange(last - first), np.diff(ends[first : last + 1]))
+            found_here, *rounding = departures(
+                self.sign * atoms.loss[nodes],
+                atoms.weight[nodes],
+                owner,
+                last - first,
+                step,
+                count,
+                precision / float(self.count.sum()),
+            )
+            error = (fixed[first:last] + rounding[0])[:, None] + (rising[first:last] + rounding[1])[
+                :, None
+            ] * frequencies
+            _multiply(total, self.count[first:last], found_here, error)
+        return total
 
     def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
         """The modulus at the middle of an interval plus what it can change by.
@@ -202,7 +219,9 @@ class SampledSpectrum:
         share = np.cumsum(self.count * np.minimum(0.2, 0.15 * start * start * spread))
         used = min(len(self.q), int(np.searchsorted(share, _ENOUGH)) + 1)
         q, sigma, count = self.q[:used], self.sigma[:used], self.count[:used]
-        panels = Panels(q, sigma, (exponent, exponent), end, self._log_tail(_LOG_COARSE), self._coarse_order)
+        panels = Panels(
+            q, sigma, (exponent, exponent), end, self._log_tail(_LOG_COARSE), self._coarse_order, self.cut[:used]
+        )
         found = panels.moments(exponent)
         atoms = panels.atoms(found, _SMALLEST_COARSE / float(self.count.sum()))
         error = panels.error(exponent, found, end) + 2.0 * atoms.dropped
@@ -211,7 +230,7 @@ class SampledSpectrum:
 
         def log_bound(left: float, right: float) -> float:
             self._work += float(len(atoms.loss))
-            if self._work > self.effort * (_MAX_BOUNDS + _MORE_BOUNDS * len(self.q)):
+            if self._work > _MAX_BOUNDS + _MORE_BOUNDS * len(self.q):
                 raise ResolutionError("bounding the characteristic function takes too long; use method='lattice'")
             turned = atoms.weight * np.exp(0.5j * (left + right) * atoms.loss)
             modulus = np.abs(np.add.reduceat(turned, atoms.starts))
@@ -238,7 +257,12 @@ class SampledSpectrum:
         exponent = self._exponent(tilt)
         variance = self._panels_up_to(tilt).moments(exponent).variance
         panels = Panels(
-            self.q, self.sigma, (exponent, exponent), _CUTS / math.sqrt(float(np.median(variance))), order=8
+            self.q,
+            self.sigma,
+            (exponent, exponent),
+            _CUTS / math.sqrt(float(np.median(variance))),
+            order=8,
+            cut=self.cut,
         )
         found = panels.moments(exponent)
         error = panels.error(exponent, found, 0.0)[panels.owner]
@@ -260,5 +284,36 @@ class SampledSpectrum:
             while largest < tilt:
                 largest *= 4.0
             ends = (1.0, 1.0 + largest) if self.sign > 0 else (-largest, 0.0)
-            self._rough = largest, Panels(self.q, self.sigma, ends, 0.0, order=self._coarse_order)
+            self._rough = largest, Panels(self.q, self.sigma, ends, 0.0, order=self._coarse_order, cut=self.cut)
         return self._rough[1]
+
+
+def _multiply(total: Lines, count: FloatArray, departures: ComplexArray, error: FloatArray) -> None:
+    """Multiply characteristic functions, given less 1 and raised to powers, into a product of logs and phases."""
+    real, imaginary = departures.real, departures.imag
+    change = 2.0 * real + real * real + imaginary * imaginary
+    log_modulus = 0.5 * np.log1p(np.maximum(change, -0.5))
+    small = change < -0.5  # the sum above cancels there
+    log_modulus[small] = np.log(np.maximum(np.abs(1.0 + departures[small]), math.exp(_LOG_NOTHING)))
+    phase = np.arctan2(imaginary, 1.0 + real)
+    relative = (error + 8.0 * _ULP * np.abs(departures)) * np.exp(-log_modulus)
+    total.log_modulus[:] += count @ log_modulus
+    total.phase[:] += count @ phase
+    # Sums over events round with every term.
+    ulps = _ULP * (16.0 + len(count))
+    total.excess[:] += count @ np.log1p(relative) + ulps * (count @ (np.abs(phase) - log_modulus))
+
+
+def _cut_off(q: FloatArray, sigma: FloatArray, count: FloatArray, log_mass: float) -> tuple[FloatArray, float]:
+    """Where each event's law is cut off, and a bound on the mass of all that is lost there: at most e^log_mass.
+
+    Beyond x the mixture has less than Phi(-x / sigma) + q Phi((1 - x) / sigma).
+    """
+    if log_mass == -math.inf:
+        return np.full(len(q), math.inf), 0.0
+    log_each = log_mass - math.log(2.0 * float(count.sum()))
+    from_base = -sigma * ndtri_exp(min(log_each, -1.0))
+    from_shifted = 1.0 - sigma * ndtri_exp(np.minimum(log_each - np.log(q), -1.0))
+    cut = np.maximum(from_base, from_shifted)
+    lost = np.exp(log_ndtr(-cut / sigma)) + q * np.exp(log_ndtr((1.0 - cut) / sigma))
+    return cut, float(count @ lost) * (1.0 + _SPECIAL)

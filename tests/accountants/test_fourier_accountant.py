@@ -137,7 +137,7 @@ def test_rényi_is_never_below_and_more_of_anything_costs_more(sigma, q, count, 
 
 def test_few_steps_are_refused_rather_than_guessed():
     with pytest.raises(ResolutionError, match="lattice"):
-        epsilon_of(run(0.5, 0.2, 2), 1e-5, ADD_REMOVE)
+        epsilon_of(run(0.5, 0.2, 2), 1e-5, ADD_REMOVE, blur=False)
 
 
 def test_what_does_not_fit_is_named():
@@ -183,9 +183,9 @@ def test_lines_left_out_without_being_counted_would_be_noticed(monkeypatch):
 
 def test_one_direction_alone_can_be_too_low():
     # Where much is sampled and little noise is added, adding a record is not the worse direction; both are computed.
-    remove, add = accountant._directions(run(1.1, 0.01, 10_000))
     both = epsilon_of(run(1.1, 0.01, 10_000), 1e-5, ADD_REMOVE)
-    alone = [accountant._epsilon_in(one, 1e-5) for one in (remove, add)]
+    sums = [accountant._total(run(1.1, 0.01, 10_000), sign, math.log(1e-15)) for sign in (1, -1)]
+    alone = [accountant._epsilon_on(inversion.Contour(one, one.aim_at_delta(1e-5)), 1e-5) for one in sums]
     assert both.upper == max(one.upper for one in alone)
     assert both.lower == max(one.lower for one in alone)
     assert alone[1].upper < 0.999 * alone[0].lower

@@ -52,7 +52,7 @@ def test_moments_are_within_the_stated_error(q, sigma, exponent, omega):
     size = integral(q, sigma, exponent).real
     error = abs(mp.mpc(spectrum) * mp.e ** mp.mpf(log_moment) - truth) / size
     assert error <= bound
-    assert bound < 1e-11
+    assert bound < 1e-10
 
 
 def test_too_few_nodes_are_told_by_the_bound():
@@ -111,10 +111,10 @@ def test_the_modulus_stays_below_its_bounds(sign):
     tilt = 3.0
     for left, right in [(5.0, 6.0), (50.0, 60.0), (200.0, 230.0), (700.0, 1000.0)]:
         omegas = np.linspace(left, right, 101)
-        lines = [spectrum.lines(tilt, omega, 1).log_modulus[1] for omega in omegas]
+        lines = [spectrum.lines(tilt, omega, 1, 1e-12).log_modulus[1] for omega in omegas]
         assert max(lines) <= spectrum.ceiling(tilt, left, right)(left, right)
     for omega in (300.0, 900.0, 3000.0):
-        assert spectrum.lines(tilt, omega, 1).log_modulus[1] <= spectrum.beyond(tilt, omega)
+        assert spectrum.lines(tilt, omega, 1, 1e-12).log_modulus[1] <= spectrum.beyond(tilt, omega)
 
 
 def test_bounds_on_the_modulus_are_of_use():
@@ -127,7 +127,7 @@ def test_gaussian_spectrum_is_the_normal_law():
     gaussian = GaussianSpectrum(mu=0.5)
     known = gaussian.cumulants(2.0)
     assert (known.log, known.mean, known.variance) == (0.5 * 0.25 * 2 * 3, 0.25 * 2.5, 0.25)
-    lines = gaussian.lines(2.0, 1.5, 2)
+    lines = gaussian.lines(2.0, 1.5, 2, 1e-12)
     assert np.allclose(lines.log_modulus, -0.125 * np.array([0, 1.5, 3.0]) ** 2)
     assert np.allclose(lines.phase, 0.625 * np.array([0, 1.5, 3.0]))
 

@@ -234,8 +234,7 @@ def test_a_dropped_direction_is_found(monkeypatch, found_in):
     both = lattice.directions_of
     monkeypatch.setattr(lattice, "directions_of", lambda parts, adjacency: both(parts, adjacency)[:1])
     assert any("upper=" in text for text in found_in("lattice"))
-    pair = fourier._directions
-    monkeypatch.setattr(fourier, "_directions", lambda parts, effort=1.0: pair(parts, effort)[1:])
+    monkeypatch.setattr(fourier, "_signs", lambda parts: (-1,))
     assert any("upper=" in text for text in found_in("fourier"))
 
 
