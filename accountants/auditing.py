@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from accountants import check
 from accountants.bound import Bound, round_down, round_up
-from accountants.composition import METHODS
-from accountants.composition import epsilon as epsilon_of
+from accountants.composition import METHODS, epsilon_of_parts
 from accountants.errors import PrivkdError
 from accountants.events import normal_form
+from accountants.ledger.comparison import disagreements, remarks
 from accountants.ledger.entries import Claim
 from accountants.ledger.flags import flags_of
 from accountants.ledger.ledger import Ledger
-from accountants.ledger.sampler import disagreements
 from accountants.opinions.asking import OUTSIDERS, ask
 from accountants.opinions.opinion import Opinion
 
@@ -140,6 +140,7 @@ def audit(ledger: Ledger, *, opinions: Sequence[str] = ()) -> AuditReport:
         Verdicts, flags and an exit code.
 
     Raises:
+        TypeError: `ledger` is no ledger.
         ValueError: a name in `opinions` is unknown.
 
     Example:
@@ -150,12 +151,16 @@ def audit(ledger: Ledger, *, opinions: Sequence[str] = ()) -> AuditReport:
         >>> print(audit(ledger).verdicts[0])
         FAIL: epsilon=4 at delta=1e-05; proven false: the truth is at least 4.3771
     """
+    if not isinstance(ledger, Ledger):
+        raise TypeError(f"{check.given('ledger', ledger)} must be a Ledger; Ledger.read(path) reads one from a file")
     unknown = [name for name in opinions if name not in OUTSIDERS]
     if isinstance(opinions, str) or unknown:
         raise ValueError(f"opinions={opinions!r} must be a list of names out of {', '.join(OUTSIDERS)}")
-    errors, differences = disagreements(ledger.sampler, ledger.events) if ledger.sampler is not None else ([], [])
+    errors, differences = disagreements(ledger.sampler, ledger.events, n=ledger.n)
     verdicts = tuple(_verdict(ledger, claim, tuple(opinions), void=bool(errors)) for claim in ledger.claims)
     flags = [*flags_of(ledger), *(f"count mismatch: {text}" for text in differences)]
+    if ledger.sampler is not None:
+        flags += remarks(ledger.sampler, ledger.events, n=ledger.n)
     flags += [f"{opinion}" for one in verdicts for opinion in one.opinions if opinion.finding == "contradicts"]
     return AuditReport(verdicts, tuple(errors), tuple(dict.fromkeys(flags)), ledger.digest)
 
@@ -182,17 +187,19 @@ def _verdict(ledger: Ledger, claim: Claim, names: tuple[str, ...], *, void: bool
 
 def _recomputed(ledger: Ledger, claim: Claim) -> tuple[Bound, str]:
     """The bound and what follows from it; an open claim gets a second, narrower attempt."""
-    total, adjacency = ledger.total, ledger.adjacency
-    bound = epsilon_of(total, claim.delta, adjacency=adjacency)
-    if ledger.is_only_bounded:
-        bound = replace(bound, lower=0.0)
+    bound = _epsilon(ledger, claim.delta)
     status = _judged(claim.epsilon, bound)
     if status == "UNPROVEN" and bound.lower > 0.0 and bound.upper < math.inf:
         width = _NARROWER * (bound.upper - bound.lower)
-        narrower = epsilon_of(total, claim.delta, adjacency=adjacency, width=width)
+        narrower = _epsilon(ledger, claim.delta, width=width)
         if narrower.upper - narrower.lower < bound.upper - bound.lower:
             bound, status = narrower, _judged(claim.epsilon, narrower)
     return bound, status
+
+
+def _epsilon(ledger: Ledger, delta: float, *, method: str = "auto", width: float | None = None) -> Bound:
+    parts = normal_form(ledger.total, adjacency=ledger.adjacency)
+    return epsilon_of_parts(parts, float(delta), ledger.adjacency, method, width, floor=ledger.floor)
 
 
 def _others(ledger: Ledger, delta: float, bound: Bound) -> tuple[Bound, ...]:
@@ -202,11 +209,11 @@ def _others(ledger: Ledger, delta: float, bound: Bound) -> tuple[Bound, ...]:
         if method in ("auto", bound.method):
             continue
         try:
-            other = epsilon_of(ledger.total, delta, adjacency=ledger.adjacency, method=method)
+            other = _epsilon(ledger, delta, method=method)
         except PrivkdError:
             continue
         if other.method == method:
-            found.append(replace(other, lower=0.0) if ledger.is_only_bounded else other)
+            found.append(other)
     return tuple(found)
 
 

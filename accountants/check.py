@@ -1,9 +1,31 @@
-"""Checks of arguments: every message names the field, its value and the allowed range."""
+"""Checks of arguments: every message names the field, its value and the allowed range.
+
+A value is quoted only if it is a single number or a short word: a list may hold private counts that were passed in the
+wrong place.
+"""
 
 import math
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 
-__all__ = ["integer", "probability_mass", "real"]
+__all__ = ["given", "integer", "probability_mass", "real"]
+
+_LONGEST = 60  # characters of a quoted value
+
+
+def given(name: str, value: object) -> str:
+    """What was passed, for a message: a number or a short string is quoted, of anything else only the type is told.
+
+    Example:
+        >>> given("sigma", -1.5), given("sigma", [77, 5])
+        ('sigma=-1.5', 'sigma (a list)')
+    """
+    if value is not None and not isinstance(value, Number | str):
+        kind = type(value).__name__
+        return f"{name} (an {kind})" if kind[0] in "aeiouAEIOU" else f"{name} (a {kind})"
+    if isinstance(value, int) and abs(value) > 10**_LONGEST:
+        return f"{name}={'-' * (value < 0)}(an integer of {value.bit_length()} bits)"
+    shown = repr(value)
+    return f"{name}={shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + '...'}"
 
 
 def integer(*, at_least: int | None = None, at_most: int | None = None, **named: object) -> None:
@@ -23,12 +45,12 @@ def integer(*, at_least: int | None = None, at_most: int | None = None, **named:
     """
     for name, value in named.items():
         if isinstance(value, bool) or not isinstance(value, Integral):
-            raise TypeError(f"{name}={value!r} must be an integer{_range(at_least=at_least, at_most=at_most)}")
+            raise TypeError(f"{given(name, value)} must be an integer{_range(at_least=at_least, at_most=at_most)}")
         number = int(value)
         too_low = at_least is not None and number < at_least
         too_high = at_most is not None and number > at_most
         if too_low or too_high:
-            raise ValueError(f"{name}={value!r} must be an integer{_range(at_least=at_least, at_most=at_most)}")
+            raise ValueError(f"{given(name, value)} must be an integer{_range(at_least=at_least, at_most=at_most)}")
 
 
 def real(
@@ -58,7 +80,7 @@ def real(
     allowed = _range(above=above, at_least=at_least, below=below, at_most=at_most)
     for name, value in named.items():
         if isinstance(value, bool) or not isinstance(value, Real):
-            raise TypeError(f"{name}={value!r} must be a finite number{allowed}")
+            raise TypeError(f"{given(name, value)} must be a finite number{allowed}")
         number = _as_float(value)
         inside = math.isfinite(number) and not (
             (above is not None and number <= above)
@@ -67,7 +89,7 @@ def real(
             or (at_most is not None and number > at_most)
         )
         if not inside:
-            raise ValueError(f"{name}={value!r} must be a finite number{allowed}")
+            raise ValueError(f"{given(name, value)} must be a finite number{allowed}")
 
 
 def probability_mass(**named: object) -> None:

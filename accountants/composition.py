@@ -13,29 +13,17 @@ from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
 from accountants.branches import branches
-from accountants.errors import AdjacencyError, ResolutionError, UnsupportedEvent
-from accountants.events import (
-    Event,
-    is_only_bounded,
-    merge_gaussians,
-    normal_form,
-)
-from accountants.exact.table import exact_groups, pure_epsilon
+from accountants.errors import ResolutionError, UnsupportedEvent
+from accountants.events import Event, floor_of, merge_gaussians, normal_form
 from accountants.failure import left_over, revealing_mass, sampled_mass, split_failures
-from accountants.methods import AUTOMATIC, TABLE, Answer, Method
+from accountants.methods import AUTOMATIC, TABLE, Answer, Method, reason_of
+from accountants.partial import lower_end
+from accountants.pure import pure_epsilon
 from accountants.rdp.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
-from accountants.rdp.curves import renyi
+from accountants.requirements import require_adjacency
 from accountants.version import versions
 
-__all__ = [
-    "METHODS",
-    "delta",
-    "epsilon",
-    "epsilon_of_parts",
-    "is_quickly_within",
-    "require_adjacency",
-    "require_bounded",
-]
+__all__ = ["METHODS", "delta", "epsilon", "epsilon_of_parts", "is_quickly_within"]
 
 METHODS = ("auto", *TABLE, "renyi")
 
@@ -82,8 +70,15 @@ def epsilon(
     check.probability_mass(delta=delta)
     relation = require_adjacency(event, adjacency)
     _require_options(width, method)
-    found = epsilon_of_parts(normal_form(event, adjacency=relation), float(delta), relation, method, width)
-    return replace(found, lower=0.0) if is_only_bounded(event) else found
+    floor = floor_of(event)
+    return epsilon_of_parts(
+        normal_form(event, adjacency=relation),
+        float(delta),
+        relation,
+        method,
+        width,
+        floor=None if floor is event else normal_form(floor, adjacency=relation),
+    )
 
 
 def delta(
@@ -116,32 +111,22 @@ def delta(
     relation = require_adjacency(event, adjacency)
     _require_options(width, method)
     found = _delta_of_parts(normal_form(event, adjacency=relation), float(epsilon), relation, method, width)
-    return replace(found, lower=0.0) if is_only_bounded(event) else found
-
-
-def require_adjacency(event: Event, adjacency: str) -> Adjacency:
-    """The parsed adjacency, if every part of the event is stated for it.
-
-    Raises:
-        AdjacencyError: a part is not; the message says which adjacency to pass.
-        TypeError: `event` is no event.
-        ValueError: the adjacency is unknown.
-    """
-    if not isinstance(event, Event):
-        raise TypeError(f"event={event!r} must be an event, such as Gaussian(sigma=1.1); parse(text) reads one")
-    relation = Adjacency(adjacency)
-    if relation not in event.adjacencies:
-        part = _first_unstated(event, relation)
-        fitting = [repr(str(one)) for one in Adjacency if one in event.adjacencies]
-        advice = (
-            f"pass adjacency={' or '.join(fitting)}" if fitting else "no adjacency fits all parts: account them apart"
-        )
-        raise AdjacencyError(f"{part!r} is not stated for adjacency={str(relation)!r}; {advice}")
-    return relation
+    floor = floor_of(event)
+    if floor is event:
+        return found
+    parts = normal_form(floor, adjacency=relation)
+    return _on(found, lambda: _delta_of_parts(parts, float(epsilon), relation, method, width))
 
 
 def epsilon_of_parts(
-    parts: Parts, delta: float, adjacency: Adjacency, method: str = "auto", width: float | None = None
+    parts: Parts,
+    delta: float,
+    adjacency: Adjacency,
+    method: str = "auto",
+    width: float | None = None,
+    *,
+    floor: Parts | None = None,
+    needs_lower: bool = True,
 ) -> Bound:
     """`epsilon` of a normal form whose adjacency has been checked.
 
@@ -151,6 +136,8 @@ def epsilon_of_parts(
         adjacency: neighbouring relation.
         method: one of METHODS.
         width: difference between the ends that is good enough, nats, or None.
+        floor: what is certainly released, where the parts may cost more than what is; it gives the lower end.
+        needs_lower: False spares the search for a lower end where Rényi accounting gives the upper one.
 
     Returns:
         Bound in nats.
@@ -159,16 +146,21 @@ def epsilon_of_parts(
         UnsupportedEvent: as for `epsilon`.
         ResolutionError: as for `epsilon`.
     """
+    if floor is not None:
+        found = epsilon_of_parts(parts, delta, adjacency, method, width, needs_lower=False)
+        return _on(found, lambda: epsilon_of_parts(floor, delta, adjacency, method, width))
     taken_apart = branches(parts, adjacency)
     if taken_apart is not None:
-        return _dearest(taken_apart, lambda one: epsilon_of_parts(one, delta, adjacency, method, width))
+        return _dearest(
+            taken_apart, lambda one: epsilon_of_parts(one, delta, adjacency, method, width, needs_lower=needs_lower)
+        )
     settings = _settings(parts, adjacency, method, delta=delta)
     revealed = revealing_mass(parts)
     if revealed is not None:
         return Bound(math.inf if revealed[0] > delta else 0.0, math.inf, "no-noise", settings)
     kept, failure = split_failures(_sorted(parts))
     least, most = left_over(delta, failure)
-    question = _Question(adjacency, method, width)
+    question = _Question(adjacency, method, width, needs_lower)
     pessimistic = question.epsilon(kept, least)
     optimistic = pessimistic if least == most else question.epsilon(kept, most)
     lower = min(optimistic.lower, pessimistic.upper)
@@ -205,7 +197,7 @@ def _delta_of_parts(parts: Parts, epsilon: float, adjacency: Adjacency, method: 
         return Bound(revealed[0], 1.0, "no-noise", settings)
     kept, failure = split_failures(_sorted(parts))
     answer = Answer(0.0, 0.0, "pure")
-    if pure_epsilon(kept)[1] > epsilon:
+    if pure_epsilon(kept, adjacency)[1] > epsilon:
         answer = _Question(adjacency, method, width).delta(kept, epsilon)
     settings |= answer.settings
     if failure == (0.0, 0.0):
@@ -225,6 +217,14 @@ def _dearest(taken_apart: tuple[list[Parts], list[Parts]], ask: Callable[[Parts]
     return replace(dearest, lower=min(lower, dearest.upper))
 
 
+def _on(found: Bound, ask_floor: Callable[[], Bound]) -> Bound:
+    """The bound with the lower end of what is certainly released."""
+    lower = 0.0
+    with suppress(ResolutionError, UnsupportedEvent):
+        lower = ask_floor().lower
+    return replace(found, lower=min(lower, found.upper))
+
+
 def _settings(parts: Parts, adjacency: Adjacency, method: str, **point: float) -> dict[str, object]:
     return {**point, "adjacency": str(adjacency), "distinct_events": len(parts), "asked": method, "library": versions()}
 
@@ -241,12 +241,13 @@ class _Question:
     adjacency: Adjacency
     method: str
     width: float | None
+    needs_lower: bool = True
 
     def epsilon(self, parts: Parts, delta: float) -> Answer:
         """Epsilon at a delta that may be used up."""
         if delta < 0.0:
             return Answer(math.inf, math.inf, "none")
-        low, high = pure_epsilon(parts)
+        low, high = pure_epsilon(parts, self.adjacency)
         if delta == 0.0 or high == 0.0:
             return Answer(low, high, "pure")
         if sampled_mass(parts) <= delta:
@@ -279,7 +280,7 @@ class _Question:
     ) -> Answer:
         """The first answer that is narrow enough, else the best ends of all; Rényi where no other accountant answers."""
         found: list[Answer] = []
-        unresolved: ResolutionError | None = None
+        skipped: dict[str, str] = {}
         for row in self._rows():
             name = row.name
             stranger = row.stranger(parts, self.adjacency)
@@ -290,21 +291,20 @@ class _Question:
             try:
                 found.append(ask(row, parts))
             except ResolutionError as error:
-                unresolved = error
+                if self.method == name:
+                    raise
+                skipped[name] = reason_of(error)
                 continue
-            if is_narrow(found[-1]):
-                return found[-1]
-        if self.method not in ("auto", "renyi"):
-            if not found and unresolved is not None:
-                raise unresolved
-        elif not found:
-            found.append(self._by_renyi(parts, ask, ask_renyi, unresolved))
-        else:
-            with suppress(UnsupportedEvent):
-                upper, order = ask_renyi()
-                found.append(Answer(0.0, upper, "renyi", {"order": order}))
+            if self.method == name or is_narrow(found[-1]):
+                return _noting(found[-1], skipped)
+            skipped[name] = f"its interval is {found[-1].upper - found[-1].lower:.2g} wide"
+        if not found:
+            return _noting(self._by_renyi(parts, ask, ask_renyi, skipped), skipped)
+        with suppress(UnsupportedEvent):
+            upper, order = ask_renyi()
+            found.append(Answer(0.0, upper, "renyi", {"order": order}))
         upper = min(found, key=lambda one: one.upper)
-        return Answer(max(one.lower for one in found), upper.upper, upper.method, upper.settings)
+        return _noting(replace(upper, lower=max(one.lower for one in found)), skipped)
 
     def _rows(self) -> list[Method]:
         """Whom to ask, in order."""
@@ -317,47 +317,26 @@ class _Question:
         parts: Parts,
         ask: Callable[[Method, Parts], Answer],
         ask_renyi: Callable[[], tuple[float, float]],
-        unresolved: ResolutionError | None,
+        skipped: Mapping[str, str],
     ) -> Answer:
-        """Rényi from above and, unless it was asked for by name, the best exactly known part from below."""
+        """Rényi from above and, unless it was asked for by name, the best known part from below."""
         try:
             upper, order = ask_renyi()
         except UnsupportedEvent:
-            if unresolved is not None:
-                raise unresolved from None
+            if skipped:
+                reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+                raise ResolutionError(f"no accountant resolves this ({reasons}), and no Rényi curve is known") from None
             raise
         lower = 0.0
-        if self.method == "auto":
-            for name, group in exact_groups(parts):
-                with suppress(ResolutionError):
-                    lower = max(lower, ask(TABLE[name], group).lower)
+        if self.method == "auto" and self.needs_lower and upper > 0.0:
+            lower = lower_end(parts, self.adjacency, ask)
         return Answer(min(lower, upper), upper, "renyi", {"order": order})
 
 
-def _first_unstated(event: Event, relation: Adjacency) -> Event:
-    """The innermost part that is responsible."""
-    while True:
-        inner = getattr(event, "events", None) or (getattr(event, "event", None),)
-        guilty = next((part for part in inner if part is not None and relation not in part.adjacencies), None)
-        if guilty is None:
-            return event
-        event = guilty
-
-
-def require_bounded(parts: Parts, adjacency: Adjacency) -> None:
-    """Refuse events that no accountant can bound, at whatever delta.
-
-    Raises:
-        UnsupportedEvent: a part has neither a dominating pair nor a Rényi curve under this adjacency; it is named.
-    """
-    for part in split_failures(parts)[0]:
-        inside = branches({part: 1}, adjacency)
-        if inside is not None:
-            for one in inside[1]:
-                require_bounded(one, adjacency)
-            continue
-        if all(row.stranger({part: 1}, adjacency) is not None for row in TABLE.values()):
-            renyi(part, 2.0, adjacency=str(adjacency))
+def _noting(answer: Answer, skipped: Mapping[str, str]) -> Answer:
+    """The answer, with a note of the accountants that apply and did not give it."""
+    others = {name: reason for name, reason in skipped.items() if name != answer.method}
+    return replace(answer, settings={**answer.settings, "skipped": others}) if others else answer
 
 
 def _require_options(width: float | None, method: str) -> None:

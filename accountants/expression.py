@@ -46,7 +46,7 @@ def parse(text: str) -> Event:
         gaussian(1.1).poisson(0.01) * 10000 + krr(k=10, eps0=1) * 5
     """
     if not isinstance(text, str):
-        raise TypeError(f"text={text!r} must be a string such as 'gaussian(1.1) * 3'")
+        raise TypeError(f"{check.given('text', text)} must be a string such as 'gaussian(1.1) * 3'")
     check.integer(**{"number of characters of the expression": len(text)}, at_most=_MAX_CHARACTERS)
     _require_shallow(text)
     try:
@@ -88,7 +88,8 @@ def _primitive(name: str, call: ast.Call, text: str) -> Event:
     if kind is None:
         from difflib import get_close_matches
 
-        close = get_close_matches(name, _NAMES, n=1, cutoff=0.5)
+        begun = [known for known in _NAMES if name and known.startswith(name.lower())]
+        close = [*get_close_matches(name, _NAMES, n=1, cutoff=0.6), *begun]
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ValueError(f"{_shown(text)}: event {name[:40]!r} is unknown; {hint}known: {', '.join(_NAMES)}")
     if kind in (Composed, Parallel):

@@ -34,7 +34,7 @@ from accountants.events import (
     TreeAggregation,
     normal_form,
 )
-from accountants.events.algebra import MAX_COUNT
+from accountants.events.algebra import MAX_COUNT, require_event
 from accountants.events.groups import GroupSampledGaussian
 
 __all__ = ["group", "group_privacy"]
@@ -77,8 +77,7 @@ def group(event: Event, size: int) -> Event:
         >>> group(Gaussian(1.1).poisson(0.01) * 100, 3)
         group_poisson_gaussian(sigma=1.1, q=0.01, size=3) * 100
     """
-    if not isinstance(event, Event):
-        raise TypeError(f"event={event!r} must be an event, such as Gaussian(sigma=1.1); parse(text) reads one")
+    require_event(event=event)
     check.integer(size=size, at_least=1, at_most=MAX_COUNT)
     return event if size == 1 else _group(event, int(size))
 

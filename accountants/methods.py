@@ -3,21 +3,24 @@
 Importing this module is cheap: every row loads its numerics when it is used.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from accountants.adjacency import Adjacency
+from accountants.errors import ResolutionError
 from accountants.events import Event, Gaussian, PoissonSampled
 
 if TYPE_CHECKING:
     from accountants.fourier.accountant import FourierAnswer
 
-__all__ = ["AUTOMATIC", "TABLE", "Answer", "Method"]
+__all__ = ["AUTOMATIC", "TABLE", "Answer", "Method", "reason_of"]
 
 Parts = Mapping[Event, int]
 
 _LONG = 500  # steps
+_ADVICE = re.compile(r"use method='[a-z-]+'(, or )?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,16 @@ class Answer:
     upper: float
     method: str
     settings: Mapping[str, object] = field(default_factory=dict)
+
+
+def reason_of(error: ResolutionError) -> str:
+    """Why an accountant gave no answer, without its advice to name another one: "auto" has asked the others already.
+
+    Example:
+        >>> reason_of(ResolutionError("delta is too small for floats; use method='renyi'"))
+        'delta is too small for floats'
+    """
+    return _ADVICE.sub("", str(error)).strip("; ")
 
 
 @dataclass(frozen=True, slots=True)

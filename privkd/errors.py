@@ -6,13 +6,16 @@ budgets, files and models.
 
 from accountants.errors import AdjacencyError as AdjacencyError
 from accountants.errors import BudgetExceeded as BudgetExceeded
+from accountants.errors import CalibrationError as CalibrationError
 from accountants.errors import LedgerError as LedgerError
 from accountants.errors import PrivkdError as PrivkdError
+from accountants.errors import ResolutionError as ResolutionError
 from accountants.errors import UnsupportedEvent as UnsupportedEvent
 
 __all__ = [
     "AdjacencyError",
     "BudgetExceeded",
+    "CalibrationError",
     "CertificateError",
     "CheckpointError",
     "GuaranteeError",
@@ -22,6 +25,7 @@ __all__ = [
     "PrivacyScopeWarning",
     "PrivateValueError",
     "PrivkdError",
+    "ResolutionError",
     "SupportLeakError",
     "TeacherError",
     "UnsupportedEvent",

@@ -91,19 +91,27 @@ class BudgetRule:
         order = best_order_to_repeat(counted, epsilon, left, adjacency) if counted and left > 0.0 else 2.0
         return cls(epsilon, delta, adjacency, RenyiRule((order,)), failure, first)
 
+    def refixed_by(self, first: Parts) -> "BudgetRule":
+        """The rule of the same budget if these parts were its first charge."""
+        return BudgetRule.fixed_by(first, epsilon=self.epsilon, delta=self.delta, adjacency=self.adjacency, first=first)
+
     def fits(self, total: Parts) -> bool:
         """Whether this total is admitted."""
         if self._is_first(total):
             if is_quickly_within(total, self.epsilon, self.delta, self.adjacency):
                 return True
-            if self._cost_in_advance(total) <= self.epsilon:
+            if self.cost_in_advance(total) <= self.epsilon:
                 return True
         return self.admits(self.weigh(total))
 
     def cost(self, total: Parts) -> float:
         """What the total costs, nats, rounded up; infinite if the rule cannot count it."""
         found = self.cost_of(self.weigh(total))
-        return min(found, self._cost_in_advance(total)) if self._is_first(total) else found
+        return min(found, self.cost_in_advance(total)) if self._is_first(total) else found
+
+    def cost_in_advance(self, total: Parts) -> float:
+        """What the total costs as a plan fixed in advance, by the tightest accountant, nats, rounded up."""
+        return _price(frozenset(total.items()), self.delta, self.adjacency)
 
     def admits(self, spent: Spent) -> bool:
         """Whether these sums are admitted."""
@@ -142,9 +150,6 @@ class BudgetRule:
     def _is_first(self, total: Parts) -> bool:
         return self.first is not None and total == self.first
 
-    def _cost_in_advance(self, total: Parts) -> float:
-        return epsilon_of_parts(merge_gaussians(total), self.delta, self.adjacency).upper
-
 
 def weigh(rule: Rule, parts: Parts, adjacency: Adjacency, *, takes_claims: bool) -> Spent:
     """What parts add to the sums of a rule.
@@ -159,6 +164,11 @@ def weigh(rule: Rule, parts: Parts, adjacency: Adjacency, *, takes_claims: bool)
     for part, count in parts.items():
         total += _weighed(rule, part, adjacency, takes_claims) * count
     return total
+
+
+@lru_cache(maxsize=64)
+def _price(total: frozenset[tuple[Event, int]], delta: float, adjacency: Adjacency) -> float:
+    return epsilon_of_parts(merge_gaussians(dict(total)), delta, adjacency, needs_lower=False).upper
 
 
 @lru_cache(maxsize=4096)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from accountants import check
 from accountants.adaptive.budget_rule import BudgetRule
+from accountants.adaptive.counts import largest_count
 from accountants.adaptive.rules import Rule
 from accountants.adaptive.sums import Spent
 from accountants.adjacency import Adjacency
-from accountants.composition import require_adjacency
 from accountants.errors import UnsupportedEvent
 from accountants.events import Event, Repeat, distinct
 from accountants.events.algebra import MAX_COUNT
 from accountants.ledger.uncopied import Uncopied
+from accountants.requirements import require_adjacency
 
 __all__ = ["Filter"]
 
@@ -54,6 +55,7 @@ class Filter(Uncopied):
     Raises:
         AdjacencyError: the plan is not stated for the adjacency.
         UnsupportedEvent: no accountant can bound the plan.
+        TypeError: `rule` is no rule, or `plan` no event.
         ValueError: an argument is out of range, the plan costs nothing, or `plan` and `rule` are both given.
 
     Example:
@@ -78,6 +80,11 @@ class Filter(Uncopied):
         check.real(epsilon=epsilon, at_least=0.0)
         check.probability_mass(delta=delta, failure=failure)
         self._epsilon, self._delta, self._adjacency = float(epsilon), float(delta), Adjacency(adjacency)
+        if rule is not None and not isinstance(rule, Rule):
+            raise TypeError(
+                f"{check.given('rule', rule)} must be a rule of accountants.adaptive.rules: GaussianRule(), "
+                "CopiesRule(event), RenyiRule(orders) or ZCDPRule(); or pass plan=event, which picks one"
+            )
         if plan is not None and rule is not None:
             raise ValueError(f"plan={plan!r} and rule={rule!r} are both given; pass the one that shall fix the check")
         if failure and (rule is None or failure >= delta):
@@ -164,24 +171,22 @@ class Filter(Uncopied):
             AdjacencyError: the event is not stated for the filter's adjacency.
         """
         state, single = self._state, self._parts(event, 1)
+        if not single:
+            return MAX_COUNT
 
-        def fits(count: int) -> bool:
-            return self._after(state, {part: count * number for part, number in single.items()}) is not None
+        def times(count: int) -> dict[Event, int]:
+            return {part: count * number for part, number in single.items()}
 
-        most = MAX_COUNT // max(single.values(), default=1)
-        if not single or not fits(1):
-            return 0 if single else most
-        low, high = 1, 2
-        while high < most and fits(high):
-            low, high = high, 2 * high
-        high = min(high, most + 1)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if fits(middle) else (low, middle)
-        return low
+        return largest_count(
+            lambda count: self._allows(state, times(count)),
+            lambda count: self._cost_after(state, times(count)),
+            self._epsilon,
+            MAX_COUNT // max(single.values()),
+        )
 
     def _parts(self, event: Event, count: int) -> Mapping[Event, int]:
         """The event's distinct parts, checked."""
+        check.integer(count=count, at_least=0)
         require_adjacency(event, self._adjacency)
         return distinct(event if count == 1 else Repeat(count, event), adjacency=self._adjacency)
 
@@ -189,22 +194,34 @@ class Filter(Uncopied):
         """The state once these parts are spent, or None if they do not fit."""
         if not added:
             return state
-        if state.rule is None:
-            rule = self._fixed_by(added, first=added)
-            return _State(rule, rule.weigh(added), rule.cost(added)) if rule.fits(added) else None
-        spent = state.rule.weigh(added)
-        if state.spent is not None:
-            spent += state.spent
-        if state.rule.admits(spent):
-            return _State(state.rule, spent)
-        stranger = state.rule.stranger(added)
+        if not self._allows(state, added):
+            return None
+        rule, spent = self._summed(state, added)
+        return _State(rule, spent, rule.cost(added) if state.rule is None else None)
+
+    def _allows(self, state: _State, added: Mapping[Event, int]) -> bool:
+        rule, spent = self._summed(state, added)
+        if rule.fits(added) if state.rule is None else rule.admits(spent):
+            return True
+        stranger = rule.stranger(added)
         if stranger is not None:
             raise UnsupportedEvent(
-                f"{stranger!r} cannot be counted by this filter's rule, which is {state.rule}, and a rule chosen after "
+                f"{stranger!r} cannot be counted by this filter's rule, which is {rule}, and a rule chosen after "
                 "answers were seen proves nothing; nothing was spent. Open the filter with plan=a + b that names one event "
                 "of every kind, or with rule=RenyiRule(...), or spend from a filter of its own"
             )
-        return None
+        return False
+
+    def _cost_after(self, state: _State, added: Mapping[Event, int]) -> float:
+        """What the rule would count once these parts are spent, nats, whether they fit or not."""
+        rule, spent = self._summed(state, added)
+        return rule.cost(added) if state.rule is None else rule.cost_of(spent)
+
+    def _summed(self, state: _State, added: Mapping[Event, int]) -> tuple[BudgetRule, Spent]:
+        """The rule that decides, and its sums once these parts are spent; a first spend fixes the rule."""
+        rule = self._fixed_by(added, first=added) if state.rule is None else state.rule
+        weighed = rule.weigh(added)
+        return rule, weighed if state.spent is None else state.spent + weighed
 
     def _fixed_by(self, plan: Mapping[Event, int], *, first: Mapping[Event, int] | None = None) -> BudgetRule:
         return BudgetRule.fixed_by(

@@ -1,7 +1,6 @@
 """What one release satisfies by itself, in the currencies that add up under adaptive choices: pure DP, zCDP, Gaussian DP."""
 
 import math
-from fractions import Fraction
 
 from scipy.special import ndtri
 
@@ -9,17 +8,15 @@ from accountants.events import (
     ZCDP,
     ApproxDP,
     DiscreteGaussian,
-    DiscreteLaplace,
     Event,
     Exponential,
     Gaussian,
     GNMax,
-    Laplace,
     PoissonSampled,
     PureDP,
     RandomizedResponse,
-    SubsetResponse,
 )
+from accountants.pure import release_level, rounded_up
 
 __all__ = ["as_response", "concentrated_level", "dominating_gaussian", "gaussian_level", "is_dominated", "pure_level"]
 
@@ -34,22 +31,11 @@ def pure_level(part: Event) -> float | None:
     An exponential mechanism whose loss has range epsilon is epsilon-DP, because its loss takes both signs.
 
     Example:
-        >>> pure_level(Laplace(4.0)), pure_level(Gaussian(1.0))
+        >>> pure_level(PureDP(0.25)), pure_level(Gaussian(1.0))
         (0.25, None)
     """
-    match part:
-        case PureDP(epsilon) | Exponential(epsilon, _):
-            return epsilon
-        case RandomizedResponse(_, eps0) | SubsetResponse(_, _, eps0):
-            return eps0
-        case Laplace(scale):
-            level = 1.0 / scale
-            exact = level < math.inf and Fraction(level) * Fraction(scale) >= 1
-            return _finite(level if exact else math.nextafter(level, math.inf))
-        case DiscreteLaplace(rate, sensitivity):
-            return _finite(rate if sensitivity == 1 else rate * sensitivity * _UP)
-        case _:
-            return None
+    exact = release_level(part)
+    return None if exact is None or rounded_up(exact) == math.inf else rounded_up(exact)
 
 
 def concentrated_level(part: Event) -> float | None:
@@ -166,7 +152,3 @@ def _square(level: float) -> float:
 def _inverse_square(sigma: float) -> float:
     """Rounded up; infinite for no noise."""
     return _square(1.0 / sigma) if sigma > _TINY else math.inf
-
-
-def _finite(level: float) -> float | None:
-    return level if level < math.inf else None

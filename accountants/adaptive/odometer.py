@@ -13,11 +13,11 @@ from accountants.adaptive.budget_rule import weigh
 from accountants.adaptive.rules import RenyiRule
 from accountants.adaptive.sums import Spent, rounded_up
 from accountants.adjacency import Adjacency
-from accountants.composition import require_adjacency
 from accountants.errors import UnsupportedEvent
 from accountants.events import Event, Repeat, distinct
 from accountants.failure import left_over
 from accountants.ledger.uncopied import Uncopied
+from accountants.requirements import require_adjacency
 
 __all__ = ["Odometer"]
 
@@ -112,6 +112,7 @@ class Odometer(Uncopied):
             AdjacencyError: the event is not stated for the odometer's adjacency.
             ValueError: count is out of range.
         """
+        check.integer(count=count, at_least=0)
         require_adjacency(event, self._adjacency)
         parts = distinct(event if count == 1 else Repeat(count, event), adjacency=self._adjacency)
         added = weigh(self._rule, parts, self._adjacency, takes_claims=self._failure > 0.0)

@@ -24,6 +24,7 @@ from functools import lru_cache
 import numpy as np
 
 from accountants import check
+from accountants.adaptive.counts import largest_count
 from accountants.adaptive.levels import concentrated_level, gaussian_level, is_dominated
 from accountants.adjacency import Adjacency
 from accountants.composition import epsilon_of_parts, is_quickly_within
@@ -137,7 +138,7 @@ class CopiesRule(Rule):
     def price(self, sums: Weights, delta: float, adjacency: Adjacency) -> float:
         """The exact epsilon of that many copies."""
         count = _whole(sums)
-        return epsilon_of_parts({self.dearest: count}, delta, adjacency).upper if count else 0.0
+        return _cost_of_copies(self.dearest, count, delta, adjacency) if count else 0.0
 
     def is_within(self, sums: Weights, epsilon: float, delta: float, adjacency: Adjacency) -> bool:
         """Tries a cheap bound first; then finds the largest number once."""
@@ -263,15 +264,15 @@ def _whole(sums: Weights) -> int:
 
 @lru_cache(maxsize=256)
 def _most_copies(event: Event, epsilon: float, delta: float, adjacency: Adjacency) -> int:
-    def fits(count: int) -> bool:
-        parts = {event: count}
-        quick = is_quickly_within(parts, epsilon, delta, adjacency)
-        return quick or epsilon_of_parts(parts, delta, adjacency).upper <= epsilon
+    def cost(count: int) -> float:
+        return _cost_of_copies(event, count, delta, adjacency)
 
-    low, high = 0, 1
-    while high <= MAX_COUNT and fits(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if middle <= MAX_COUNT and fits(middle) else (low, middle)
-    return low
+    def fits(count: int) -> bool:
+        return is_quickly_within({event: count}, epsilon, delta, adjacency) or cost(count) <= epsilon
+
+    return largest_count(fits, cost, epsilon, MAX_COUNT)
+
+
+@lru_cache(maxsize=64)
+def _cost_of_copies(event: Event, count: int, delta: float, adjacency: Adjacency) -> float:
+    return epsilon_of_parts({event: count}, delta, adjacency, needs_lower=False).upper

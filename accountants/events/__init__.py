@@ -4,10 +4,11 @@ from accountants.events.algebra import Composed, Event, Repeat
 from accountants.events.claims import GDP, RDP, ZCDP, ApproxDP, PureDP
 from accountants.events.codec import KINDS, from_dict
 from accountants.events.correlated import MatrixFactorization, TreeAggregation
+from accountants.events.floors import floor_of
 from accountants.events.gaussian import DiscreteGaussian, Gaussian
 from accountants.events.groups import GroupSampledGaussian
 from accountants.events.laplace import DiscreteLaplace, Laplace
-from accountants.events.normal import as_event, distinct, is_only_bounded, merge_gaussians, normal_form
+from accountants.events.normal import as_event, distinct, merge_gaussians, normal_form
 from accountants.events.parts import Parallel, parallel
 from accountants.events.response import PriorResponse, RandomizedResponse, SubsetResponse
 from accountants.events.sampling import FixedSizeSampled, PoissonSampled, RandomAllocation, Shuffled
@@ -46,8 +47,8 @@ __all__ = [
     "TreeAggregation",
     "as_event",
     "distinct",
+    "floor_of",
     "from_dict",
-    "is_only_bounded",
     "merge_gaussians",
     "normal_form",
     "parallel",

@@ -239,7 +239,8 @@ def require_event(**named: object) -> None:
     """
     for name, value in named.items():
         if not isinstance(value, Event):
-            raise TypeError(f"{name}={value!r} must be an event, such as Gaussian(sigma=1.1)")
+            shown = check.given(name, value)
+            raise TypeError(f"{shown} must be an event, such as Gaussian(sigma=1.1); parse(text) reads one")
 
 
 def depth_above(*parts: Event) -> int:

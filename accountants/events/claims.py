@@ -133,7 +133,7 @@ def _reals(*, above: float | None = None, at_least: float | None = None, **named
     """The one named sequence as floats."""
     ((name, sequence),) = named.items()
     if isinstance(sequence, str) or not isinstance(sequence, Iterable):
-        raise TypeError(f"{name}={sequence!r} must be a sequence of numbers")
+        raise TypeError(f"{check.given(name, sequence)} must be a sequence of numbers")
     numbers = tuple(sequence)
     for number in numbers:
         check.real(above=above, at_least=at_least, **{name: number})

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from accountants import check
 from accountants.errors import UnsupportedEvent
 from accountants.events.algebra import MAX_DEPTH, Composed, Event, Repeat, parameter_names
 from accountants.events.claims import GDP, RDP, ZCDP, ApproxDP, PureDP
@@ -75,7 +76,7 @@ def from_dict(data: Mapping[str, object]) -> Event:
 
 def _read(data: object, *, depth: int) -> Event:
     if not isinstance(data, Mapping):
-        raise TypeError(f"event={data!r} must be an object with a 'type'")
+        raise TypeError(f"{check.given('event', data)} must be an object with a 'type', as Event.to_dict writes it")
     if depth > MAX_DEPTH:
         raise ValueError(f"events nested deeper than {MAX_DEPTH} levels; use a repeat with a count")
     type_name = data.get("type")
@@ -100,6 +101,6 @@ def _value(name: str, value: object, *, depth: int) -> object:
         return _read(value, depth=depth)
     if name == "events":
         if not isinstance(value, list | tuple):
-            raise TypeError(f"events={value!r} must be a list of events")
+            raise TypeError(f"{check.given('events', value)} must be a list of events")
         return tuple(_read(part, depth=depth) for part in value)
     return tuple(value) if isinstance(value, list) else value

@@ -23,7 +23,7 @@ from accountants.events.sampling import FixedSizeSampled, PoissonSampled, Random
 from accountants.events.selection import Exponential, SparseVector
 from accountants.events.voting import ConfidentGNMax, GNMax, LNMax
 
-__all__ = ["as_event", "distinct", "is_only_bounded", "merge_gaussians", "normal_form"]
+__all__ = ["as_event", "distinct", "merge_gaussians", "normal_form"]
 
 _NO_PRIVACY = Gaussian(0.0)
 
@@ -90,19 +90,6 @@ def as_event(counts: Mapping[Event, int]) -> Event:
     """The multiset as one event, parts in a fixed order, so that equal multisets give equal events."""
     parts = [Repeat(count, part) if count != 1 else part for part, count in sorted(counts.items(), key=str)]
     return parts[0] if len(parts) == 1 else Composed(tuple(parts))
-
-
-def is_only_bounded(event: Event) -> bool:
-    """Whether the normal form may cost more than the event: a lower end of its cost says nothing about the event."""
-    match event:
-        case Shuffled() | SparseVector():
-            return True
-        case Composed() | Parallel():
-            return any(is_only_bounded(part) for part in event.events)
-        case Repeat() | PoissonSampled() | FixedSizeSampled() | RandomAllocation():
-            return is_only_bounded(event.event)
-        case _:
-            return False
 
 
 class _Collector:

@@ -37,7 +37,8 @@ def delta_of(q: float, sigma: float, epsilon: float) -> tuple[float, float]:
     low, high = _around(mu, inner)
     lower, upper = q * low, q * high
     # Adding: (1 - (1 - q) e^eps) H(q e^eps / (1 - (1 - q) e^eps)), nothing where that is negative.
-    left = q - math.expm1(epsilon) * (1.0 - q) if epsilon < 1.0 / q else -1.0
+    reach = -2.0 * math.log1p(-q)  # twice where the factor vanishes
+    left = q - math.expm1(epsilon) * (1.0 - q) if epsilon <= reach else -1.0
     if left > _SLACK:
         inner = epsilon + math.log(q) - math.log(left)
         widened = _SLACK * (1.0 + 1.0 / left)

@@ -1,16 +1,14 @@
 """The exact accountants, one table row each: which parts it takes, and its certified intervals."""
 
 import math
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import cast
 
-from accountants.events import DiscreteLaplace, Event, Gaussian, Laplace, PureDP, RandomizedResponse, SubsetResponse
+from accountants.events import Event, Gaussian, PureDP, RandomizedResponse
 from accountants.exact import gdp, response
 
-__all__ = ["EXACT", "ExactAccountant", "exact_groups", "pure_epsilon"]
+__all__ = ["EXACT", "ExactAccountant"]
 
 Parts = Mapping[Event, int]
 Interval = tuple[float, float]
@@ -34,46 +32,6 @@ class ExactAccountant:
     stranger: Callable[[Parts], Event | None]
     epsilon: Callable[[Parts, float], Interval]
     delta: Callable[[Parts, float], Interval]
-
-
-def exact_groups(parts: Parts) -> list[tuple[str, Parts]]:
-    """The largest groups of parts that an exact accountant takes, with its name; parts without one are left out."""
-    groups: dict[object, dict[Event, int]] = {}
-    for part, count in parts.items():
-        if isinstance(part, Gaussian):
-            groups.setdefault("gaussian", {})[part] = count
-        elif isinstance(part, RandomizedResponse | PureDP):
-            groups.setdefault(_eps0(part), {})[part] = count
-    return [("gaussian" if key == "gaussian" else "response", group) for key, group in groups.items()]
-
-
-def pure_epsilon(parts: Parts) -> Interval:
-    """The floats next to the exact sum of the pure guarantees, down and up; infinite if a part has none."""
-    levels = {part: _pure_level(part) for part in parts}
-    if any(level is None for level in levels.values()):
-        return math.inf, math.inf
-    total = sum((parts[part] * level for part, level in levels.items() if level is not None), Fraction(0))
-    try:
-        nearest = float(total)
-    except OverflowError:
-        return sys.float_info.max, math.inf
-    low = nearest if nearest <= total else math.nextafter(nearest, 0.0)
-    return low, nearest if nearest >= total else math.nextafter(nearest, math.inf)
-
-
-def _pure_level(part: Event) -> Fraction | None:
-    """The smallest epsilon at delta = 0, where there is one; losses of all these reach it."""
-    match part:
-        case RandomizedResponse() | SubsetResponse():
-            return Fraction(part.eps0)
-        case PureDP():
-            return Fraction(part.epsilon)
-        case Laplace():
-            return 1 / Fraction(part.scale) if part.scale > 0.0 else None
-        case DiscreteLaplace():
-            return Fraction(part.rate) * part.sensitivity
-        case _:
-            return None
 
 
 def _eps0(part: Event) -> float:

@@ -5,15 +5,16 @@ from collections.abc import Mapping
 
 from accountants import check
 from accountants.adaptive.budget_rule import BudgetRule
+from accountants.adaptive.counts import largest_count
 from accountants.adjacency import Adjacency
 from accountants.bound import round_up
-from accountants.composition import require_bounded
 from accountants.errors import BudgetExceeded, UnsupportedEvent
 from accountants.events import Event, Repeat, distinct
 from accountants.events.algebra import MAX_COUNT
-from accountants.exact.table import pure_epsilon
 from accountants.failure import split_failures
+from accountants.pure import pure_epsilon
 from accountants.rdp.conversion import quick_rdp_epsilon
+from accountants.requirements import require_bounded
 
 __all__ = ["require_chargeable", "require_within"]
 
@@ -63,7 +64,7 @@ def require_within(rule: BudgetRule, before: Parts, after: Parts, event: Event, 
         f"delta={rule.delta:g}, adjacency {rule.adjacency}. "
     )
     if before:
-        dearest = max(before, key=lambda part: _rank(part, before[part], rule.delta))
+        dearest = max(before, key=lambda part: _rank(part, before[part], rule.delta, rule.adjacency))
         share = rule.cost({dearest: before[dearest]})
         message += (
             f"Spent {round_up(rule.cost(before))} in {events} events; "
@@ -75,14 +76,19 @@ def require_within(rule: BudgetRule, before: Parts, after: Parts, event: Event, 
         message += f"Lower the count from {event.count} to <= {_most(rule, before, event)} or add more noise."
     else:
         message += "Add more noise, or ask for a larger budget."
+    if before and rule.cost_in_advance(after) <= rule.epsilon:
+        message += (
+            f" As ONE charge, fixed before the first answer, all of it would have fitted, at "
+            f"epsilon={round_up(rule.cost_in_advance(after))}: charge a whole plan at once."
+        )
     raise BudgetExceeded(message)
 
 
-def _rank(part: Event, count: int, delta: float) -> float:
+def _rank(part: Event, count: int, delta: float, adjacency: Adjacency) -> float:
     """A cheap measure of cost: good enough to find the largest."""
     parts, _ = split_failures({part: count})
     try:
-        return quick_rdp_epsilon(parts, delta) if delta > 0.0 else pure_epsilon(parts)[1]
+        return quick_rdp_epsilon(parts, delta, adjacency) if delta > 0.0 else pure_epsilon(parts, adjacency)[1]
     except UnsupportedEvent:
         return math.inf
 
@@ -90,11 +96,20 @@ def _rank(part: Event, count: int, delta: float) -> float:
 def _most(rule: BudgetRule, before: Parts, event: Repeat) -> int:
     """Largest count of the repeated event that still fits."""
     single = distinct(event.event, adjacency=rule.adjacency)
-    low, high = 0, event.count
-    while high - low > 1:
-        middle = (low + high) // 2
-        trial = dict(before)
-        for part, count in single.items():
-            trial[part] = trial.get(part, 0) + middle * count
-        low, high = (middle, high) if rule.fits(trial) else (low, middle)
-    return low
+
+    def with_more(count: int) -> tuple[BudgetRule, dict[Event, int]]:
+        total = dict(before)
+        for part, number in single.items():
+            total[part] = total.get(part, 0) + count * number
+        # With nothing charged before, another count is another first charge, which fixes its own check.
+        return (rule if before else rule.refixed_by(total)), total
+
+    def fits(count: int) -> bool:
+        trial, total = with_more(count)
+        return trial.fits(total)
+
+    def cost(count: int) -> float:
+        trial, total = with_more(count)
+        return trial.cost(total)
+
+    return largest_count(fits, cost, rule.epsilon, event.count - 1)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from accountants import check
 from accountants.events import Event
+from accountants.events.algebra import MAX_COUNT
 
 __all__ = ["Charge", "Claim", "claim_of", "now", "number", "require_text", "whole"]
 
@@ -73,13 +74,13 @@ def number(**named: object) -> float:
 
 
 def whole(**named: object) -> int:
-    """The one named value as an int >= 1.
+    """The one named value as an int, 1 to 10^15.
 
     Raises:
         TypeError: it is no integer.
-        ValueError: it is below 1.
+        ValueError: it is out of range.
     """
-    check.integer(at_least=1, **named)  # pyright: ignore[reportArgumentType]  names are not its own
+    check.integer(at_least=1, at_most=MAX_COUNT, **named)
     (value,) = named.values()
     return int(value)  # pyright: ignore[reportArgumentType]
 
@@ -93,7 +94,7 @@ def require_text(**named: object) -> None:
     """
     for name, value in named.items():
         if not isinstance(value, str):
-            raise TypeError(f"{name}={value!r} must be a string")
+            raise TypeError(f"{check.given(name, value)} must be a string")
         if len(value) > _MAX_TEXT:
             raise ValueError(f"{name} has {len(value)} characters; allowed are at most {_MAX_TEXT}")
 

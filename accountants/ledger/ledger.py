@@ -4,22 +4,23 @@ import math
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from accountants import check
 from accountants.adaptive.budget_rule import BudgetRule
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
-from accountants.composition import epsilon_of_parts, require_adjacency
+from accountants.composition import epsilon_of_parts
 from accountants.errors import LedgerError, PrivkdError
-from accountants.events import Composed, Event, Repeat, distinct, from_dict, is_only_bounded, merge_gaussians
+from accountants.events import Composed, Event, Repeat, distinct, floor_of, from_dict, merge_gaussians, normal_form
+from accountants.events.algebra import MAX_COUNT
 from accountants.ledger.budget import require_chargeable, require_within
 from accountants.ledger.chain import LISTS, canonical_digest, header_of, link, verified_records
 from accountants.ledger.entries import Charge, Claim, claim_of, now, number, require_text, whole
 from accountants.ledger.sampler import Sampler
-from accountants.ledger.storage import read_document, write_document
+from accountants.ledger.storage import read_document, require_no_other_heir, write_document
 from accountants.ledger.uncopied import Uncopied
+from accountants.requirements import require_adjacency
 
 __all__ = ["Ledger"]
 
@@ -105,7 +106,7 @@ class Ledger(Uncopied):
         if delta is not None:
             check.probability_mass(delta=delta)
         if n is not None:
-            check.integer(n=n, at_least=1)
+            check.integer(n=n, at_least=1, at_most=MAX_COUNT)
         if budget is not None and delta is None:
             raise ValueError(f"epsilon={budget!r} without delta is no budget; pass delta, for example 1e-5 (or 0)")
         require_text(unit=header["unit"], note="" if header["note"] is None else header["note"])
@@ -119,6 +120,7 @@ class Ledger(Uncopied):
         self._disclosed: list[str] = []
         self._parts: dict[Event, int] = {}
         self._filter: BudgetRule | None = None
+        self._filed: set[str] = set()  # the heads that this ledger had when it was read or saved
         self._head = canonical_digest(header)
 
     @property
@@ -205,7 +207,7 @@ class Ledger(Uncopied):
                 cannot count the event.
             LedgerError: a forked process charges; ask the one that opened the ledger.
             AdjacencyError: the event is not stated for the ledger's adjacency.
-            UnsupportedEvent: no accountant can bound the event.
+            UnsupportedEvent: no accountant can bound the event, or no ledger could be read that holds it.
             ValueError: count is out of range, or `where` is too long.
         """
         require_text(where=where)
@@ -214,13 +216,15 @@ class Ledger(Uncopied):
         if count != 1:
             event = Repeat(count, event)
         added = distinct(event, adjacency=self._adjacency)
+        written = event.to_dict()
+        event = from_dict(written)  # as it will be read back: without private votes, and refused if it cannot be
         self._require_own_process()
         with self._lock:
             parts = require_chargeable(self._parts, added, self._adjacency)
             rule = self._filter_after(added)
             if rule is not None:
                 require_within(rule, self._parts, parts, event, events=len(self._charges))
-            self._append("events", {"time": now(), "event": event.to_dict(), "where": where})
+            self._append("events", {"time": now(), "event": written, "where": where})
             self._charges.append(Charge(event, where, str(self._records[-1][1]["time"])))
             self._parts, self._filter = parts, rule
 
@@ -275,13 +279,16 @@ class Ledger(Uncopied):
         check.probability_mass(delta=used)
         with self._lock:
             parts = merge_gaussians(self._parts)
-        found = epsilon_of_parts(parts, float(used), self._adjacency)
-        return replace(found, lower=0.0) if self.is_only_bounded else found
+        return epsilon_of_parts(parts, float(used), self._adjacency, floor=self.floor)
 
     @property
-    def is_only_bounded(self) -> bool:
-        """Whether a charge is counted by a bound that it need not reach, so that no lower end is known."""
-        return any(is_only_bounded(event) for event in self.events)
+    def floor(self) -> dict[Event, int] | None:
+        """What is certainly released, in normal form, if some charge is counted by a bound that it need not reach."""
+        events = self.events
+        floors = [floor_of(event) for event in events]
+        if all(floor is event for floor, event in zip(floors, events, strict=True)):
+            return None
+        return normal_form(Composed(tuple(floors)), adjacency=self._adjacency)
 
     def remaining(self) -> float:
         """Budget minus the upper end of what is spent, nats; infinite without a budget.
@@ -299,17 +306,26 @@ class Ledger(Uncopied):
     def save(self, path: str | Path) -> None:
         """Write the file; a crash leaves the old file or the new one, never a mixture.
 
+        A file that somebody else has continued since this ledger was read (or last saved) is not overwritten.
+
         Raises:
-            LedgerError: the ledger is too large for a file.
+            LedgerError: the file holds charges that this ledger does not know, or the ledger is too large for a file;
+                nothing was written.
             OSError: the folder cannot be written.
         """
-        write_document(path, self.to_dict())
+        with self._lock:
+            require_no_other_heir(path, self._header, self._filed)
+            write_document(path, self.to_dict())
+            self._filed.add(self._head)
 
     @classmethod
     def read(cls, path: str | Path) -> "Ledger":
         """The ledger in a file, every link of its chain checked.
 
         Fields that this version does not know are kept, and are covered by the chain; unknown events are refused.
+
+        Reading is for looking, and for ONE program that goes on charging. Two that charge what they read from the same
+        file would each spend the whole budget; `save` refuses the second one, but its noise is out by then.
 
         Raises:
             LedgerError: the file is damaged, edited or no ledger; the entry is named.
@@ -329,6 +345,7 @@ class Ledger(Uncopied):
             raise LedgerError(f"header: {error}") from error
         for name, record in records:
             ledger._replay(name, record)
+        ledger._filed.add(ledger._head)
         return ledger
 
     def _replay(self, name: str, record: dict[str, object]) -> None:

@@ -4,12 +4,13 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from accountants.errors import LedgerError
+from accountants.ledger.chain import header_of
 
-__all__ = ["MAX_BYTES", "read_document", "write_document"]
+__all__ = ["MAX_BYTES", "read_document", "require_no_other_heir", "write_document"]
 
 MAX_BYTES = 64 * 2**20
 
@@ -43,6 +44,31 @@ def read_document(path: str | Path) -> dict[str, object]:
     if not isinstance(document, dict):
         raise LedgerError(f"{path.name}: a ledger is a JSON object, not {type(document).__name__}")
     return document
+
+
+def require_no_other_heir(path: str | Path, header: Mapping[str, object], known: Collection[str]) -> None:
+    """Refuse to overwrite a file in which somebody else has continued the same ledger.
+
+    Args:
+        path: where a ledger is about to be written.
+        header: its header.
+        known: the heads that it had when it was read or saved; nothing is refused to a ledger that never was.
+
+    Raises:
+        LedgerError: the file has the same header and a head that is not known.
+    """
+    if not known:
+        return
+    try:
+        found = read_document(path)
+    except (OSError, LedgerError):
+        return  # nothing there that anybody could have continued
+    if header_of(found) == dict(header) and found.get("head") not in known:
+        raise LedgerError(
+            f"{Path(path).name}: somebody else has continued this ledger since it was read or saved here, and those "
+            "entries would be lost; nothing was written. Only one reader of a file may go on charging, because each would "
+            "spend the whole budget again: read the file and charge that ledger"
+        )
 
 
 def write_document(path: str | Path, document: Mapping[str, object]) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from accountants import check
 from accountants.bound import Bound
-from accountants.composition import epsilon, require_adjacency
+from accountants.composition import epsilon
 from accountants.events import ConfidentGNMax, Event, GNMax, LNMax
 from accountants.pate.confident import confidence, realised_costs
 from accountants.pate.gnmax import gnmax_log_q, gnmax_renyi, total_over_rows
@@ -27,6 +27,7 @@ from accountants.pate.private import PrivateCost
 from accountants.pate.release import CostPlan, Smoothing, renyi_epsilon
 from accountants.pate.sensitivity import SmoothCosts, check_smooth_costs, gnmax_smooth_costs, smooth_sensitivity
 from accountants.pate.votes import vote_table
+from accountants.requirements import require_adjacency
 
 __all__ = ["Disclosure", "confident_pate_epsilon", "lnmax_pate_epsilon", "pate_epsilon"]
 
@@ -136,7 +137,7 @@ def confident_pate_epsilon(
         >>> votes, answered = [[240, 5, 5], [90, 80, 80]] * 50, [True, False] * 50
         >>> noise = {"threshold": 200.0, "sigma1": 150.0, "sigma2": 40.0}
         >>> print(confident_pate_epsilon(votes, answered, 1e-5, teachers=250, **noise))
-        [0.96191, 0.96192] (gaussian)
+        [0.92634, 0.96192] (gaussian)
     """
     counts = vote_table(votes, teachers=teachers)
     given = _outcomes(answered, len(counts))

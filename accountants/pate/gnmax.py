@@ -126,5 +126,5 @@ def checked_orders(alpha: ArrayLike) -> FloatArray:
     """
     orders = np.atleast_1d(np.asarray(alpha, dtype=np.float64))
     if orders.ndim != 1 or not (np.isfinite(orders) & (orders > 1.0)).all():
-        raise ValueError(f"alpha={alpha!r} must be finite orders > 1, a number or a vector")
+        raise ValueError(f"{check.given('alpha', alpha)} must be finite orders > 1, a number or a vector")
     return orders

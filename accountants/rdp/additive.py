@@ -76,12 +76,18 @@ def _log_theta_ratio(shift: FloatArray, sigma: float) -> FloatArray:
         weights = np.exp(-2.0 * (math.pi * sigma * waves) ** 2)
         loss = (weights * (2.0 * np.sin(math.pi * waves * shift[:, None])) ** 2).sum(axis=1)
         return np.log1p(-loss / (1.0 + 2.0 * weights.sum()))
-    integers = np.arange(-5, 6)
     scale = 0.5 / sigma / sigma
-    nearest = -scale * shift**2
-    with np.errstate(over="ignore"):
-        rest = np.exp(-scale * ((integers + shift[:, None]) ** 2 - shift[:, None] ** 2)).sum(axis=1)
-    return np.minimum(nearest + np.log(rest / np.exp(-scale * integers**2).sum()), 0.0)
+    integers, away = np.arange(1, 6), np.abs(shift)[:, None]
+    with np.errstate(over="ignore", under="ignore"):
+        norm = 1.0 + 2.0 * np.exp(-scale * integers**2).sum()
+        nearest = -scale * shift**2
+        crossed = 2.0 * scale * away * integers  # the terms k and -k together are `beside` times 1 + e^(-2 crossed)
+        beside = np.exp(-scale * (integers - away) ** 2)
+        # Near theta(0) the difference, over order - 1, decides: without the 1 it keeps its digits.
+        missing = -np.expm1(nearest) - (beside * np.expm1(-crossed) ** 2).sum(axis=1) / norm
+        rest = 1.0 + (np.exp(-scale * integers * (integers - 2.0 * away)) * (1.0 + np.exp(-2.0 * crossed))).sum(axis=1)
+        far = nearest + np.log(rest / norm)
+    return np.minimum(np.where(missing < 0.5, np.log1p(-np.minimum(missing, 0.5)), far), 0.0)
 
 
 def _beyond_linear(x: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ Every bound below is valid by itself; the smallest is taken.
   r = P/Q, m = 1 - q + q r, n = 1 - q + q/r and r >= 1, both directions differ by the mean of m^a - m^(1-a) - r n^(1-a) +
   r n^a = 2 sqrt(m) sinh(b u) - 2 r sqrt(n) sinh(b v) with b = a - 1/2, u = log m, v = -log n. This vanishes at b = 1/2,
   where both terms are q (r - 1), and sinh(b u) / sinh(b v) grows with b because u >= v, i.e. m n >= 1.
-- Pure: a sample of an eps-DP event is log(1 + q (e^eps - 1))-DP, which a binary response dominates.
+- Pure: the level of the sample (`accountants.pure`) is a guarantee that a binary response dominates.
 - Fixed size: Wang, Balle, Kasiviswanathan 2019, theorem 9.
 
 Sources: Balle, Barthe, Gaboardi 2018; Zhu, Wang 2019; Mironov, Talwar, Zhang 2019; Zhu, Dong, Wang 2022 (pairs).
@@ -33,16 +33,15 @@ from accountants.events import (
     Laplace,
     PoissonSampled,
     PureDP,
-    RandomizedResponse,
-    SubsetResponse,
     normal_form,
 )
+from accountants.pure import pure_epsilon
 from accountants.rdp.antipodal import log_moments_replaced
 from accountants.rdp.curve import FloatArray, curve, total_curve
 from accountants.rdp.integer_orders import LARGEST, between_integers, log_binomial_sum, log_minus_one
 from accountants.rdp.sampled import log_moments
 
-_UP = 1.0 + 1e-14  # rounding of a pure level
+_LARGEST_LEVEL = 0.5 * sys.float_info.max  # nats; curves add to it
 _UP_SUM = 1.0 + 1e-10  # rounding of up to a thousand factors
 _MOST_RECORDS = 1000
 _SYMMETRIC = (Gaussian, Laplace, DiscreteGaussian, DiscreteLaplace, PureDP)  # their dominating pairs are
@@ -66,7 +65,7 @@ def _(event: PoissonSampled, orders: FloatArray, adjacency: Adjacency | None) ->
     # Bounded range is no single pair, but it implies the pure guarantee, which is.
     inner = normal_form(event.event, adjacency=adjacency)
     pairs = {PureDP(part.epsilon) if isinstance(part, Exponential) else part: count for part, count in inner.items()}
-    best = np.minimum(_convexity(event.q, inner, orders, adjacency), _pure(event.q, inner, orders, adjacency))
+    best = np.minimum(_convexity(event.q, inner, orders, adjacency), _pure(event, orders, adjacency))
     if len(pairs) == len(inner) and all(isinstance(part, _SYMMETRIC) for part in pairs):
         best = np.minimum(best, _binomial(event.q, pairs, orders, adjacency))
     return best
@@ -76,7 +75,7 @@ def _(event: PoissonSampled, orders: FloatArray, adjacency: Adjacency | None) ->
 def _(event: FixedSizeSampled, orders: FloatArray, adjacency: Adjacency | None) -> FloatArray:
     q, replaced = event.m / event.n, Adjacency.REPLACE_ONE  # the only one that such a sample is stated for
     inner = normal_form(event.event, adjacency=replaced)
-    best = np.minimum(_convexity(q, inner, orders, replaced), _pure(q, inner, orders, replaced))
+    best = np.minimum(_convexity(q, inner, orders, replaced), _pure(event, orders, replaced))
     return np.minimum(best, _without_replacement(q, inner, orders, replaced))
 
 
@@ -106,16 +105,13 @@ def _replaced(event: PoissonSampled, orders: FloatArray) -> FloatArray:
         if event.q == 1.0:
             return curve(Gaussian(0.5 * inside.sigma), orders, Adjacency.REPLACE_ONE)
         return log_moments_replaced(event.q, inside.sigma, orders) / (orders - 1.0)
-    level = _pure_level(normal_form(inside, adjacency=Adjacency.ADD_REMOVE))
-    if level == math.inf:
+    level = pure_epsilon({event: 1}, Adjacency.REPLACE_ONE)[1]
+    if level > _LARGEST_LEVEL:
         raise UnsupportedEvent(
             f"no Rényi curve for {event!r} under adjacency='replace-one'; supported inside .poisson(q): Gaussian events "
             "and pure ones; state the ledger for 'add-remove', or drop .poisson(q), which only costs more"
         )
-    # Both sampled laws lie between 1 - q + q e^-eps and 1 - q + q e^eps times the law without the record.
-    return curve(
-        PureDP((_sampled_level(event.q, level) - math.log1p(event.q * math.expm1(-level))) * _UP), orders, None
-    )
+    return curve(PureDP(level), orders, None)
 
 
 def _convexity(q: float, inner: dict[Event, int], orders: FloatArray, adjacency: Adjacency | None) -> FloatArray:
@@ -126,36 +122,9 @@ def _convexity(q: float, inner: dict[Event, int], orders: FloatArray, adjacency:
         return np.where(growth < 30.0, np.log1p(q * np.expm1(np.minimum(growth, 30.0))), mixed) / above
 
 
-def _pure(q: float, inner: dict[Event, int], orders: FloatArray, adjacency: Adjacency | None) -> FloatArray:
-    level = _pure_level(inner)
-    if level == math.inf:
-        return np.full_like(orders, np.inf)
-    return curve(PureDP(_sampled_level(q, level) * _UP), orders, adjacency)
-
-
-def _sampled_level(q: float, level: float) -> float:
-    """log(1 + q (e^level - 1)), without overflow or cancellation."""
-    if level < 30.0:
-        return math.log1p(q * math.expm1(level))
-    return level + math.log(q + (1.0 - q) * math.exp(-level))
-
-
-def _pure_level(inner: dict[Event, int]) -> float:
-    """Pure guarantee of all parts together, rounded up; infinite if a part has none."""
-    level = math.fsum(count * _eps0(part) for part, count in inner.items()) * _UP
-    return level if level < 0.5 * sys.float_info.max else math.inf
-
-
-def _eps0(part: Event) -> float:
-    match part:
-        case Laplace(scale):
-            return 1.0 / scale if scale > 1e-300 else math.inf
-        case DiscreteLaplace(rate, sensitivity):
-            return rate * sensitivity
-        case PureDP(epsilon) | Exponential(epsilon) | RandomizedResponse(_, epsilon) | SubsetResponse(_, _, epsilon):
-            return epsilon
-        case _:
-            return math.inf
+def _pure(event: Event, orders: FloatArray, adjacency: Adjacency | None) -> FloatArray:
+    level = pure_epsilon({event: 1}, adjacency)[1]
+    return curve(PureDP(level), orders, adjacency) if level <= _LARGEST_LEVEL else np.full_like(orders, np.inf)
 
 
 def _at_integers(inner: dict[Event, int], adjacency: Adjacency | None) -> FloatArray:
@@ -176,7 +145,7 @@ def _without_replacement(
 ) -> FloatArray:
     # 1 + q^2 C(a,2) min{4 (e^r2 - 1), e^r2 min{2, (e^eps - 1)^2}} + sum_(j>=3) q^j C(a,j) e^((j-1) rj) min{2, (e^eps - 1)^j}
     powers = _at_integers(inner, adjacency)
-    log_spread = float(log_minus_one(np.array([_pure_level(inner)]))[0])
+    log_spread = float(log_minus_one(np.array([pure_epsilon(inner, adjacency)[1]]))[0])
     log_terms = powers + np.minimum(math.log(2.0), np.arange(LARGEST + 1.0).clip(1.0) * log_spread)
     log_terms[2] = min(log_terms[2], math.log(4.0) + float(log_minus_one(powers[2:3])[0]))
     log_terms[:2] = -np.inf

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from accountants.adjacency import Adjacency
 from accountants.errors import UnsupportedEvent
-from accountants.events import Event, normal_form
+from accountants.events import KINDS, Event, normal_form
 
 __all__ = ["FloatArray", "curve", "total_curve"]
 
@@ -35,7 +35,8 @@ def curve(event: Event, orders: FloatArray, adjacency: Adjacency | None) -> Floa
     parts = normal_form(event, adjacency=adjacency)
     if parts != {event: 1}:
         return total_curve(parts, orders, adjacency)
-    supported = ", ".join(sorted(kind.__name__ for kind in curve.registry if kind is not object))
+    # Whatever is brought into normal form needs no curve of its own.
+    supported = ", ".join(sorted({kind.__name__ for kind in [*curve.registry, *KINDS.values()]} - {"object"}))
     raise UnsupportedEvent(f"no Rényi curve for {event!r} ({type(event).__name__}); supported: {supported}")
 
 

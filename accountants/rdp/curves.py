@@ -6,8 +6,10 @@ A new mechanism adds data and registers the curve of its part (`accountants.rdp.
 import numpy as np
 from numpy.typing import ArrayLike
 
+from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.events import Event, Parallel, normal_form
+from accountants.events.algebra import require_event
 from accountants.rdp import additive, allocation, amplified, claims, response
 from accountants.rdp.curve import FloatArray, curve, total_curve
 
@@ -38,14 +40,13 @@ def renyi(event: Event, alpha: float | ArrayLike, *, adjacency: str | None = Non
         >>> renyi(RandomizedResponse(k=10, eps0=1), [2, 8, 64]).round(6)
         array([0.29613 , 0.791647, 0.976807])
     """
-    if not isinstance(event, Event):
-        raise TypeError(f"event={event!r} must be an event, such as Gaussian(sigma=1.1); parse(text) reads one")
+    require_event(event=event)
     try:
         orders = np.asarray(alpha, dtype=float)
     except (TypeError, ValueError):
-        raise TypeError(f"alpha={alpha!r} must be a number or an array of numbers > 1") from None
+        raise TypeError(f"{check.given('alpha', alpha)} must be a number or an array of numbers > 1") from None
     if not np.all((orders > 1.0) & np.isfinite(orders)):
-        raise ValueError(f"alpha={alpha!r} must be finite orders > 1")
+        raise ValueError(f"{check.given('alpha', alpha)} must be finite orders > 1")
     relation = None if adjacency is None else Adjacency(adjacency)
     total = total_curve(normal_form(event, adjacency=relation), orders.ravel(), relation)
     return np.asarray(total.reshape(orders.shape))

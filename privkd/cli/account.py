@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,8 @@ import typer
 from privkd.cli.output import emit, refusals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from accountants import Event
 
 _Delta = Annotated[float, typer.Option(help="failure mass, below 1/n")]
@@ -70,7 +73,7 @@ def calibrate(
         def fill(value: float) -> Event:
             return parse(place.sub(str(max(1, math.floor(value))) if is_count else repr(value), expression))
 
-        fill(0.5)  # a mistyped expression is told here, in the parser's own words
+        _require_fillable(fill, lambda: parse(place.sub("2", expression)), name)
         found = find(fill, epsilon, delta, adjacency=adjacency, high=1e12 if is_count else None)
     value = math.floor(found.value) if is_count else found.value
     values = {
@@ -90,6 +93,19 @@ def calibrate(
         ("adjacency", adjacency),
     ]
     emit(values, as_json=as_json, title=expression, rows=rows)
+
+
+def _require_fillable(fill: Callable[[float], Event], with_whole: Callable[[], Event], name: str) -> None:
+    """Refuse an expression that is mistyped, in the parser's own words, or whose free name must be a whole number."""
+    try:
+        fill(0.5)
+    except TypeError:
+        with suppress(ValueError):
+            with_whole()  # an expression that is mistyped elsewhere is refused here
+        raise ValueError(
+            f"{name} stands where a whole number is needed, which is not searched for; write a number there and leave "
+            "another one free, or try some with privkd account (only beside a * a whole number may be free)"
+        ) from None
 
 
 def _free_name(expression: str) -> str:

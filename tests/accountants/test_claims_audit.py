@@ -55,13 +55,13 @@ def test_a_claim_between_the_bounds_is_unproven():
 def test_an_open_claim_gets_one_narrower_attempt(monkeypatch):
     asked = []
 
-    def recomputed(event, delta, *, adjacency, width=None, method="auto"):
+    def recomputed(parts, delta, adjacency, method="auto", width=None, *, floor=None):
         asked.append((method, width))
         if method != "auto":
             raise UnsupportedEvent("none")
         return Bound(1.0, 2.0, "wide") if width is None else Bound(1.4, 1.49, "narrow")
 
-    monkeypatch.setattr("accountants.auditing.epsilon_of", recomputed)
+    monkeypatch.setattr("accountants.auditing.epsilon_of_parts", recomputed)
     verdict = audit(ledger_with(1.5)).verdicts[0]
     assert verdict.status.startswith("PASS")
     assert verdict.bound == Bound(1.4, 1.49, "narrow")
@@ -81,12 +81,12 @@ def test_every_pair_of_methods_must_share_a_point(monkeypatch):
         "renyi": Bound(0.0, 3.0, "renyi"),
     }
 
-    def recomputed(event, delta, *, adjacency, width=None, method="auto"):
+    def recomputed(parts, delta, adjacency, method="auto", width=None, *, floor=None):
         if method not in answers:
             raise ResolutionError("not here")
         return answers[method]
 
-    monkeypatch.setattr("accountants.auditing.epsilon_of", recomputed)
+    monkeypatch.setattr("accountants.auditing.epsilon_of_parts", recomputed)
     verdict = audit(ledger_with(1.1)).verdicts[0]
     assert (verdict.status, [other.method for other in verdict.others]) == ("PASS-LOOSE", ["gaussian", "renyi"])
     answers["renyi"] = Bound(0.0, 0.89, "renyi")

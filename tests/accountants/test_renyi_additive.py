@@ -130,3 +130,18 @@ def test_votes_under_laplace_noise_move_two_counts():
 @pytest.mark.parametrize("event", [Laplace(1e-310), DiscreteGaussian(0.0), DiscreteGaussian(1e-200), GNMax(0.0)])
 def test_no_noise_is_infinite_and_no_error(event):
     assert np.all(np.isinf(renyi(event, [1.5, 100.0])))
+
+
+@pytest.mark.parametrize("above", [1e-14, 1e-12, 1e-9, 1e-6, 1e-3, 0.3, 0.5, 0.7, 1.0, 3.5])
+@pytest.mark.parametrize("sigma", [0.05, 0.2, 0.39, 0.4, 1.0])
+@pytest.mark.parametrize("shift", [1, 2, 7])
+def test_discrete_gaussian_keeps_its_digits_also_near_order_1(sigma, shift, above):
+    order = 1.0 + above
+    with mp.workdps(60):
+        exact, scale = mp.mpf(order), 2 * mp.mpf(sigma) ** 2
+        centre = round(order * shift)
+        whole = range(centre - 25, centre + 26)  # 25 > 8 sigma + 1 standard deviations: the rest is below 1e-80
+        mass = mp.fsum(mp.exp(-(mp.mpf(x) ** 2) / scale) for x in range(-40, 41))
+        moment = mp.fsum(mp.exp(-(exact * (x - shift) ** 2 + (1 - exact) * x**2) / scale) for x in whole)
+        truth = mp.log(moment / mass) / (exact - 1)
+    assert math.isclose(renyi(DiscreteGaussian(sigma, shift), order), truth, rel_tol=2e-15)

@@ -63,3 +63,24 @@ def test_delta_never_exceeds_the_chance_of_being_drawn():
     for count in (1, 2, 50):
         drawn = -math.expm1(count * math.log1p(-0.001))
         assert delta(Gaussian(0.05).poisson(0.001) * count, 0.0).upper <= drawn * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("eps", [709.0, 709.8, 800.0, 1e4, 1e300])
+@pytest.mark.parametrize("q", [1e-300, 1e-3, 0.5, 1.0 - 2.0**-53])
+def test_no_epsilon_is_too_large_for_any_rate(q, eps):
+    lower, upper = delta_of(q, 0.02, eps)
+    assert 0.0 <= lower <= upper <= q * (1.0 + 1e-13) + 2.0**-46
+
+
+def test_a_release_with_hardly_any_noise_is_resolved():
+    bound = epsilon(Gaussian(0.02).poisson(1e-3), 1e-5)
+    assert 1358.0 < bound.lower <= bound.upper < bound.lower + 1e-6
+    assert delta_of(1e-3, 0.02, bound.upper)[1] <= 1e-5
+    assert delta(Gaussian(1.0).poisson(1e-3), 800.0).upper < 1e-300
+
+
+@pytest.mark.parametrize("q", [0.9, 0.99, 1.0 - 1e-6])
+def test_both_directions_count_as_long_as_they_are_there(q):
+    eps = 0.5 * (1.0 / q - math.log1p(-q))  # adding a record ends at -log(1 - q), which is beyond 1 / q here
+    lower, upper = delta_of(q, 1.0, eps)
+    assert lower <= integral(q, 1.0, eps) <= upper

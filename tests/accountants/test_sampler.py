@@ -8,8 +8,9 @@ from accountants.auditing import audit
 from accountants.errors import LedgerError
 from accountants.events import Gaussian, Laplace, PoissonSampled, parallel
 from accountants.ledger.chain import canonical_digest, header_of, link
+from accountants.ledger.comparison import disagreements
 from accountants.ledger.ledger import Ledger
-from accountants.ledger.sampler import Sampler, disagreements
+from accountants.ledger.sampler import Sampler
 
 STEP = Gaussian(1.0)
 

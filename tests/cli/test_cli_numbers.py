@@ -146,12 +146,25 @@ def test_calibrate_agrees_with_the_library_and_stays_within_budget(privkd):
 
 @pytest.mark.parametrize(
     ("expression", "named"),
-    [("gaussian(1)", "free names"), ("gaussian(A) * B", "free names"), ("gausian(SIGMA)", "did you mean")],
+    [
+        ("gaussian(1)", "free names"),
+        ("gaussian(A) * B", "free names"),
+        ("gausian(SIGMA)", "did you mean"),
+        ("krr(K, 1)", "K stands where a whole number is needed"),
+        ("gaussian(1).fixed_size(M, 100)", "M stands where a whole number is needed"),
+        ("krr(2.5, EPS)", "2.5"),
+    ],
 )
 def test_calibrate_says_what_is_wrong_with_an_expression(privkd, expression, named):
     outcome = privkd("calibrate", expression, "--epsilon", "1", "--delta", "1e-5")
     assert outcome.code == 3
     assert named in outcome.err
+
+
+def test_both_packages_of_the_command_line_can_be_run():
+    for name in ("privkd", "privkd.cli"):
+        run = subprocess.run([sys.executable, "-m", name, "--version"], check=True, timeout=60, capture_output=True)
+        assert run.stdout.strip()
 
 
 def test_audit_exit_codes(privkd, ledger):
