@@ -13,7 +13,7 @@ from accountants.fourier.inversion import Aim, Contour, LossSum, period_of, with
 from accountants.fourier.spectra import GaussianSpectrum, SampledSpectrum, Spectrum
 from accountants.rounding import exp_up
 
-__all__ = ["FourierAnswer", "delta_of", "epsilon_of", "stranger"]
+__all__ = ["FourierAnswer", "Profile", "delta_of", "epsilon_of", "stranger"]
 
 Parts = Mapping[Event, int]
 
@@ -25,10 +25,14 @@ _SMALLEST_Q = 1e-12
 _LARGEST_EPSILON = 1e12
 _MISSED = 1e-10  # share of delta that losses cut off at the top may make up
 _MISSED_BLURRED = 1e-3  # the same with noise: without the largest losses there is less to resolve
+_LOG_FIRST_CUT = -650.0  # log of that share's mass before delta is known
 _CUTS = 8  # rounds in which that share is found when delta is not known
-_ROUNDS = 4  # the same with noise
+_ROUNDS = 3  # the same with noise
 _BLUR = 5e-4  # of epsilon, by which noise may shift it
 _BLURRED_LINES = 2**18  # about as many are used where the noise is chosen by them
+_NEARLY = 1e-4  # of delta, errors with which a contour made for another epsilon is good enough
+_NEARLY_BLURRED = 5e-3  # the same with noise
+_REFUSALS = 2  # after so many epsilons out of reach no further one is tried
 _LOG_DECAY = -22.0  # of the noise's characteristic function at the last of them
 
 
@@ -45,6 +49,9 @@ class FourierAnswer:
     lower: float
     upper: float
     settings: dict[str, object]
+
+
+_NOTHING = FourierAnswer(0.0, 0.0, {})  # of a direction that does not matter
 
 
 def stranger(parts: Parts, adjacency: Adjacency) -> Event | None:
@@ -89,7 +96,7 @@ def epsilon_of(
     for sign in _signs(parts):
         total = _total(parts, sign, log_delta + math.log(_MISSED))
         # A direction whose plain Chernoff bound at this epsilon is within delta cannot cost more.
-        if found and _bound(total, found[0].lower) <= delta * (1.0 - 4.0 * _ULP):
+        if found and _bound(total, total.tilt_for(found[0].lower), found[0].lower) <= delta * (1.0 - 4.0 * _ULP):
             continue
         try:
             found.append(_epsilon_on(Contour(total, total.aim_at_delta(delta)), delta))
@@ -104,53 +111,95 @@ def epsilon_of(
 def delta_of(
     parts: Parts, epsilon: float, adjacency: Adjacency, *, width: float | None = None, blur: bool = True
 ) -> FourierAnswer:
-    """Certified interval around delta(epsilon).
+    """Certified interval around delta(epsilon): one point of `Profile`, which see."""
+    return Profile(parts, adjacency, width=width, blur=blur).delta(epsilon)
+
+
+class Profile:
+    """Delta as a function of epsilon; what was prepared for one epsilon is used for those near it.
 
     Args:
         parts: normal form -> count; no `stranger`, no sigma of 0.
-        epsilon: nats, >= 0.
         adjacency: add-remove or zero-out, where sampled parts are present.
         width: as for `epsilon_of`: how far the curve may be shifted.
         blur: as for `epsilon_of`.
-
-    Returns:
-        The interval, inside [0, 1].
-
-    Raises:
-        ResolutionError: the errors cannot be bounded well enough.
     """
-    if epsilon > _LARGEST_EPSILON:
-        raise ResolutionError(f"epsilon={epsilon:g} is too large for quadrature; use method='renyi'")
-    found: list[FourierAnswer] = []
-    for sign in _signs(parts):
-        total, aim = _cut_for(parts, sign, epsilon)
-        bound = _bound(total, epsilon)
-        if found and bound <= found[0].lower:
-            continue
-        if total.cumulants(aim.tilt).mean < epsilon or aim.log_delta < _LOG_SMALLEST:
-            # Beyond the largest loss, or so small that only a bound is left.
-            found.append(FourierAnswer(0.0, bound, {"direction": total.direction, "tilt": aim.tilt}))
-            continue
+
+    def __init__(self, parts: Parts, adjacency: Adjacency, *, width: float | None = None, blur: bool = True) -> None:
+        self.parts, self.width, self.blur = parts, width, blur
+        self.whole = {sign: _total(parts, sign, _LOG_FIRST_CUT) for sign in _signs(parts)}
+        self.contours: dict[int, list[Contour]] = {sign: [] for sign in self.whole}
+        self.refused: list[ResolutionError] = []
+
+    def delta(self, epsilon: float) -> FourierAnswer:
+        """Certified interval around delta(epsilon), inside [0, 1].
+
+        Args:
+            epsilon: nats, >= 0.
+
+        Raises:
+            ResolutionError: the errors cannot be bounded well enough, here or at several epsilons before.
+        """
+        if epsilon > _LARGEST_EPSILON:
+            raise ResolutionError(f"epsilon={epsilon:g} is too large for quadrature; use method='renyi'")
+        found: list[FourierAnswer] = []
+        for sign, whole in self.whole.items():
+            answer = self._known(sign, epsilon)
+            if answer is None:
+                # A direction whose plain Chernoff bound is below the other's delta cannot cost more.
+                needless = found and any(
+                    _bound(whole, tilt(epsilon), epsilon) <= found[0].lower for tilt in (whole.known_tilt, whole.tilt_for)
+                )
+                answer = _NOTHING if needless else self._new(sign, epsilon)
+            found.append(answer)
+        return _worse(found)
+
+    def _known(self, sign: int, epsilon: float) -> FourierAnswer | None:
+        """What an earlier contour says, if that is nearly as good as one made for this epsilon."""
+        for contour in self.contours[sign]:
+            at = contour.at(epsilon)
+            missed, nearly = contour.total.missed, _NEARLY
+            if contour.blur:
+                missed, nearly = missed + contour.blur.missed, _NEARLY_BLURRED
+            if at.value > 0.0 and at.error + at.alias + missed <= nearly * at.value:
+                return _delta_on(contour, epsilon)
+        return None
+
+    def _new(self, sign: int, epsilon: float) -> FourierAnswer:
+        """What a contour for this epsilon says."""
+        if len(self.refused) >= _REFUSALS:
+            raise self.refused[-1]
         try:
-            found.append(_delta_on(Contour(total, aim), epsilon))
-        except ResolutionError:
-            if not blur:
-                raise
-            found.append(_delta_on(_blurred_at(parts, sign, epsilon, aim.log_delta, width), epsilon))
-    return _worse(found)
+            total, aim = self._cut_for(sign, epsilon)
+            if total.cumulants(aim.tilt).mean < epsilon or aim.log_delta < _LOG_SMALLEST:
+                # Beyond the largest loss, or so small that only a bound is left.
+                return FourierAnswer(0.0, _bound(total, aim.tilt, epsilon), {"direction": total.direction})
+            try:
+                contour = Contour(total, aim)
+                answer = _delta_on(contour, epsilon)
+            except ResolutionError:
+                if not self.blur:
+                    raise
+                contour = _blurred_at(self.parts, sign, epsilon, aim.log_delta, self.width)
+                answer = _delta_on(contour, epsilon)
+        except ResolutionError as error:
+            self.refused.append(error)
+            raise
+        self.contours[sign].append(contour)
+        return answer
 
-
-def _cut_for(parts: Parts, sign: int, epsilon: float) -> tuple[LossSum, Aim]:
-    """The sum of losses, cut off where hardly anything of delta(epsilon) comes from: that is found out on the way."""
-    log_cut = -math.inf
-    for _ in range(_CUTS):
-        total = _total(parts, sign, log_cut)
+    def _cut_for(self, sign: int, epsilon: float) -> tuple[LossSum, Aim]:
+        """The sum of losses, cut off where hardly anything of delta(epsilon) comes from: that is found out on the way."""
+        total, log_cut = self.whole[sign], math.inf
         aim = total.aim_at_epsilon(epsilon)
-        wanted = max(aim.log_delta, 2.0 * _LOG_SMALLEST) + math.log(_MISSED)
-        if sign < 0 or wanted >= log_cut > -math.inf:
-            break
-        log_cut = wanted - 1.0
-    return total, aim
+        for _ in range(_CUTS if sign > 0 else 0):
+            wanted = max(aim.log_delta, _LOG_SMALLEST) + math.log(_MISSED)
+            if wanted >= log_cut:
+                break
+            log_cut = wanted - 1.0
+            total = _total(self.parts, sign, log_cut)
+            aim = total.aim_at_epsilon(epsilon)
+        return total, aim
 
 
 def _blurred(total: LossSum, aim: Aim, width: float | None) -> Contour:
@@ -164,20 +213,23 @@ def _blurred(total: LossSum, aim: Aim, width: float | None) -> Contour:
 
 def _blurred_at(parts: Parts, sign: int, epsilon: float, log_delta: float, width: float | None) -> Contour:
     """The same for an epsilon whose delta is not known: what it seems to be tells where to cut and how much noise fits."""
+    contour = _blurred_for(parts, sign, epsilon, log_delta, width)
     for _ in range(_ROUNDS):
-        total = _total(parts, sign, log_delta + math.log(_MISSED_BLURRED))
-        aim = replace(total.aim_at_delta(math.exp(log_delta)), epsilon=epsilon)
-        contour = _blurred(total, aim, width)
         value = contour.at(epsilon).value
         if not value > 0.0 or abs(math.log(value) - log_delta) < 1.0:
             break
         log_delta = max(math.log(value), _LOG_SMALLEST)
+        contour = _blurred_for(parts, sign, epsilon, log_delta, width)
     return contour
 
 
-def _bound(total: LossSum, epsilon: float) -> float:
-    """Upper bound on delta(epsilon) that needs no contour."""
-    tilt = total.tilt_for(epsilon)
+def _blurred_for(parts: Parts, sign: int, epsilon: float, log_delta: float, width: float | None) -> Contour:
+    total = _total(parts, sign, log_delta + math.log(_MISSED_BLURRED))
+    return _blurred(total, replace(total.aim_at_delta(math.exp(log_delta)), epsilon=epsilon), width)
+
+
+def _bound(total: LossSum, tilt: float, epsilon: float) -> float:
+    """Upper bound on delta(epsilon) that needs no contour; any tilt will do, one near the saddle point is best."""
     return min(1.0, exp_up(min(0.0, total.log_chernoff(tilt, epsilon))) * (1.0 + 4.0 * _ULP) + total.missed)
 
 

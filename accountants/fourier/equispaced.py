@@ -6,6 +6,7 @@ The sums over points that share a grid point are moments, and the sums over grid
 """
 
 import math
+from typing import cast
 
 import numpy as np
 import scipy.fft
@@ -50,7 +51,7 @@ def departures(
         >>> bool(abs(found[0, 2] - 0.5 * (np.exp(1j) - 1.0)) <= fixed[0] + 1.0 * rising[0] <= 1e-13)
         True
     """
-    size = scipy.fft.next_fast_len(2 * (count + 1), real=True)
+    size = cast("int", scipy.fft.next_fast_len(2 * (count + 1), real=True))
     turns = points * (step * size / (2.0 * math.pi))  # in grid cells
     nearest = np.rint(turns)
     away = turns - nearest  # in [-1/2, 1/2]
@@ -69,7 +70,7 @@ def departures(
         if term == 0:
             gathered[:, 0] -= heft
             moment = weights
-        sums = scipy.fft.rfft(gathered, axis=1)[:, : count + 1]
+        sums = cast("ComplexArray", scipy.fft.rfft(gathered, axis=1))[:, : count + 1]
         # The transform turns the other way: conjugate. Powers of i are signs of one part or the other.
         sign = 1.0 if term % 4 < 2 else -1.0
         if term % 2 == 0:

@@ -119,6 +119,10 @@ class LossSum:
         """About the tilt under which the sum is epsilon on average, or the largest one."""
         return self._largest(lambda tilt: self.cumulants(tilt).mean < epsilon)
 
+    def known_tilt(self, epsilon: float) -> float:
+        """The best tilt for a bound at epsilon among those whose cumulants are known; 1 if there are none."""
+        return min(self._known, key=lambda tilt: self._known[tilt].log - tilt * epsilon, default=1.0)
+
     def _log_height(self, tilt: float) -> float:
         """Log E e^(tilt S) with the prefactor of Bahadur and Rao: delta(epsilon) is about e^(this - tilt epsilon)."""
         known = self.cumulants(tilt)
