@@ -6,24 +6,25 @@ Gaussians), then the lattice (everything with a known dominating pair), and Rén
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TypeVar
 
 from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
 from accountants.branches import branches
-from accountants.errors import AdjacencyError, ResolutionError, UnsupportedEvent
+from accountants.errors import AdjacencyError, UnsupportedEvent
 from accountants.events import (
     Event,
     is_only_bounded,
     merge_gaussians,
     normal_form,
 )
-from accountants.exact.table import exact_groups, pure_epsilon
-from accountants.failure import left_over, revealing_mass, sampled_mass, split_failures
-from accountants.methods import AUTOMATIC, TABLE, Answer, Method
-from accountants.rdp.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
+from accountants.exact.table import pure_epsilon
+from accountants.failure import left_over, revealing_mass, split_failures
+from accountants.methods import TABLE, Answer
+from accountants.question import Question
+from accountants.rdp.conversion import quick_rdp_epsilon
 from accountants.rdp.curves import renyi
 from accountants.version import versions
 
@@ -33,6 +34,7 @@ __all__ = [
     "epsilon",
     "epsilon_of_parts",
     "is_quickly_within",
+    "profile",
     "require_adjacency",
     "require_bounded",
 ]
@@ -40,10 +42,9 @@ __all__ = [
 METHODS = ("auto", *TABLE, "renyi")
 
 Parts = Mapping[Event, int]
+_One = TypeVar("_One")
 
 _ULP = 2.0**-53
-_WIDTH = 2e-3  # nats, or of epsilon; what an answer may be wide by default
-_DELTA_WIDTH = 0.02  # of delta
 _QUICK_MARGIN = 1e-6  # relative; far above every rounding allowance, far below what anybody budgets
 
 
@@ -56,7 +57,7 @@ def epsilon(
         event: what was done.
         delta: failure mass, in [0, 1).
         adjacency: neighbouring relation, one of "add-remove", "replace-one", "zero-out".
-        width: largest difference between the ends that is good enough, nats, > 0; max(1e-3, 1e-3 epsilon) by default.
+        width: largest difference between the ends that is good enough, nats, > 0; max(2e-3, 2e-3 epsilon) by default.
             A smaller one may cost more time; a wider interval comes back where no accountant gets there.
         method: "auto", or one accountant: "gaussian" and "response" are exact up to rounding, "fourier" takes sampled
             Gaussians, "lattice" everything with a known dominating pair, "renyi" gives an upper end only.
@@ -115,8 +116,46 @@ def delta(
     check.real(epsilon=epsilon, at_least=0.0)
     relation = require_adjacency(event, adjacency)
     _require_options(width, method)
-    found = _delta_of_parts(normal_form(event, adjacency=relation), float(epsilon), relation, method, width)
+    parts = normal_form(event, adjacency=relation)
+    found = _profile_of_parts(parts, Question(relation, method, width))(float(epsilon))
     return replace(found, lower=0.0) if is_only_bounded(event) else found
+
+
+def profile(
+    event: Event, *, adjacency: str = "add-remove", width: float | None = None, method: str = "auto"
+) -> Callable[[float], Bound]:
+    """`delta` of one event as a function of epsilon, for many epsilons; quickest if asked from the largest one down.
+
+    Args:
+        event: what was done.
+        adjacency: neighbouring relation, one of "add-remove", "replace-one", "zero-out".
+        width: as for `delta`.
+        method: as for `delta`.
+
+    Returns:
+        From epsilon, nats, >= 0, to a bound on delta, in [0, 1].
+
+    Raises:
+        AdjacencyError: a part is not stated for this adjacency.
+        ValueError: adjacency, width or method is out of range. The function raises what `delta` raises.
+
+    Example:
+        >>> from accountants.events import Gaussian
+        >>> delta_at = profile(Gaussian(sigma=1).poisson(q=0.01) * 1000)
+        >>> [str(delta_at(epsilon)) for epsilon in (2.0, 1.0)]
+        ['[0.0000026655, 0.0000026656] (fourier)', '[0.0026124, 0.0026125] (fourier)']
+    """
+    relation = require_adjacency(event, adjacency)
+    _require_options(width, method)
+    ask = _profile_of_parts(normal_form(event, adjacency=relation), Question(relation, method, width, is_shared=True))
+    only_bounded = is_only_bounded(event)
+
+    def delta_at(epsilon: float) -> Bound:
+        check.real(epsilon=epsilon, at_least=0.0)
+        found = ask(float(epsilon))
+        return replace(found, lower=0.0) if only_bounded else found
+
+    return delta_at
 
 
 def require_adjacency(event: Event, adjacency: str) -> Adjacency:
@@ -168,7 +207,7 @@ def epsilon_of_parts(
         return Bound(math.inf if revealed[0] > delta else 0.0, math.inf, "no-noise", settings)
     kept, failure = split_failures(_sorted(parts))
     least, most = left_over(delta, failure)
-    question = _Question(adjacency, method, width)
+    question = Question(adjacency, method, width)
     pessimistic = question.epsilon(kept, least)
     optimistic = pessimistic if least == most else question.epsilon(kept, most)
     lower = min(optimistic.lower, pessimistic.upper)
@@ -195,29 +234,33 @@ def is_quickly_within(parts: Parts, epsilon: float, delta: float, adjacency: Adj
         return False
 
 
-def _delta_of_parts(parts: Parts, epsilon: float, adjacency: Adjacency, method: str, width: float | None) -> Bound:
-    taken_apart = branches(parts, adjacency)
+def _profile_of_parts(parts: Parts, question: Question) -> Callable[[float], Bound]:
+    taken_apart = branches(parts, question.adjacency)
     if taken_apart is not None:
-        return _dearest(taken_apart, lambda one: _delta_of_parts(one, epsilon, adjacency, method, width))
-    settings = _settings(parts, adjacency, method, epsilon=epsilon)
+        below, above = ([_profile_of_parts(one, question) for one in side] for side in taken_apart)
+        return lambda epsilon: _dearest((below, above), lambda one: one(epsilon))
     revealed = revealing_mass(parts)
-    if revealed is not None:
-        return Bound(revealed[0], 1.0, "no-noise", settings)
     kept, failure = split_failures(_sorted(parts))
-    answer = Answer(0.0, 0.0, "pure")
-    if pure_epsilon(kept)[1] > epsilon:
-        answer = _Question(adjacency, method, width).delta(kept, epsilon)
-    settings |= answer.settings
-    if failure == (0.0, 0.0):
-        return Bound(answer.lower, answer.upper, answer.method, settings)
-    lower = failure[0] + (1.0 - failure[0]) * answer.lower
-    upper = failure[1] + (1.0 - failure[1]) * answer.upper
-    if answer.upper > 0.0:
-        lower, upper = lower * (1.0 - 4.0 * _ULP), min(1.0, upper * (1.0 + 4.0 * _ULP))
-    return Bound(lower, upper, answer.method, settings)
+    ask = question.profile(kept)
+
+    def delta_at(epsilon: float) -> Bound:
+        settings = _settings(parts, question.adjacency, question.method, epsilon=epsilon)
+        if revealed is not None:
+            return Bound(revealed[0], 1.0, "no-noise", settings)
+        answer = Answer(0.0, 0.0, "pure") if pure_epsilon(kept)[1] <= epsilon else ask(epsilon)
+        settings |= answer.settings
+        if failure == (0.0, 0.0):
+            return Bound(answer.lower, answer.upper, answer.method, settings)
+        lower = failure[0] + (1.0 - failure[0]) * answer.lower
+        upper = failure[1] + (1.0 - failure[1]) * answer.upper
+        if answer.upper > 0.0:
+            lower, upper = lower * (1.0 - 4.0 * _ULP), min(1.0, upper * (1.0 + 4.0 * _ULP))
+        return Bound(lower, upper, answer.method, settings)
+
+    return delta_at
 
 
-def _dearest(taken_apart: tuple[list[Parts], list[Parts]], ask: Callable[[Parts], Bound]) -> Bound:
+def _dearest(taken_apart: tuple[list[_One], list[_One]], ask: Callable[[_One], Bound]) -> Bound:
     """The larger cost, at each end, of compositions one of which is the truth."""
     below, above = taken_apart
     dearest = max((ask(one) for one in above), key=lambda bound: bound.upper)
@@ -232,106 +275,6 @@ def _settings(parts: Parts, adjacency: Adjacency, method: str, **point: float) -
 def _sorted(parts: Parts) -> Parts:
     """The parts in an order of their own, so that the order of charges cannot change the last digit of a sum."""
     return dict(sorted(parts.items(), key=str))
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """How to ask the accountants about parts without failures."""
-
-    adjacency: Adjacency
-    method: str
-    width: float | None
-
-    def epsilon(self, parts: Parts, delta: float) -> Answer:
-        """Epsilon at a delta that may be used up."""
-        if delta < 0.0:
-            return Answer(math.inf, math.inf, "none")
-        low, high = pure_epsilon(parts)
-        if delta == 0.0 or high == 0.0:
-            return Answer(low, high, "pure")
-        if sampled_mass(parts) <= delta:
-            return Answer(0.0, 0.0, "sampling")
-        found = self._best(
-            parts,
-            lambda row, group: row.epsilon(group, delta, self.adjacency, self.width),
-            lambda: rdp_epsilon(parts, delta, self.adjacency),
-            lambda answer: answer.upper - answer.lower <= (self.width or max(_WIDTH, _WIDTH * answer.upper)),
-        )
-        return found if found.upper <= high else Answer(min(found.lower, low), high, "pure")
-
-    def delta(self, parts: Parts, epsilon: float) -> Answer:
-        """Delta at an epsilon."""
-        found = self._best(
-            parts,
-            lambda row, group: row.delta(group, epsilon, self.adjacency, self.width),
-            lambda: rdp_delta(parts, epsilon, self.adjacency),
-            lambda answer: answer.upper - answer.lower <= _DELTA_WIDTH * answer.upper,
-        )
-        most = sampled_mass(parts)
-        return found if found.upper <= most else Answer(min(found.lower, most), most, "sampling")
-
-    def _best(
-        self,
-        parts: Parts,
-        ask: Callable[[Method, Parts], Answer],
-        ask_renyi: Callable[[], tuple[float, float]],
-        is_narrow: Callable[[Answer], bool],
-    ) -> Answer:
-        """The first answer that is narrow enough, else the best ends of all; Rényi where no other accountant answers."""
-        found: list[Answer] = []
-        unresolved: ResolutionError | None = None
-        for row in self._rows():
-            name = row.name
-            stranger = row.stranger(parts, self.adjacency)
-            if stranger is not None:
-                if self.method == name:
-                    raise UnsupportedEvent(f"method={name!r} does not apply to {stranger!r} here; use method='auto'")
-                continue
-            try:
-                found.append(ask(row, parts))
-            except ResolutionError as error:
-                unresolved = error
-                continue
-            if is_narrow(found[-1]):
-                return found[-1]
-        if self.method not in ("auto", "renyi"):
-            if not found and unresolved is not None:
-                raise unresolved
-        elif not found:
-            found.append(self._by_renyi(parts, ask, ask_renyi, unresolved))
-        else:
-            with suppress(UnsupportedEvent):
-                upper, order = ask_renyi()
-                found.append(Answer(0.0, upper, "renyi", {"order": order}))
-        upper = min(found, key=lambda one: one.upper)
-        return Answer(max(one.lower for one in found), upper.upper, upper.method, upper.settings)
-
-    def _rows(self) -> list[Method]:
-        """Whom to ask, in order."""
-        if self.method == "auto":
-            return list(AUTOMATIC)
-        return [TABLE[self.method]] if self.method in TABLE else []
-
-    def _by_renyi(
-        self,
-        parts: Parts,
-        ask: Callable[[Method, Parts], Answer],
-        ask_renyi: Callable[[], tuple[float, float]],
-        unresolved: ResolutionError | None,
-    ) -> Answer:
-        """Rényi from above and, unless it was asked for by name, the best exactly known part from below."""
-        try:
-            upper, order = ask_renyi()
-        except UnsupportedEvent:
-            if unresolved is not None:
-                raise unresolved from None
-            raise
-        lower = 0.0
-        if self.method == "auto":
-            for name, group in exact_groups(parts):
-                with suppress(ResolutionError):
-                    lower = max(lower, ask(TABLE[name], group).lower)
-        return Answer(min(lower, upper), upper, "renyi", {"order": order})
 
 
 def _first_unstated(event: Event, relation: Adjacency) -> Event:
