@@ -13,7 +13,7 @@ from accountants.events import Event, Gaussian, PoissonSampled
 if TYPE_CHECKING:
     from accountants.fourier.accountant import FourierAnswer
 
-__all__ = ["AUTOMATIC", "TABLE", "Answer", "Method"]
+__all__ = ["TABLE", "Answer", "Method", "automatic"]
 
 Parts = Mapping[Event, int]
 
@@ -115,46 +115,26 @@ def _fourier_stranger(parts: Parts, adjacency: Adjacency) -> Event | None:
     return accountant.stranger(parts, adjacency)
 
 
-def _fourier_epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
-    from accountants.fourier import accountant
+def _fourier(blur: bool) -> Method:
+    """Fourier inversion, with or without noise where the spectrum does not decay."""
 
-    return _of_fourier(accountant.epsilon_of(parts, delta, adjacency, width=width))
+    def epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
+        from accountants.fourier import accountant
 
+        return _of_fourier(accountant.epsilon_of(parts, delta, adjacency, width=width, blur=blur))
 
-def _fourier_delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
-    from accountants.fourier import accountant
+    def delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
+        from accountants.fourier import accountant
 
-    return _of_fourier(accountant.delta_of(parts, epsilon, adjacency, width=width))
+        return _of_fourier(accountant.delta_of(parts, epsilon, adjacency, width=width, blur=blur))
 
+    def profile(parts: Parts, adjacency: Adjacency, width: float | None) -> Callable[[float], Answer]:
+        from accountants.fourier import accountant
 
-def _first_fourier_epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
-    from accountants.fourier import accountant
+        found = accountant.Profile(parts, adjacency, width=width, blur=blur)
+        return lambda epsilon: _of_fourier(found.delta(epsilon))
 
-    return _of_fourier(accountant.epsilon_of(parts, delta, adjacency, width=width, blur=_is_long(parts)))
-
-
-def _first_fourier_delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
-    from accountants.fourier import accountant
-
-    return _of_fourier(accountant.delta_of(parts, epsilon, adjacency, width=width, blur=_is_long(parts)))
-
-
-def _fourier_profile(parts: Parts, adjacency: Adjacency, width: float | None) -> Callable[[float], Answer]:
-    from accountants.fourier import accountant
-
-    profile = accountant.Profile(parts, adjacency, width=width)
-    return lambda epsilon: _of_fourier(profile.delta(epsilon))
-
-
-def _first_fourier_profile(parts: Parts, adjacency: Adjacency, width: float | None) -> Callable[[float], Answer]:
-    from accountants.fourier import accountant
-
-    profile = accountant.Profile(parts, adjacency, width=width, blur=_is_long(parts))
-    return lambda epsilon: _of_fourier(profile.delta(epsilon))
-
-
-def _is_long(parts: Parts) -> bool:
-    return sum(parts.values()) >= _LONG
+    return Method("fourier", _fourier_stranger, epsilon, delta, profile)
 
 
 def _of_fourier(found: "FourierAnswer") -> Answer:
@@ -193,24 +173,22 @@ def _lattice_profile(parts: Parts, adjacency: Adjacency, width: float | None) ->
     return delta
 
 
-_FOURIER = Method("fourier", _fourier_stranger, _fourier_epsilon, _fourier_delta, _fourier_profile)
-
 TABLE: dict[str, Method] = {
     "gaussian": _exact("gaussian"),
     "response": _exact("response"),
     "sampled-once": Method("sampled-once", _once_stranger, _once_epsilon, _once_delta),
-    "fourier": _FOURIER,
+    "fourier": _fourier(blur=True),
     "lattice": Method("lattice", _lattice_stranger, _lattice_epsilon, _lattice_delta, _lattice_profile),
 }
 """By name."""
 
-# For a few steps the lattice is quicker and tighter than Fourier inversion with noise.
-AUTOMATIC: tuple[Method, ...] = (
-    TABLE["gaussian"],
-    TABLE["response"],
-    TABLE["sampled-once"],
-    Method("fourier", _fourier_stranger, _first_fourier_epsilon, _first_fourier_delta, _first_fourier_profile),
-    TABLE["lattice"],
-    _FOURIER,
-)
-"""In the order in which "auto" asks them, until an answer is narrow enough."""
+_SHARP = _fourier(blur=False)
+
+
+def automatic(parts: Parts) -> tuple[Method, ...]:
+    """In the order in which "auto" asks them, until an answer is narrow enough.
+
+    For a few steps the lattice is quicker and tighter than Fourier inversion with noise.
+    """
+    *exact, fourier, lattice = TABLE.values()
+    return (*exact, fourier, lattice) if sum(parts.values()) >= _LONG else (*exact, _SHARP, lattice, fourier)

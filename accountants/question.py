@@ -10,7 +10,7 @@ from accountants.errors import ResolutionError, UnsupportedEvent
 from accountants.events import Event
 from accountants.exact.table import exact_groups, pure_epsilon
 from accountants.failure import sampled_mass
-from accountants.methods import AUTOMATIC, TABLE, Answer, Method
+from accountants.methods import TABLE, Answer, Method, automatic
 from accountants.rdp.conversion import rdp_delta, rdp_epsilon
 
 __all__ = ["Question"]
@@ -81,7 +81,7 @@ class Question:
         """The first answer that is narrow enough, else the best ends of all; Rényi where no other accountant answers."""
         found: list[Answer] = []
         unresolved: ResolutionError | None = None
-        for row in self._rows():
+        for row in self._rows(parts):
             name = row.name
             stranger = row.stranger(parts, self.adjacency)
             if stranger is not None:
@@ -107,11 +107,11 @@ class Question:
         upper = min(found, key=lambda one: one.upper)
         return Answer(max(one.lower for one in found), upper.upper, upper.method, upper.settings)
 
-    def _rows(self) -> list[Method]:
+    def _rows(self, parts: Parts) -> tuple[Method, ...]:
         """Whom to ask, in order."""
         if self.method == "auto":
-            return list(AUTOMATIC)
-        return [TABLE[self.method]] if self.method in TABLE else []
+            return automatic(parts)
+        return (TABLE[self.method],) if self.method in TABLE else ()
 
     def _by_renyi(
         self,

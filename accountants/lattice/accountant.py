@@ -11,7 +11,7 @@ import scipy
 from accountants.adjacency import Adjacency
 from accountants.errors import ResolutionError
 from accountants.events.algebra import Event
-from accountants.lattice.composed import ComposedLaw
+from accountants.lattice.composed import ComposedLaw, TooNoisy
 from accountants.lattice.directions import Releases, directions_of
 from accountants.lattice.domain import require_tame
 from accountants.lattice.question import DeltaAt, EpsilonAt, Plan, Question
@@ -25,6 +25,8 @@ _TRIES = 4
 _ROUNDING = 1e-9  # by which two certified ends of one exact value may cross
 _LEAST_LOG_DELTA = -46.0  # about 1e-20, below which rounding of a heavily sampled law is not resolved
 _REFUSALS = 2  # after so many epsilons out of reach no further one is tried
+_DEAR = 2**19  # cells of a window from which on a coarser lattice is tried first
+_REHEARSAL = 6.0  # its step
 _COARSER = 3.0  # step of a quick check that a direction does not matter
 
 
@@ -215,12 +217,27 @@ def _as_fine_as_possible(
     plan: Plan, resolution: Resolution, step: float, wanted: float, question: Question
 ) -> tuple[float, float, _Composed]:
     """Like `_refined`, with coarser first steps where the wanted one needs too many cells: a wider interval."""
+    window = plan.outlook.window
+    if window.high - window.low > _DEAR * step:
+        # Whether rounding drowns delta shows on a coarse lattice as well.
+        _rehearse(plan, resolution.rounded(_REHEARSAL * step), question)
     for _ in range(_COARSENINGS):
         try:
             return _refined(plan, resolution, step, wanted, question)
+        except TooNoisy:
+            raise
         except ResolutionError:
             step = resolution.rounded(2.0 * step)
     return _refined(plan, resolution, step, wanted, question)
+
+
+def _rehearse(plan: Plan, step: float, question: Question) -> None:
+    try:
+        _end(plan, step, question, 1.0)
+    except TooNoisy:
+        raise
+    except ResolutionError:
+        return  # the coarse lattice has troubles of its own
 
 
 def _refined(

@@ -8,14 +8,18 @@ from accountants.ledger.ledger import Ledger
 
 __all__ = ["spending"]
 
+_MOST, _LEAST = 60, 12  # points
+_EFFORT = 3000  # points times different events; some seconds
 
-def spending(ledger: Ledger, delta: float | None = None, *, points: int = 60) -> tuple[tuple[int, Bound], ...]:
+
+def spending(ledger: Ledger, delta: float | None = None, *, points: int | None = None) -> tuple[tuple[int, Bound], ...]:
     """Certified epsilon of the first charges of a ledger, for growing numbers of them.
 
     Args:
         ledger: as read or as built.
         delta: failure mass, in [0, 1); the ledger's own by default.
-        points: at most as many, evenly spread, the last charge always among them; >= 2.
+        points: at most as many, evenly spread, the last charge always among them; >= 2. By default 60, and down to 12
+            where hundreds of different events make every one of them slow.
 
     Returns:
         Pairs of (number of charges, bound in nats), beginning with no charge.
@@ -31,11 +35,14 @@ def spending(ledger: Ledger, delta: float | None = None, *, points: int = 60) ->
         >>> [(charges, str(bound)) for charges, bound in spending(ledger)]
         [(0, '[0, 0] (pure)'), (1, '[0.72552, 0.72553] (gaussian)'), (2, '[1.0607, 1.0608] (gaussian)')]
     """
-    check.integer(points=points, at_least=2)
+    if points is not None:
+        check.integer(points=points, at_least=2)
     used = ledger.delta if delta is None else delta
     if used is None:
         raise ValueError("delta=None: this ledger has no delta of its own; pass one, for example 1e-5")
     events = ledger.events
+    if points is None:
+        points = min(_MOST, max(_LEAST, _EFFORT // max(1, len(set(events)))))
     shown = {round(step * len(events) / (points - 1)) for step in range(points)}
     counts: dict[Event, int] = {}
     found = []
