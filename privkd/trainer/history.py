@@ -72,28 +72,27 @@ def _shown(value: float | str | None) -> str:
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one line per row, flushed as it is written; cut back to a known length when a run goes on.
+    """`metrics.jsonl`: one line per row, written as it is reported.
 
     Args:
         path: of the file; its folder must exist.
-        length: bytes that belong to the run so far; what a killed run wrote after that is dropped.
+        rows: of the run so far: what a killed run wrote after its last checkpoint is dropped.
     """
 
-    def __init__(self, path: Path, length: int = 0) -> None:
+    def __init__(self, path: Path, rows: Iterable[Row] = ()) -> None:
         self.path = path
-        with path.open("ab") as file:
-            file.truncate(length)
+        path.write_bytes(b"".join(_line(row) for row in rows))
 
     def append(self, row: Row) -> None:
         """Write one row."""
-        line = {
-            name: value if not isinstance(value, float) or math.isfinite(value) else str(value)
-            for name, value in row.items()
-        }
         with self.path.open("ab") as file:
-            file.write(json.dumps(line).encode() + b"\n")
+            file.write(_line(row))
 
-    @property
-    def length(self) -> int:
-        """Bytes so far."""
-        return self.path.stat().st_size
+
+def _line(row: Row) -> bytes:
+    """JSON knows no infinities and no NaN: they become strings."""
+    plain = {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
+    return json.dumps(plain).encode() + b"\n"

@@ -53,8 +53,6 @@ class Run:
         self._loop: Loop | None = None
         self._resumed: dict[str, Any] | None = None
         self._metrics: MetricsFile | None = None
-        if trainer.folder is not None and engine.process[0] == 0:
-            self._metrics = MetricsFile(Path(trainer.folder) / "metrics.jsonl")
 
     def resume(self) -> None:
         """Go on from the latest undamaged checkpoint, if there is one.
@@ -63,9 +61,12 @@ class Run:
             CheckpointError: the folder holds another run.
         """
         found = None if self.checkpoints is None else self.checkpoints.latest()
-        if found is None:
-            return
-        _, state = found
+        if found is not None:
+            self._go_on(found[1])
+        if self.trainer.folder is not None and self.engine.process[0] == 0:
+            self._metrics = MetricsFile(Path(self.trainer.folder) / "metrics.jsonl", self.history)
+
+    def _go_on(self, state: dict[str, Any]) -> None:
         differing = _differences(state["fingerprint"], self._fingerprint())
         if state["format"] != _FORMAT or differing:
             raise CheckpointError(
@@ -78,8 +79,6 @@ class Run:
             _load(stage, modules, optimizers, saved)
         self.position = state["position"]
         self.history.rows.extend(state["history"])
-        if self._metrics is not None:
-            self._metrics = MetricsFile(self._metrics.path, length=state["metrics_length"])
         self._resumed = state
 
     def loop(self, position: int) -> Loop:
@@ -137,7 +136,6 @@ class Run:
             "loop": self._loop.state_dict(),
             "random": random_state(),
             "history": list(self.history.rows),
-            "metrics_length": self._metrics.length if self._metrics else 0,
         }
         self.checkpoints.save(before + self._loop.step, state)
 
