@@ -14,8 +14,13 @@ from accountants.search import last_inside
 __all__ = ["Calibration", "calibrate"]
 
 _STRIDE = 4.0  # factor between the points of the first search
+_NEAR = 1.5  # factor between the two points that show the slope
+_CHASES = 8
+_PAST, _LEAST_MOVE = 1.05, 0.01  # of the way to the budget, and on a log scale: so that two points enclose it
+_FARTHEST = 1000.0  # factor of one move
+_STEEPEST = 100.0  # relative change of the cost per relative change of the parameter; more is a jump
 _REACH = 20  # of them on each side of the start: 1e-12 to 1e12 if nothing else is known
-_GOOD_ENOUGH = 2e-4  # relative slack at which the search stops
+_GOOD_ENOUGH = 2e-5  # relative slack at which the search stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,16 @@ def calibrate(
     trial = _Trial(make_event, float(epsilon), float(delta), adjacency, low, high)
     inside, outside = _bracket(trial)
     if outside is not None:
-        inside = last_inside(trial.excess, inside, outside, tolerance=1e-13, good_enough=_GOOD_ENOUGH)
+        known = sorted(trial.tried.items(), key=lambda one: -abs(one[1]))
+        inside = last_inside(
+            trial.excess,
+            inside,
+            outside,
+            tolerance=1e-13,
+            good_enough=_GOOD_ENOUGH,
+            known=known[-2:],
+            steepest=_STEEPEST,
+        )
     found = trial.at(inside)
     if found is None or not found.slack >= 0.0:
         raise CalibrationError(f"make_event gave another cost when asked again at {trial.value(inside)!r}")
@@ -109,6 +123,7 @@ class _Trial:
         self.adjacency = adjacency
         self.low = 0.0 if low is None else float(low)
         self.high = math.inf if high is None else float(high)
+        self.tried: dict[float, float] = {}
 
     def value(self, log_value: float) -> float:
         return min(max(math.exp(log_value), self.low), self.high)
@@ -121,13 +136,15 @@ class _Trial:
         except ValueError:
             return None
         bound = epsilon_of(event, self.delta, adjacency=self.adjacency)
-        return Calibration(value, event, bound, self.epsilon - bound.upper)
+        found = Calibration(value, event, bound, self.epsilon - bound.upper)
+        self.tried[log_value] = self._excess(found)
+        return found
 
     def excess(self, log_value: float) -> float:
         """log(cost / budget): at most 0 exactly where the budget is met; infinite outside the domain."""
-        found = self.at(log_value)
-        if found is None:
-            return math.inf
+        return math.inf if self.at(log_value) is None else self.tried[log_value]
+
+    def _excess(self, found: Calibration) -> float:
         if found.slack >= 0.0:
             return min(0.0, math.log(found.bound.upper / self.epsilon)) if found.bound.upper > 0.0 else -math.inf
         return max(math.ulp(0.0), math.log(found.bound.upper / self.epsilon))
@@ -139,9 +156,14 @@ class _Trial:
 
 
 def _bracket(trial: _Trial) -> tuple[float, float | None]:
-    """Walk outwards from the start: a log-parameter within budget, and a neighbour that is not (or None)."""
-    start, stride = trial.start(), math.log(_STRIDE)
-    seen = {start: trial.at(start), start + stride: trial.at(start + stride)}
+    """A log-parameter within budget, and one that is not (or None): guessed from the slope, else by walking outwards."""
+    start = trial.start()
+    seen = {point: trial.at(point) for point in (start, start + math.log(_NEAR))}
+    found = _chase(trial, seen)
+    if found is not None:
+        return found
+    stride = math.log(_STRIDE)
+    seen[start + stride] = trial.at(start + stride)
     # If one step shows how the cost moves, walk towards the budget first; the other way may be dear to compute.
     here, there = seen[start], seen[start + stride]
     is_away = here is not None and there is not None and (there.bound.upper < here.bound.upper) == (here.slack >= 0.0)
@@ -150,6 +172,27 @@ def _bracket(trial: _Trial) -> tuple[float, float | None]:
         if found is not None:
             return found
     return _extreme(trial, seen)
+
+
+def _chase(trial: _Trial, seen: dict[float, Calibration | None]) -> tuple[float, float] | None:
+    """Follow the line through the latest two points a little past the budget; None where that leads nowhere."""
+    (first, _), (second, _) = seen.items()
+    for _ in range(_CHASES):
+        before, now = (trial.tried.get(point, math.inf) for point in (first, second))
+        if not (math.isfinite(before) and math.isfinite(now)):
+            return None
+        if (before <= 0.0) != (now <= 0.0):
+            return (first, second) if before <= 0.0 else (second, first)
+        slope = (now - before) / (second - first)
+        if slope == 0.0:
+            return None
+        move = -now / slope
+        move = math.copysign(min(abs(move) * _PAST + _LEAST_MOVE, math.log(_FARTHEST)), move)
+        first, second = second, second + move
+        if not trial.low < math.exp(second) < trial.high:
+            return None
+        seen[second] = trial.at(second)
+    return None
 
 
 def _walk(

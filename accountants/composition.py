@@ -7,7 +7,8 @@ Gaussians), then the lattice (everything with a known dominating pair), and Rén
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TypeVar
 
 from accountants import check
 from accountants.adjacency import Adjacency
@@ -15,23 +16,22 @@ from accountants.bound import Bound
 from accountants.branches import branches
 from accountants.errors import ResolutionError, UnsupportedEvent
 from accountants.events import Event, floor_of, merge_gaussians, normal_form
-from accountants.failure import left_over, revealing_mass, sampled_mass, split_failures
-from accountants.methods import AUTOMATIC, TABLE, Answer, Method, reason_of
-from accountants.partial import lower_end
+from accountants.failure import left_over, revealing_mass, split_failures
+from accountants.methods import TABLE, Answer
 from accountants.pure import pure_epsilon
-from accountants.rdp.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
+from accountants.question import Question
+from accountants.rdp.conversion import quick_rdp_epsilon
 from accountants.requirements import require_adjacency
 from accountants.version import versions
 
-__all__ = ["METHODS", "delta", "epsilon", "epsilon_of_parts", "is_quickly_within"]
+__all__ = ["METHODS", "delta", "epsilon", "epsilon_of_parts", "is_quickly_within", "profile"]
 
 METHODS = ("auto", *TABLE, "renyi")
 
 Parts = Mapping[Event, int]
+_One = TypeVar("_One")
 
 _ULP = 2.0**-53
-_WIDTH = 2e-3  # nats, or of epsilon; what an answer may be wide by default
-_DELTA_WIDTH = 0.02  # of delta
 _QUICK_MARGIN = 1e-6  # relative; far above every rounding allowance, far below what anybody budgets
 
 
@@ -44,7 +44,7 @@ def epsilon(
         event: what was done.
         delta: failure mass, in [0, 1).
         adjacency: neighbouring relation, one of "add-remove", "replace-one", "zero-out".
-        width: largest difference between the ends that is good enough, nats, > 0; max(1e-3, 1e-3 epsilon) by default.
+        width: largest difference between the ends that is good enough, nats, > 0; max(2e-3, 2e-3 epsilon) by default.
             A smaller one may cost more time; a wider interval comes back where no accountant gets there.
         method: "auto", or one accountant: "gaussian" and "response" are exact up to rounding, "fourier" takes sampled
             Gaussians, "lattice" everything with a known dominating pair, "renyi" gives an upper end only.
@@ -110,12 +110,42 @@ def delta(
     check.real(epsilon=epsilon, at_least=0.0)
     relation = require_adjacency(event, adjacency)
     _require_options(width, method)
-    found = _delta_of_parts(normal_form(event, adjacency=relation), float(epsilon), relation, method, width)
-    floor = floor_of(event)
-    if floor is event:
-        return found
-    parts = normal_form(floor, adjacency=relation)
-    return _on(found, lambda: _delta_of_parts(parts, float(epsilon), relation, method, width))
+    return _profile_of_event(event, Question(relation, method, width))(float(epsilon))
+
+
+def profile(
+    event: Event, *, adjacency: str = "add-remove", width: float | None = None, method: str = "auto"
+) -> Callable[[float], Bound]:
+    """`delta` of one event as a function of epsilon, for many epsilons; quickest if asked from the largest one down.
+
+    Args:
+        event: what was done.
+        adjacency: neighbouring relation, one of "add-remove", "replace-one", "zero-out".
+        width: as for `delta`.
+        method: as for `delta`.
+
+    Returns:
+        From epsilon, nats, >= 0, to a bound on delta, in [0, 1].
+
+    Raises:
+        AdjacencyError: a part is not stated for this adjacency.
+        ValueError: adjacency, width or method is out of range. The function raises what `delta` raises.
+
+    Example:
+        >>> from accountants.events import Gaussian
+        >>> delta_at = profile(Gaussian(sigma=1).poisson(q=0.01) * 1000)
+        >>> [str(delta_at(epsilon)) for epsilon in (2.0, 1.0)]
+        ['[0.0000026655, 0.0000026656] (fourier)', '[0.0026124, 0.0026125] (fourier)']
+    """
+    relation = require_adjacency(event, adjacency)
+    _require_options(width, method)
+    ask = _profile_of_event(event, Question(relation, method, width, is_shared=True))
+
+    def delta_at(epsilon: float) -> Bound:
+        check.real(epsilon=epsilon, at_least=0.0)
+        return ask(float(epsilon))
+
+    return delta_at
 
 
 def epsilon_of_parts(
@@ -160,7 +190,7 @@ def epsilon_of_parts(
         return Bound(math.inf if revealed[0] > delta else 0.0, math.inf, "no-noise", settings)
     kept, failure = split_failures(_sorted(parts))
     least, most = left_over(delta, failure)
-    question = _Question(adjacency, method, width, needs_lower)
+    question = Question(adjacency, method, width, needs_lower)
     pessimistic = question.epsilon(kept, least)
     optimistic = pessimistic if least == most else question.epsilon(kept, most)
     lower = min(optimistic.lower, pessimistic.upper)
@@ -187,29 +217,42 @@ def is_quickly_within(parts: Parts, epsilon: float, delta: float, adjacency: Adj
         return False
 
 
-def _delta_of_parts(parts: Parts, epsilon: float, adjacency: Adjacency, method: str, width: float | None) -> Bound:
-    taken_apart = branches(parts, adjacency)
+def _profile_of_event(event: Event, question: Question) -> Callable[[float], Bound]:
+    ask = _profile_of_parts(normal_form(event, adjacency=question.adjacency), question)
+    floor = floor_of(event)
+    if floor is event:
+        return ask
+    ask_floor = _profile_of_parts(normal_form(floor, adjacency=question.adjacency), question)
+    return lambda epsilon: _on(ask(epsilon), lambda: ask_floor(epsilon))
+
+
+def _profile_of_parts(parts: Parts, question: Question) -> Callable[[float], Bound]:
+    taken_apart = branches(parts, question.adjacency)
     if taken_apart is not None:
-        return _dearest(taken_apart, lambda one: _delta_of_parts(one, epsilon, adjacency, method, width))
-    settings = _settings(parts, adjacency, method, epsilon=epsilon)
+        below, above = ([_profile_of_parts(one, question) for one in side] for side in taken_apart)
+        return lambda epsilon: _dearest((below, above), lambda one: one(epsilon))
     revealed = revealing_mass(parts)
-    if revealed is not None:
-        return Bound(revealed[0], 1.0, "no-noise", settings)
     kept, failure = split_failures(_sorted(parts))
-    answer = Answer(0.0, 0.0, "pure")
-    if pure_epsilon(kept, adjacency)[1] > epsilon:
-        answer = _Question(adjacency, method, width).delta(kept, epsilon)
-    settings |= answer.settings
-    if failure == (0.0, 0.0):
-        return Bound(answer.lower, answer.upper, answer.method, settings)
-    lower = failure[0] + (1.0 - failure[0]) * answer.lower
-    upper = failure[1] + (1.0 - failure[1]) * answer.upper
-    if answer.upper > 0.0:
-        lower, upper = lower * (1.0 - 4.0 * _ULP), min(1.0, upper * (1.0 + 4.0 * _ULP))
-    return Bound(lower, upper, answer.method, settings)
+    ask = question.profile(kept)
+
+    def delta_at(epsilon: float) -> Bound:
+        settings = _settings(parts, question.adjacency, question.method, epsilon=epsilon)
+        if revealed is not None:
+            return Bound(revealed[0], 1.0, "no-noise", settings)
+        answer = Answer(0.0, 0.0, "pure") if pure_epsilon(kept, question.adjacency)[1] <= epsilon else ask(epsilon)
+        settings |= answer.settings
+        if failure == (0.0, 0.0):
+            return Bound(answer.lower, answer.upper, answer.method, settings)
+        lower = failure[0] + (1.0 - failure[0]) * answer.lower
+        upper = failure[1] + (1.0 - failure[1]) * answer.upper
+        if answer.upper > 0.0:
+            lower, upper = lower * (1.0 - 4.0 * _ULP), min(1.0, upper * (1.0 + 4.0 * _ULP))
+        return Bound(lower, upper, answer.method, settings)
+
+    return delta_at
 
 
-def _dearest(taken_apart: tuple[list[Parts], list[Parts]], ask: Callable[[Parts], Bound]) -> Bound:
+def _dearest(taken_apart: tuple[list[_One], list[_One]], ask: Callable[[_One], Bound]) -> Bound:
     """The larger cost, at each end, of compositions one of which is the truth."""
     below, above = taken_apart
     dearest = max((ask(one) for one in above), key=lambda bound: bound.upper)
@@ -232,111 +275,6 @@ def _settings(parts: Parts, adjacency: Adjacency, method: str, **point: float) -
 def _sorted(parts: Parts) -> Parts:
     """The parts in an order of their own, so that the order of charges cannot change the last digit of a sum."""
     return dict(sorted(parts.items(), key=str))
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """How to ask the accountants about parts without failures."""
-
-    adjacency: Adjacency
-    method: str
-    width: float | None
-    needs_lower: bool = True
-
-    def epsilon(self, parts: Parts, delta: float) -> Answer:
-        """Epsilon at a delta that may be used up."""
-        if delta < 0.0:
-            return Answer(math.inf, math.inf, "none")
-        low, high = pure_epsilon(parts, self.adjacency)
-        if delta == 0.0 or high == 0.0:
-            return Answer(low, high, "pure")
-        if sampled_mass(parts) <= delta:
-            return Answer(0.0, 0.0, "sampling")
-        found = self._best(
-            parts,
-            lambda row, group: row.epsilon(group, delta, self.adjacency, self.width),
-            lambda: rdp_epsilon(parts, delta, self.adjacency),
-            lambda answer: answer.upper - answer.lower <= (self.width or max(_WIDTH, _WIDTH * answer.upper)),
-        )
-        return found if found.upper <= high else Answer(min(found.lower, low), high, "pure")
-
-    def delta(self, parts: Parts, epsilon: float) -> Answer:
-        """Delta at an epsilon."""
-        found = self._best(
-            parts,
-            lambda row, group: row.delta(group, epsilon, self.adjacency, self.width),
-            lambda: rdp_delta(parts, epsilon, self.adjacency),
-            lambda answer: answer.upper - answer.lower <= _DELTA_WIDTH * answer.upper,
-        )
-        most = sampled_mass(parts)
-        return found if found.upper <= most else Answer(min(found.lower, most), most, "sampling")
-
-    def _best(
-        self,
-        parts: Parts,
-        ask: Callable[[Method, Parts], Answer],
-        ask_renyi: Callable[[], tuple[float, float]],
-        is_narrow: Callable[[Answer], bool],
-    ) -> Answer:
-        """The first answer that is narrow enough, else the best ends of all; Rényi where no other accountant answers."""
-        found: list[Answer] = []
-        skipped: dict[str, str] = {}
-        for row in self._rows():
-            name = row.name
-            stranger = row.stranger(parts, self.adjacency)
-            if stranger is not None:
-                if self.method == name:
-                    raise UnsupportedEvent(f"method={name!r} does not apply to {stranger!r} here; use method='auto'")
-                continue
-            try:
-                found.append(ask(row, parts))
-            except ResolutionError as error:
-                if self.method == name:
-                    raise
-                skipped[name] = reason_of(error)
-                continue
-            if self.method == name or is_narrow(found[-1]):
-                return _noting(found[-1], skipped)
-            skipped[name] = f"its interval is {found[-1].upper - found[-1].lower:.2g} wide"
-        if not found:
-            return _noting(self._by_renyi(parts, ask, ask_renyi, skipped), skipped)
-        with suppress(UnsupportedEvent):
-            upper, order = ask_renyi()
-            found.append(Answer(0.0, upper, "renyi", {"order": order}))
-        upper = min(found, key=lambda one: one.upper)
-        return _noting(replace(upper, lower=max(one.lower for one in found)), skipped)
-
-    def _rows(self) -> list[Method]:
-        """Whom to ask, in order."""
-        if self.method == "auto":
-            return list(AUTOMATIC)
-        return [TABLE[self.method]] if self.method in TABLE else []
-
-    def _by_renyi(
-        self,
-        parts: Parts,
-        ask: Callable[[Method, Parts], Answer],
-        ask_renyi: Callable[[], tuple[float, float]],
-        skipped: Mapping[str, str],
-    ) -> Answer:
-        """Rényi from above and, unless it was asked for by name, the best known part from below."""
-        try:
-            upper, order = ask_renyi()
-        except UnsupportedEvent:
-            if skipped:
-                reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
-                raise ResolutionError(f"no accountant resolves this ({reasons}), and no Rényi curve is known") from None
-            raise
-        lower = 0.0
-        if self.method == "auto" and self.needs_lower and upper > 0.0:
-            lower = lower_end(parts, self.adjacency, ask)
-        return Answer(min(lower, upper), upper, "renyi", {"order": order})
-
-
-def _noting(answer: Answer, skipped: Mapping[str, str]) -> Answer:
-    """The answer, with a note of the accountants that apply and did not give it."""
-    others = {name: reason for name, reason in skipped.items() if name != answer.method}
-    return replace(answer, settings={**answer.settings, "skipped": others}) if others else answer
 
 
 def _require_options(width: float | None, method: str) -> None:

@@ -15,7 +15,7 @@ from accountants.events import Event, Gaussian, PoissonSampled
 if TYPE_CHECKING:
     from accountants.fourier.accountant import FourierAnswer
 
-__all__ = ["AUTOMATIC", "TABLE", "Answer", "Method", "reason_of"]
+__all__ = ["TABLE", "Answer", "Method", "automatic", "reason_of"]
 
 Parts = Mapping[Event, int]
 
@@ -59,12 +59,21 @@ class Method:
         stranger: (parts, adjacency) -> the first part that it cannot take, or None.
         epsilon: (parts, delta, adjacency, width) -> answer in nats; delta in (0, 1).
         delta: (parts, epsilon, adjacency, width) -> answer; epsilon >= 0.
+        profile: (parts, adjacency, width) -> epsilon -> answer, for many epsilons of the same parts: what is prepared for
+            one serves others. None where `delta` is as quick.
     """
 
     name: str
     stranger: Callable[[Parts, Adjacency], Event | None]
     epsilon: Callable[[Parts, float, Adjacency, float | None], Answer]
     delta: Callable[[Parts, float, Adjacency, float | None], Answer]
+    profile: Callable[[Parts, Adjacency, float | None], Callable[[float], Answer]] | None = None
+
+    def profile_of(self, parts: Parts, adjacency: Adjacency, width: float | None) -> Callable[[float], Answer]:
+        """Delta as a function of epsilon."""
+        if self.profile is not None:
+            return self.profile(parts, adjacency, width)
+        return lambda epsilon: self.delta(parts, epsilon, adjacency, width)
 
 
 def _exact(name: str) -> Method:
@@ -119,32 +128,26 @@ def _fourier_stranger(parts: Parts, adjacency: Adjacency) -> Event | None:
     return accountant.stranger(parts, adjacency)
 
 
-def _fourier_epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
-    from accountants.fourier import accountant
+def _fourier(blur: bool) -> Method:
+    """Fourier inversion, with or without noise where the spectrum does not decay."""
 
-    return _of_fourier(accountant.epsilon_of(parts, delta, adjacency, width=width))
+    def epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
+        from accountants.fourier import accountant
 
+        return _of_fourier(accountant.epsilon_of(parts, delta, adjacency, width=width, blur=blur))
 
-def _fourier_delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
-    from accountants.fourier import accountant
+    def delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
+        from accountants.fourier import accountant
 
-    return _of_fourier(accountant.delta_of(parts, epsilon, adjacency, width=width))
+        return _of_fourier(accountant.delta_of(parts, epsilon, adjacency, width=width, blur=blur))
 
+    def profile(parts: Parts, adjacency: Adjacency, width: float | None) -> Callable[[float], Answer]:
+        from accountants.fourier import accountant
 
-def _first_fourier_epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
-    from accountants.fourier import accountant
+        found = accountant.Profile(parts, adjacency, width=width, blur=blur)
+        return lambda epsilon: _of_fourier(found.delta(epsilon))
 
-    return _of_fourier(accountant.epsilon_of(parts, delta, adjacency, width=width, blur=_is_long(parts)))
-
-
-def _first_fourier_delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
-    from accountants.fourier import accountant
-
-    return _of_fourier(accountant.delta_of(parts, epsilon, adjacency, width=width, blur=_is_long(parts)))
-
-
-def _is_long(parts: Parts) -> bool:
-    return sum(parts.values()) >= _LONG
+    return Method("fourier", _fourier_stranger, epsilon, delta, profile)
 
 
 def _of_fourier(found: "FourierAnswer") -> Answer:
@@ -171,24 +174,34 @@ def _lattice_delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: fl
     return Answer(found.lower, found.upper, "lattice", found.settings)
 
 
-_FOURIER = Method("fourier", _fourier_stranger, _fourier_epsilon, _fourier_delta)
+def _lattice_profile(parts: Parts, adjacency: Adjacency, width: float | None) -> Callable[[float], Answer]:
+    from accountants import lattice
+
+    profile = lattice.Profile(parts, adjacency, width=width)
+
+    def delta(epsilon: float) -> Answer:
+        found = profile.delta(epsilon)
+        return Answer(found.lower, found.upper, "lattice", found.settings)
+
+    return delta
+
 
 TABLE: dict[str, Method] = {
     "gaussian": _exact("gaussian"),
     "response": _exact("response"),
     "sampled-once": Method("sampled-once", _once_stranger, _once_epsilon, _once_delta),
-    "fourier": _FOURIER,
-    "lattice": Method("lattice", _lattice_stranger, _lattice_epsilon, _lattice_delta),
+    "fourier": _fourier(blur=True),
+    "lattice": Method("lattice", _lattice_stranger, _lattice_epsilon, _lattice_delta, _lattice_profile),
 }
 """By name."""
 
-# For a few steps the lattice is quicker and tighter than Fourier inversion with noise.
-AUTOMATIC: tuple[Method, ...] = (
-    TABLE["gaussian"],
-    TABLE["response"],
-    TABLE["sampled-once"],
-    Method("fourier", _fourier_stranger, _first_fourier_epsilon, _first_fourier_delta),
-    TABLE["lattice"],
-    _FOURIER,
-)
-"""In the order in which "auto" asks them, until an answer is narrow enough."""
+_SHARP = _fourier(blur=False)
+
+
+def automatic(parts: Parts) -> tuple[Method, ...]:
+    """In the order in which "auto" asks them, until an answer is narrow enough.
+
+    For a few steps the lattice is quicker and tighter than Fourier inversion with noise.
+    """
+    *exact, fourier, lattice = TABLE.values()
+    return (*exact, fourier, lattice) if sum(parts.values()) >= _LONG else (*exact, _SHARP, lattice, fourier)

@@ -1,16 +1,17 @@
 """Privacy profiles: delta as a function of epsilon, each point a certified interval."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
+from accountants import check
 from accountants.bound import Bound
-from accountants.composition import delta as delta_of
 from accountants.composition import epsilon as epsilon_of
+from accountants.composition import profile
 from accountants.events import Event
 
-__all__ = ["curve", "reach"]
+__all__ = ["curve", "falling", "reach"]
 
 _TAILS = (1e-6, 1e-4, 1e-2, 0.5)  # tried where a smaller failure mass is never reached
 _LARGEST = 700.0  # e^epsilon stays a float
@@ -49,9 +50,27 @@ def curve(
         [0.000047122, 0.000047123] (gaussian)
     """
     points = list(epsilons)
-    bounds = [delta_of(event, point, adjacency=adjacency, width=width) for point in points]
-    # The true curve falls: an upper end holds further on as well, a lower end before.
+    for point in points:
+        check.real(epsilon=point, at_least=0.0)
+    return falling(profile(event, adjacency=adjacency, width=width), points)
+
+
+def falling(delta_at: Callable[[float], Bound], points: Sequence[float]) -> tuple[Bound, ...]:
+    """Bounds on delta at some epsilons, made to fall.
+
+    Args:
+        delta_at: as `composition.profile` gives it.
+        points: nats, each >= 0, any order.
+
+    Returns:
+        One bound per point, in their order.
+    """
     order = sorted(range(len(points)), key=lambda place: points[place])
+    found = {
+        place: delta_at(points[place]) for place in reversed(order)
+    }  # what serves a small delta serves larger ones
+    bounds = [found[place] for place in range(len(points))]
+    # The true curve falls: an upper end holds further on as well, a lower end before.
     uppers = accumulate((bounds[place].upper for place in order), min)
     lowers = reversed(list(accumulate((bounds[place].lower for place in reversed(order)), max)))
     for place, lower, upper in zip(order, lowers, uppers, strict=True):

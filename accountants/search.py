@@ -1,9 +1,11 @@
 """Root finding with a one-sided promise: the returned point itself satisfies the condition."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 __all__ = ["last_inside"]
+
+_SHORT = 1e-3  # bracket in which a jump is told from a slope
 
 
 def last_inside(
@@ -13,6 +15,8 @@ def last_inside(
     *,
     tolerance: float,
     good_enough: float = 0.0,
+    known: Sequence[tuple[float, float]] = (),
+    steepest: float = math.inf,
 ) -> float:
     """The point closest to the boundary, among those tried, where `excess` is not positive.
 
@@ -25,11 +29,15 @@ def last_inside(
         outside: a point where it does not.
         tolerance: stop when the bracket is at most this wide (absolute, in units of x).
         good_enough: stop as soon as a point inside has `excess >= -good_enough`.
+        known: points near the boundary with their excess, the best last.
+        steepest: where the excess rises by more than this per unit of x across a bracket shorter than 0.001, it jumps
+            there, and no point would be better.
 
     Returns:
         A point between `inside` and `outside` at which `excess` was evaluated and found <= 0, or `inside` itself.
     """
-    latest: list[tuple[float, float]] = []
+    latest = list(known)[-2:]
+    ends = {point: value for point, value in known if point in (inside, outside)}
     width = before = outside - inside
     # 3 * 1100 steps cross the whole range of floats; the bound only guards against a tolerance of zero.
     for step in range(3300):
@@ -45,11 +53,14 @@ def last_inside(
         value = excess(point)
         latest = [*latest[-1:], (point, value)]
         if value <= 0.0:
-            inside = point
+            inside, ends[point] = point, value
             if value >= -good_enough:
                 break
         else:
-            outside = point
+            outside, ends[point] = point, value
+        rise = ends.get(outside, math.inf) - ends.get(inside, math.inf)
+        if abs(outside - inside) < _SHORT and rise > steepest * abs(outside - inside):
+            break
     return inside
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from accountants import check
+from accountants import check, composition
 from accountants.bound import Bound
 from accountants.events import Event
 from accountants.exact.gdp import gaussian_mu
-from accountants.profiles import curve, reach
+from accountants.profiles import falling, reach
 
 __all__ = ["Tradeoff", "tradeoff"]
 
@@ -103,7 +103,8 @@ def tradeoff(
         [0.38292, 0.38293] (gaussian)
     """
     rates = tuple(float(rate) for rate in _checked(fprs))
-    profile = _Profile(lambda points: curve(event, points, adjacency=adjacency, width=width))
+    delta_at = composition.profile(event, adjacency=adjacency, width=width)
+    profile = _Profile(lambda points: falling(delta_at, points))
     smallest = min((rate for rate in rates if rate > 0.0), default=1.0)
     last = reach(event, min(_TAIL, 1e-3 * smallest), adjacency=adjacency)
     profile.add(float(point) for point in np.linspace(0.0, last, _FIRST if last > 0.0 else 1))

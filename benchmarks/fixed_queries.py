@@ -7,7 +7,7 @@ from torch import Tensor
 
 import privkd
 from privkd.generators import SmallGenerator, coverage_loss
-from privkd.trainer import Batch, Task, Trainer, seeded
+from privkd.trainer import Batch, Context, Task, Trainer, seeded
 
 QUERIES = 4000  # the default of the method that they are compared with
 SPEC = privkd.InputSpec((64,), low=0.0, high=1.0)
@@ -46,8 +46,8 @@ class Spread(Task):
         super().__init__(modules={"generator": generator}, optimizers=[optimizer])
         self._generator = generator
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
+    def step(self, batch: Batch, context: Context) -> dict[str, Tensor]:
         """The spread term on 256 samples."""
         device = next(self._generator.parameters()).device
-        z = torch.randn(256, self._generator.latent, generator=batch.generator).to(device)
+        z = torch.randn(256, self._generator.latent, generator=context.generator).to(device)
         return {"spread": coverage_loss(torch.zeros(256, 10, device=device), self._generator.coarse(z))["spread"]}

@@ -35,7 +35,7 @@ from privkd.certificate import Scope
 from privkd.data import Split, digits
 from privkd.mechanisms import KaryResponse, SystemNoise
 from privkd.teachers import BareTeacher
-from privkd.trainer import Batch, Task, Trainer, seeded
+from privkd.trainer import Batch, Context, Task, Trainer, seeded
 from privkd.transcription.data_free import DataFreeSettings
 from privkd.transcription.distilling import distil
 from privkd.transcription.students import default_student, standardise
@@ -113,7 +113,7 @@ class NoisyAnswers(Task):
     def __init__(self, student: nn.Module) -> None:
         super().__init__(modules={"student": student}, optimizers=[torch.optim.Adam(student.parameters(), lr=2e-3)])
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
+    def step(self, batch: Batch, context: Context) -> dict[str, Tensor]:
         """-log sum_j p_j(x) L_j, mean over a batch."""
         queries, log_likelihood = batch.tensors
         log_probability = torch.log_softmax(self.modules["student"](queries), dim=1)
@@ -157,7 +157,7 @@ class Classification(Task):
     def __init__(self, model: nn.Module) -> None:
         super().__init__(modules={"teacher": model}, optimizers=[torch.optim.Adam(model.parameters(), lr=1e-3)])
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
+    def step(self, batch: Batch, context: Context) -> dict[str, Tensor]:
         """The mean over a batch."""
         inputs, labels = batch.tensors
         return {"cross-entropy": functional.cross_entropy(self.modules["teacher"](inputs), labels)}

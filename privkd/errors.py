@@ -27,7 +27,9 @@ __all__ = [
     "PrivkdError",
     "ResolutionError",
     "SupportLeakError",
+    "TaskError",
     "TeacherError",
+    "TrainingStopped",
     "UnsupportedEvent",
 ]
 
@@ -57,7 +59,15 @@ class PrivateValueError(PrivkdError):
 
 
 class NonFiniteLoss(PrivkdError):
-    """Training produced a NaN or infinite loss; the message names the term."""
+    """Training produced a NaN or infinite loss or gradient; the message names the term."""
+
+
+class TaskError(PrivkdError):
+    """A task and its data do not fit each other, or a task broke its contract; the message says where."""
+
+
+class TrainingStopped(PrivkdError):
+    """The process was asked to end during a run; the message says whether the run can go on later."""
 
 
 class InputRangeWarning(UserWarning):

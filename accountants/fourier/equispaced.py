@@ -6,6 +6,7 @@ The sums over points that share a grid point are moments, and the sums over grid
 """
 
 import math
+from typing import cast
 
 import numpy as np
 import scipy.fft
@@ -50,7 +51,7 @@ def departures(
         >>> bool(abs(found[0, 2] - 0.5 * (np.exp(1j) - 1.0)) <= fixed[0] + 1.0 * rising[0] <= 1e-13)
         True
     """
-    size = scipy.fft.next_fast_len(2 * (count + 1), real=True)
+    size = cast("int", scipy.fft.next_fast_len(2 * (count + 1), real=True))
     turns = points * (step * size / (2.0 * math.pi))  # in grid cells
     nearest = np.rint(turns)
     away = turns - nearest  # in [-1/2, 1/2]
@@ -59,7 +60,7 @@ def departures(
     is_near = nearest == 0.0
     moment = np.where(is_near, 0.0, weights)
     crowds = [float(np.bincount(some).max(initial=0)) for some in (place[~is_near], place)]
-    found, errors = np.zeros((groups, count + 1), dtype=complex), []
+    real, imaginary, errors = np.zeros((groups, count + 1)), np.zeros((groups, count + 1)), []
     frequency = np.arange(count + 1) * (2.0 * math.pi / size)
     factor = np.ones(count + 1)
     terms = _terms(precision)
@@ -69,15 +70,15 @@ def departures(
         if term == 0:
             gathered[:, 0] -= heft
             moment = weights
-        sums = scipy.fft.rfft(gathered, axis=1)[:, : count + 1]
+        sums = cast("ComplexArray", scipy.fft.rfft(gathered, axis=1))[:, : count + 1]
         # The transform turns the other way: conjugate. Powers of i are signs of one part or the other.
         sign = 1.0 if term % 4 < 2 else -1.0
         if term % 2 == 0:
-            found.real += sign * factor * sums.real
-            found.imag -= sign * factor * sums.imag
+            real += sign * factor * sums.real
+            imaginary -= sign * factor * sums.imag
         else:
-            found.real += sign * factor * sums.imag
-            found.imag += sign * factor * sums.real
+            real += sign * factor * sums.imag
+            imaginary += sign * factor * sums.real
         # Two sums of parts, those of the transform and those over the points of a grid point.
         relative = 2.0 * _TRANSFORM * math.log2(size) + _ULP * (crowds[min(term, 1)] + 8.0 + 2.0 * term)
         errors.append(2.0 * float(factor[-1]) * relative * heft)
@@ -85,7 +86,7 @@ def departures(
         factor = factor * (frequency / (term + 1))
     # What is left out is at most twice its first term. All but the first term rise with the frequency at least linearly.
     errors.append(2.0 * float(factor[-1]) * np.bincount(owner, np.abs(moment), groups))
-    return found, errors[0], np.sum(errors[1:], axis=0) / (step * count)
+    return real + 1j * imaginary, errors[0], np.sum(errors[1:], axis=0) / (step * count)
 
 
 def _terms(precision: float) -> int:

@@ -1,7 +1,8 @@
 """Certified intervals around epsilon and delta of any composition of events with dominating pairs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,20 +11,22 @@ import scipy
 from accountants.adjacency import Adjacency
 from accountants.errors import ResolutionError
 from accountants.events.algebra import Event
-from accountants.lattice.composed import ComposedLaw
-from accountants.lattice.directions import directions_of
+from accountants.lattice.composed import ComposedLaw, TooNoisy
+from accountants.lattice.directions import Releases, directions_of
 from accountants.lattice.domain import require_tame
 from accountants.lattice.question import DeltaAt, EpsilonAt, Plan, Question
 from accountants.lattice.resolution import Resolution, require_few
 from accountants.lattice.transform import compose
-from accountants.pairs.pair import FloatArray
 
-__all__ = ["LatticeAnswer", "curve_of", "delta_of", "epsilon_of"]
+__all__ = ["LatticeAnswer", "Profile", "delta_of", "epsilon_of"]
 
 _COARSENINGS = 2
 _TRIES = 4
 _ROUNDING = 1e-9  # by which two certified ends of one exact value may cross
 _LEAST_LOG_DELTA = -46.0  # about 1e-20, below which rounding of a heavily sampled law is not resolved
+_REFUSALS = 2  # after so many epsilons out of reach no further one is tried
+_DEAR = 2**19  # cells of a window from which on a coarser lattice is tried first
+_REHEARSAL = 6.0  # its step
 _COARSER = 3.0  # step of a quick check that a direction does not matter
 
 
@@ -97,52 +100,73 @@ def delta_of(
     return _answer(parts, adjacency, DeltaAt(float(epsilon)), width)
 
 
-def curve_of(
-    parts: Mapping[Event, int],
-    epsilons: Sequence[float] | FloatArray,
-    adjacency: Adjacency,
-    *,
-    width: float | None = None,
-) -> tuple[FloatArray, FloatArray]:
-    """Certified ends of delta at many epsilons, from as few compositions as accuracy allows.
+class Profile:
+    """Delta as a function of epsilon; laws composed for one epsilon are read at others where they tell as much.
 
     Args:
         parts: distinct events -> count, >= 1; each needs a dominating pair.
-        epsilons: nats, >= 0, shape (n,).
         adjacency: neighbouring relation.
-        width: as for `delta_of`; it chooses the step and is not verified.
-
-    Returns:
-        (lower, upper), each of shape (n,), in [0, 1].
+        width: as for `delta_of`.
 
     Raises:
-        ResolutionError: as for `delta_of`.
+        ResolutionError: there is too much to compose.
         UnsupportedEvent: a part has no dominating pair; it is named.
     """
-    lower, upper = np.zeros(len(epsilons)), np.zeros(len(epsilons))
-    if not parts:
-        return lower, upper
-    require_few(parts)
-    require_tame(parts, max((float(one) for one in epsilons), default=0.0))
-    for releases in directions_of(parts, adjacency):
-        waiting = list(range(len(epsilons)))
-        while waiting:
-            first = waiting[len(waiting) // 2]
-            question = DeltaAt(float(epsilons[first]))
+
+    def __init__(self, parts: Mapping[Event, int], adjacency: Adjacency, *, width: float | None = None) -> None:
+        require_few(parts)
+        self.parts, self.width = parts, width
+        self.composed: list[tuple[Releases, list[_Composed]]] = [(one, []) for one in directions_of(parts, adjacency)]
+        self.refused: list[ResolutionError] = []
+
+    def delta(self, epsilon: float) -> LatticeAnswer:
+        """As `delta_of`.
+
+        Args:
+            epsilon: nats, >= 0.
+
+        Raises:
+            ResolutionError: numerical error would exceed 1 % of delta, here or at several epsilons before.
+        """
+        require_tame(self.parts, epsilon)
+        question = DeltaAt(epsilon)
+        found: list[LatticeAnswer] = []
+        for releases, known in self.composed:
+            lower = max((one.lower for one in found), default=None)
+            found.append(self._known(known, question) or self._new(releases, known, question, lower))
+        worse = max(found, key=lambda one: one.upper)
+        return _checked(max(one.lower for one in found), worse.upper, worse.settings)
+
+    def _known(self, known: "list[_Composed]", question: DeltaAt) -> LatticeAnswer | None:
+        for one in known:
+            with suppress(ResolutionError):
+                upper, lower = question.end(one.above, 1.0)[0], question.end(one.below, -1.0)[0]
+                wanted = self.width if self.width is not None else _default_width(one.plan)
+                if question.width(lower, upper, one.plan.outlook) <= wanted:
+                    return LatticeAnswer(lower, upper, one.settings)
+        return None
+
+    def _new(
+        self, releases: Releases, known: "list[_Composed]", question: DeltaAt, lower: float | None
+    ) -> LatticeAnswer:
+        """Compose one direction; `lower` is what the other one says."""
+        if len(self.refused) >= _REFUSALS:
+            raise self.refused[-1]
+        try:
             plan = question.plan(releases)
-            step = Resolution.of(plan).first_step(width if width is not None else _default_width(plan))
-            above, below = (_end(plan, step, question, sign)[2] for sign in (1.0, -1.0))
-            for index in tuple(waiting):
-                try:
-                    high = above.delta(float(epsilons[index]), sign=1.0)[0]
-                    low = below.delta(float(epsilons[index]), sign=-1.0)[0]
-                except ResolutionError:
-                    if index == first:
-                        raise
-                    continue
-                lower[index], upper[index] = max(lower[index], low), max(upper[index], high)
-                waiting.remove(index)
-    return np.minimum(lower, upper), upper
+            if lower is None and question.weight(plan.outlook) < _LEAST_LOG_DELTA:
+                raise ResolutionError("delta is too small for the rounding of a lattice; use method='renyi'")
+            wanted = self.width if self.width is not None else _default_width(plan)
+            resolution = Resolution.of(plan)
+            step = resolution.first_step(wanted)
+            if lower is not None and _end(plan, resolution.rounded(_COARSER * step), question, 1.0)[0] <= lower:
+                return LatticeAnswer(0.0, 0.0)
+            below, above, composed = _as_fine_as_possible(plan, resolution, step, wanted, question)
+        except ResolutionError as error:
+            self.refused.append(error)
+            raise
+        known.append(composed)
+        return LatticeAnswer(below, above, composed.settings)
 
 
 def _answer(parts: Mapping[Event, int], adjacency: Adjacency, question: Question, width: float | None) -> LatticeAnswer:
@@ -156,7 +180,7 @@ def _answer(parts: Mapping[Event, int], adjacency: Adjacency, question: Question
     if isinstance(question, DeltaAt) and question.weight(plans[0].outlook) < _LEAST_LOG_DELTA:
         raise ResolutionError("delta is too small for the rounding of a lattice; use method='renyi'")
     lower = upper = 0.0
-    settings: dict[str, object] = {}
+    settings: Mapping[str, object] = {}
     for plan in plans:
         resolution = Resolution.of(plan)
         wanted = width if width is not None else _default_width(plan)
@@ -166,43 +190,72 @@ def _answer(parts: Mapping[Event, int], adjacency: Adjacency, question: Question
             coarse = _end(plan, resolution.rounded(_COARSER * step), question, 1.0)[0]
             if coarse <= lower:
                 continue
-        below, above, used = _as_fine_as_possible(plan, resolution, step, wanted, question)
+        below, above, composed = _as_fine_as_possible(plan, resolution, step, wanted, question)
         if above >= upper:
-            settings = used
+            settings = composed.settings
         lower, upper = max(lower, below), max(upper, above)
+    return _checked(lower, upper, settings)
+
+
+def _checked(lower: float, upper: float, settings: Mapping[str, object]) -> LatticeAnswer:
     if lower > upper + _ROUNDING * (1.0 + upper):
         raise ResolutionError(f"lower={lower!r} exceeds upper={upper!r}: rounding is out of hand; use method='renyi'")
     return LatticeAnswer(min(lower, upper), upper, settings)
 
 
+@dataclass(frozen=True, slots=True)
+class _Composed:
+    """Both laws of one direction."""
+
+    plan: Plan
+    above: ComposedLaw
+    below: ComposedLaw
+    settings: Mapping[str, object]
+
+
 def _as_fine_as_possible(
     plan: Plan, resolution: Resolution, step: float, wanted: float, question: Question
-) -> tuple[float, float, dict[str, object]]:
+) -> tuple[float, float, _Composed]:
     """Like `_refined`, with coarser first steps where the wanted one needs too many cells: a wider interval."""
+    window = plan.outlook.window
+    if window.high - window.low > _DEAR * step:
+        # Whether rounding drowns delta shows on a coarse lattice as well.
+        _rehearse(plan, resolution.rounded(_REHEARSAL * step), question)
     for _ in range(_COARSENINGS):
         try:
             return _refined(plan, resolution, step, wanted, question)
+        except TooNoisy:
+            raise
         except ResolutionError:
             step = resolution.rounded(2.0 * step)
     return _refined(plan, resolution, step, wanted, question)
 
 
+def _rehearse(plan: Plan, step: float, question: Question) -> None:
+    try:
+        _end(plan, step, question, 1.0)
+    except TooNoisy:
+        raise
+    except ResolutionError:
+        return  # the coarse lattice has troubles of its own
+
+
 def _refined(
     plan: Plan, resolution: Resolution, step: float, wanted: float, question: Question
-) -> tuple[float, float, dict[str, object]]:
+) -> tuple[float, float, _Composed]:
     """Both ends in one direction, with finer steps until they are close enough or finer steps do not help."""
     lower, upper, last = 0.0, math.inf, math.inf
-    settings: dict[str, object] = {}
-    for attempt in range(_TRIES):
+    composed: _Composed | None = None
+    for _ in range(_TRIES):
         try:
             above, numeric, law = _end(plan, step, question, 1.0)
-            below, _, _ = _end(plan, step, question, -1.0)
+            below, _, lower_law = _end(plan, step, question, -1.0)
         except ResolutionError:
-            if attempt == 0:
+            if composed is None:
                 raise
             break
-        if above <= upper:
-            settings = _settings(plan, law, step, numeric)
+        if composed is None or above <= upper:
+            composed = _Composed(plan, law, lower_law, _settings(plan, law, step, numeric))
         lower, upper = max(lower, below), min(upper, above)
         reached = question.width(lower, upper, plan.outlook)
         if reached <= wanted or not math.isfinite(reached) or reached > 0.8 * last:
@@ -211,7 +264,9 @@ def _refined(
         if finer >= step:
             break
         step, last = finer, reached
-    return lower, upper, settings
+    if composed is None:
+        raise ResolutionError("no step was tried")
+    return lower, upper, composed
 
 
 def _end(plan: Plan, step: float, question: Question, sign: float) -> tuple[float, float, ComposedLaw]:

@@ -8,12 +8,16 @@ import numpy as np
 from accountants.errors import ResolutionError
 from accountants.pairs.pair import ULP, FloatArray
 
-__all__ = ["ComposedLaw", "decayed_gains"]
+__all__ = ["ComposedLaw", "TooNoisy", "decayed_gains"]
 
 _WORST_SHARE = 0.01  # of delta that numerical error may make up
 _AT_TOP = 1e-9  # nats, relative: epsilon this close to the largest loss is as good as there, whatever delta is
 _STEEP = 3.0  # decay from one cell to the next above which chunks would be short
 _CHUNK = 300.0  # log of the largest weight within a chunk of a sum
+
+
+class TooNoisy(ResolutionError):
+    """Rounding drowns delta; another step will hardly help."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +168,7 @@ class ComposedLaw:
         is_at_top = self.has_top and abs(top - at) <= _AT_TOP * (1.0 + abs(top))
         if not error <= _WORST_SHARE * value and not is_at_top:  # also when something is not a number
             share = error / value if value > 0.0 else math.inf
-            raise ResolutionError(f"numerical error makes up {share:.2g} of delta; use method='renyi'")
+            raise TooNoisy(f"numerical error makes up {share:.2g} of delta; use method='renyi'")
 
     def _outside(self, what: str) -> ResolutionError:
         return ResolutionError(f"{what} lies outside the window of the transform; use method='renyi'")

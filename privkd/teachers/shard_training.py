@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from privkd.errors import NonFiniteLoss, TeacherError
 from privkd.teachers.bare import checked_logits
-from privkd.trainer import Batch, Task, Trainer, seeded
+from privkd.trainer import Batch, Context, Task, Trainer, seeded
 
 _STEPS = 300
 _LEARNING_RATE = 2e-3
@@ -133,6 +133,6 @@ class _Classification(Task):
             modules={"teacher": model}, optimizers=[torch.optim.Adam(model.parameters(), lr=_LEARNING_RATE)]
         )
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
+    def step(self, batch: Batch, context: Context) -> dict[str, Tensor]:
         x, y = batch.tensors
         return {"cross-entropy": functional.cross_entropy(self.modules["teacher"](x), y)}

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch.optim.lr_scheduler import LRScheduler
+
+Losses = dict[str, Tensor]
+"""Named scalar losses; the trainer minimises their sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,34 +24,144 @@ class Batch:
     Attributes:
         index: position of each row in the data, int64, shape (b,).
         tensors: the same rows of every data tensor, on the device of the run.
-        generator: random numbers of this run (batches, augmentation), on the CPU.
+        beside: batches of the data sets beside the main one, by name, for example unlabelled rows.
     """
 
     index: Tensor
     tensors: tuple[Tensor, ...]
+    beside: Mapping[str, Batch] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Context:
+    """Where the run is, and what a task may use beside its batch.
+
+    Attributes:
+        step: optimiser steps done before this one in the stage, from 0.
+        epoch: passes over the data done before this one in the stage, from 0.
+        steps: of the whole stage.
+        device: where the modules are.
+        generator: random numbers of this run (augmentation, latents), on the CPU; part of every checkpoint.
+        logs: see `log`.
+    """
+
+    step: int
+    epoch: int
+    steps: int
+    device: torch.device
     generator: torch.Generator
+    logs: dict[str, Tensor | float] = field(default_factory=dict)
+
+    def log(self, name: str, value: Tensor | float) -> None:
+        """Add a scalar to the history beside the losses; averaged like them, never minimised."""
+        self.logs[name] = value.detach() if isinstance(value, Tensor) else float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One move of a game within a step: these losses, then these optimisers.
+
+    Attributes:
+        losses: as a plain step returns them.
+        optimizers: names of the optimisers that step; only parameters of theirs get gradients.
+    """
+
+    losses: Losses
+    optimizers: tuple[str, ...]
 
 
 class Task(ABC):
-    """Something to learn by gradient steps on a sum of named losses.
+    """Something to learn by gradient steps on named losses.
+
+    A subclass writes `step` and, where it needs them, the moments `on_epoch_start`, `on_epoch_end` and `validate`, and
+    `state_dict` and `load_state_dict` for what it remembers beside its modules (queues, masks, counters).
 
     Args:
-        modules: the modules to train, by name; the trainer puts them in train mode and moves them to its device.
-        optimizers: over the parameters of `modules`; all of them step after each batch.
-        frozen: modules that are used but not trained: in eval mode and without gradients during a run.
+        modules: the modules to train, by name; the trainer puts them in train mode and moves them to its device. Use
+            them as `self.modules[name]`: several processes put a wrapper there.
+        optimizers: over the parameters of `modules`, by name; a sequence gets the names "0", "1", ...
+        frozen: modules that are used but not trained: in eval mode and without gradients during a run, and proven
+            unchanged after it.
+        schedulers: step once after every step of the run.
+        averaged: name of a module -> decay, in (0, 1), of an exponential moving average of its weights, kept in
+            `self.averages[name]`.
+
+    Raises:
+        ValueError: a name is in use twice or unknown, or a decay is out of range.
     """
 
     def __init__(
         self,
         *,
         modules: Mapping[str, nn.Module],
-        optimizers: Sequence[torch.optim.Optimizer],
+        optimizers: Mapping[str, torch.optim.Optimizer] | Sequence[torch.optim.Optimizer],
         frozen: Mapping[str, nn.Module] | None = None,
+        schedulers: Sequence[LRScheduler] = (),
+        averaged: Mapping[str, float] | None = None,
     ) -> None:
         self.modules = dict(modules)
-        self.optimizers = tuple(optimizers)
+        named = isinstance(optimizers, Mapping)
+        self.optimizers: dict[str, torch.optim.Optimizer] = (
+            dict(optimizers) if named else {str(place): one for place, one in enumerate(optimizers)}
+        )
         self.frozen = dict(frozen or {})
+        self.schedulers = tuple(schedulers)
+        self.averaged = dict(averaged or {})
+        self.averages: dict[str, nn.Module] = {}
+        twice = sorted(set(self.modules) & set(self.frozen))
+        if twice:
+            raise ValueError(f"modules and frozen share the names {twice}; every module needs a name of its own")
+        for name, decay in self.averaged.items():
+            if name not in self.modules:
+                raise ValueError(f"averaged={name!r} names no module; modules are {sorted(self.modules)}")
+            if not 0.0 < decay < 1.0:
+                raise ValueError(f"averaged[{name!r}]={decay!r} must be a decay in (0, 1), for example 0.999")
 
     @abstractmethod
-    def step(self, batch: Batch) -> dict[str, Tensor]:
-        """Named scalar losses of one batch; the trainer minimises their sum."""
+    def step(self, batch: Batch, context: Context) -> Losses | Iterator[Update]:
+        """Losses of one batch for all optimisers at once; or, as a generator, one update after another.
+
+        ```python
+        def step(self, batch, context):
+            yield Update({"discriminator": ...}, ("discriminator",))
+            yield Update({"generator": ...}, ("generator",))
+        ```
+        """
+
+    def on_epoch_start(self, context: Context) -> None:  # noqa: B027 - most tasks need none of the moments
+        """Called before the first step of every pass over the data."""
+
+    def on_epoch_end(self, context: Context) -> None:  # noqa: B027
+        """Called after the last step of every pass over the data."""
+
+    def validate(self, context: Context) -> Mapping[str, float]:
+        """Figures of merit at the end of an epoch, with all modules in eval mode; none by default."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the task remembers beside its modules: tensors, numbers, strings, in lists and dicts."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        if state:
+            raise ValueError(f"{type(self).__name__} has no state of its own, but the checkpoint has {sorted(state)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stretch of a run with a task of its own; stages run in order, for example pretrain, then distil.
+
+    Attributes:
+        name: of the stage, in history and checkpoints.
+        task: what is learned; stages may share modules.
+        data: tensors with a common number of rows; empty for a task that makes its own batches.
+        steps: of this stage; None for the trainer's own number.
+        beside: further data sets, by name.
+    """
+
+    name: str
+    task: Task
+    data: tuple[Tensor, ...] = ()
+    steps: int | None = None
+    beside: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict)

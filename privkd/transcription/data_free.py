@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from accountants import check
 from generators import SmallGenerator, coverage_loss
 from privkd.progress import track
-from privkd.trainer import Batch, Task, Trainer, seeded
+from privkd.trainer import Batch, Context, Task, Trainer, seeded
 from privkd.transcription.oracles import Oracle
 from privkd.transcription.request import Request
 
@@ -122,9 +122,9 @@ class _Coverage(Task):
         super().__init__(modules={"generator": generator}, optimizers=[optimizer], frozen={"student": student})
         self._generator, self._student, self._batch_size = generator, student, batch_size
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
+    def step(self, batch: Batch, context: Context) -> dict[str, Tensor]:
         device = next(self._generator.parameters()).device
-        z = torch.randn(self._batch_size, self._generator.latent, generator=batch.generator).to(device)
+        z = torch.randn(self._batch_size, self._generator.latent, generator=context.generator).to(device)
         coarse = self._generator.coarse(z)
         return coverage_loss(self._student(self._generator.enlarged(coarse)), coarse)
 
@@ -138,7 +138,7 @@ class _NoisyAnswers(Task):
     def __init__(self, student: nn.Module) -> None:
         super().__init__(modules={"student": student}, optimizers=[torch.optim.Adam(student.parameters(), lr=2e-3)])
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
+    def step(self, batch: Batch, context: Context) -> dict[str, Tensor]:
         queries, log_likelihood = batch.tensors
         log_probability = torch.log_softmax(self.modules["student"](queries), dim=1)
         return {"answers": -torch.logsumexp(log_probability + log_likelihood, dim=1).mean()}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from privkd.trainer import Batch, Task, Trainer
+from privkd.trainer import Batch, Context, Task, Trainer
 
 _LEARNING_RATE = 2e-3
 _WEIGHT_DECAY = 1e-4
@@ -27,9 +27,9 @@ class _SoftTargets(Task):
         super().__init__(modules={"student": student}, optimizers=[optimizer])
         self._jitter = jitter
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
+    def step(self, batch: Batch, context: Context) -> dict[str, Tensor]:
         inputs, targets = batch.tensors
-        shake = torch.randn(inputs.shape, generator=batch.generator).to(inputs.device)
+        shake = torch.randn(inputs.shape, generator=context.generator).to(inputs.device)
         logits = self.modules["student"](inputs + shake * self._jitter.to(inputs.device))
         return {"cross-entropy": functional.cross_entropy(logits, targets)}
 
@@ -54,4 +54,4 @@ def distil(
     spread = inputs.flatten(1).std(dim=0, correction=0)
     jitter = 0.3 * spread.clamp(min=float(spread.median())).reshape(inputs.shape[1:])
     task = _SoftTargets(student, jitter=jitter)
-    return Trainer(steps=count, seed=seed).run(task, (inputs, targets.float()), description="training the student")
+    return Trainer(steps=count, seed=seed).run(task, (inputs, targets.float()), description="training the student").rows

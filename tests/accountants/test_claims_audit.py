@@ -191,7 +191,7 @@ def test_a_ledger_over_its_own_budget_is_flagged(tmp_path):
 
 
 def test_two_contradicting_accountants_are_an_internal_error(monkeypatch):
-    monkeypatch.setattr("accountants.composition.rdp_epsilon", lambda *_: (0.01, 2.0))
+    monkeypatch.setattr("accountants.question.rdp_epsilon", lambda *_: (0.01, 2.0))
     report = audit(ledger_with(TRUTH.upper))
     assert report.verdicts[0].status == "INTERNAL-ERROR"
     assert report.exit_code == 3

@@ -12,7 +12,7 @@ from accountants.adjacency import Adjacency
 from accountants.errors import ResolutionError
 from accountants.events import Gaussian, PureDP, RandomizedResponse
 from accountants.exact import gdp
-from accountants.fourier import accountant, inversion
+from accountants.fourier import inversion, reading, sums
 from accountants.fourier.accountant import delta_of, epsilon_of, stranger
 from accountants.rdp.conversion import rdp_epsilon
 
@@ -184,8 +184,8 @@ def test_lines_left_out_without_being_counted_would_be_noticed(monkeypatch):
 def test_one_direction_alone_can_be_too_low():
     # Where much is sampled and little noise is added, adding a record is not the worse direction; both are computed.
     both = epsilon_of(run(1.1, 0.01, 10_000), 1e-5, ADD_REMOVE)
-    sums = [accountant._total(run(1.1, 0.01, 10_000), sign, math.log(1e-15)) for sign in (1, -1)]
-    alone = [accountant._epsilon_on(inversion.Contour(one, one.aim_at_delta(1e-5)), 1e-5) for one in sums]
+    totals = [sums.loss_sum(run(1.1, 0.01, 10_000), sign, math.log(1e-15)) for sign in (1, -1)]
+    alone = [reading.epsilon_on(inversion.Contour(one, one.aim_at_delta(1e-5)), 1e-5) for one in totals]
     assert both.upper == max(one.upper for one in alone)
     assert both.lower == max(one.lower for one in alone)
     assert alone[1].upper < 0.999 * alone[0].lower

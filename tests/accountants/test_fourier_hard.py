@@ -90,7 +90,7 @@ def test_what_is_cut_off_is_what_the_tail_holds():
 
 def test_a_cut_that_is_not_paid_for_would_be_noticed(monkeypatch):
     exact = epsilon_of(run(1.1, 0.01, 1000), 1e-5, ADD_REMOVE)
-    monkeypatch.setattr(accountant, "_MISSED", 1e-3)
+    monkeypatch.setattr(accountant, "MISSED", 1e-3)
     paid = epsilon_of(run(1.1, 0.01, 1000), 1e-5, ADD_REMOVE)
     assert paid.lower <= exact.lower <= exact.upper <= paid.upper
 
@@ -99,8 +99,8 @@ def test_a_cut_that_is_not_paid_for_would_be_noticed(monkeypatch):
         total.missed = 0.0
         return total
 
-    honest = accountant._total
-    monkeypatch.setattr(accountant, "_total", without_paying)
+    honest = accountant.loss_sum
+    monkeypatch.setattr(accountant, "loss_sum", without_paying)
     assert epsilon_of(run(1.1, 0.01, 1000), 1e-5, ADD_REMOVE).upper < exact.lower
 
 

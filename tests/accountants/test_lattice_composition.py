@@ -315,16 +315,15 @@ def test_laws_of_random_ledgers(parts, log_delta):
     assert lattice.epsilon_of(parts, delta / 2, ADD_REMOVE).upper >= answer.lower
 
 
-def test_curve_equals_single_questions():
+def test_a_profile_equals_single_questions_with_few_compositions():
     parts = {Gaussian(1.0).poisson(0.05): 200, Laplace(10.0): 20}
-    epsilons = np.linspace(0.0, 9.0, 10)
-    lower, upper = lattice.curve_of(parts, epsilons, ADD_REMOVE)
-    assert np.all(np.diff(upper) < 0)
-    for epsilon, low, high in zip(epsilons, lower, upper, strict=True):
-        one = lattice.delta_of(parts, float(epsilon), ADD_REMOVE)
-        assert one.lower <= high
-        assert one.upper >= low
-        assert low <= high <= 1.05 * low + 1e-12
+    profile = lattice.Profile(parts, ADD_REMOVE)
+    for epsilon in np.linspace(9.0, 0.0, 10):
+        found, one = profile.delta(float(epsilon)), lattice.delta_of(parts, float(epsilon), ADD_REMOVE)
+        assert one.lower <= found.upper
+        assert one.upper >= found.lower
+        assert found.lower <= found.upper <= 1.05 * found.lower + 1e-12
+    assert all(len(known) < 8 for _, known in profile.composed)
 
 
 def test_delta_of_one_release_has_the_closed_form():

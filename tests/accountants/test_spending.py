@@ -43,3 +43,13 @@ def test_delta_is_the_ledgers_own_unless_given():
 
 def test_nothing_was_spent_on_an_empty_ledger():
     assert [(charges, bound.upper) for charges, bound in spending(made(0), 1e-5)] == [(0, 0.0)]
+
+
+def test_the_history_of_a_shuffled_ledger_has_the_lower_end_of_the_ledger():
+    ledger = Ledger(adjacency="zero-out", delta=1e-5)
+    ledger.charge(Gaussian(2.0).shuffled(10, 1000, epochs=2))
+    ledger.charge(Gaussian(5.0))
+    bound, whole = spending(ledger)[-1][1], ledger.epsilon(1e-5)
+    assert bound.upper == whole.upper
+    assert bound.lower == pytest.approx(whole.lower, rel=1e-9)
+    assert 0.0 < bound.lower < bound.upper

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 
+from accountants import composition
 from accountants.bound import Bound
 from accountants.events import ApproxDP, Gaussian, PureDP, RandomizedResponse
 from accountants.profiles import curve
@@ -94,10 +95,12 @@ def test_no_noise_and_no_release():
 
 
 def test_without_lower_ends_only_the_ceiling_is_known(monkeypatch):
-    def from_above(event, points, **_):
-        return tuple(Bound(0.0, bound.upper, "renyi") for bound in curve(event, points))
+    honest = composition.profile
 
-    monkeypatch.setattr("accountants.tradeoffs.curve", from_above)
+    def from_above(event, **_):
+        return lambda point: Bound(0.0, honest(event)(point).upper, "renyi")
+
+    monkeypatch.setattr(composition, "profile", from_above)
     found = tradeoff(Gaussian(1.0), RATES)
     assert contains(found, gaussian_tradeoff(1.0, RATES))
     for rate, bound, truth in zip(RATES, found.fnrs, gaussian_tradeoff(1.0, RATES), strict=True):
@@ -106,12 +109,16 @@ def test_without_lower_ends_only_the_ceiling_is_known(monkeypatch):
 
 
 def test_deltas_known_to_a_width_never_exclude_the_truth(monkeypatch):
-    def coarse(event, points, **_):
-        return tuple(
-            Bound(0.98 * bound.lower, min(1.0, 1.02 * bound.upper), "coarse") for bound in curve(event, points)
-        )
+    honest = composition.profile
 
-    monkeypatch.setattr("accountants.tradeoffs.curve", coarse)
+    def coarse(event, **_):
+        def delta_at(point):
+            bound = honest(event)(point)
+            return Bound(0.98 * bound.lower, min(1.0, 1.02 * bound.upper), "coarse")
+
+        return delta_at
+
+    monkeypatch.setattr(composition, "profile", coarse)
     for sigma in (0.3, 1.0, 7.0):
         assert contains(tradeoff(Gaussian(sigma), RATES), gaussian_tradeoff(1.0 / sigma, RATES))
 

@@ -76,6 +76,7 @@ ALLOWED = {
     "privkd/mechanisms/votes.py": "mechanisms draw from it",
     "privkd/mechanisms/cost.py": "mechanisms draw from it",
     "privkd/data/bundled.py": "public split of public data",
+    "privkd/trainer/randomness.py": "global states for checkpoints; nothing is drawn",
     "privkd/trainer/seeding.py": "global states of other libraries, put back after use",
 }
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from privkd.errors import NonFiniteLoss
-from privkd.trainer import Batch, Task, Trainer, seeded
+from privkd.trainer import Batch, Context, Task, Trainer, seeded
 
 
 class Regression(Task):
@@ -20,7 +20,7 @@ class Regression(Task):
         )
         self.seen, self.fail_at = [], fail_at
 
-    def step(self, batch: Batch):
+    def step(self, batch: Batch, context: Context):
         x, y = batch.tensors
         self.seen.append(batch.index.clone())
         assert self.net.training

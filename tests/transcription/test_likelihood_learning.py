@@ -9,8 +9,10 @@ from accountants import Ledger
 from generators import SmallGenerator, coverage_loss
 from privkd.mechanisms import KaryResponse, SeededNoise
 from privkd.mechanisms.response import keep_probability
-from privkd.trainer import Batch, Trainer, seeded
+from privkd.trainer import Batch, Context, Trainer, seeded
 from privkd.transcription.data_free import _NoisyAnswers
+
+CONTEXT = Context(0, 0, 1, torch.device("cpu"), torch.Generator())
 
 
 def test_the_loss_of_noisy_answers_is_the_forward_correction():
@@ -19,7 +21,7 @@ def test_the_loss_of_noisy_answers_is_the_forward_correction():
     student.weight = nn.Parameter(torch.zeros(1))
     task = _NoisyAnswers(student)
     likelihood = KaryResponse(eps0, 4).log_likelihood(answers).float()
-    value = task.step(Batch(torch.arange(6), (logits, likelihood), torch.Generator()))["answers"]
+    value = task.step(Batch(torch.arange(6), (logits, likelihood)), CONTEXT)["answers"]
     p = keep_probability(eps0, 4)
     q = (1 - p) / 3
     slow = -sum(math.log(q + (p - q) * float(logits[i].softmax(0)[a])) for i, a in enumerate(answers)) / 6

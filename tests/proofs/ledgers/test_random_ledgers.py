@@ -24,6 +24,7 @@ from accountants import (
 )
 from accountants.fourier import accountant as fourier
 from accountants.fourier import inversion
+from accountants.fourier import profile as fourier_profile
 from accountants.lattice import accountant as lattice
 from accountants.lattice import directions, question
 from accountants.lattice.law import Tails
@@ -234,7 +235,8 @@ def test_a_dropped_direction_is_found(monkeypatch, found_in):
     both = lattice.directions_of
     monkeypatch.setattr(lattice, "directions_of", lambda parts, adjacency: both(parts, adjacency)[:1])
     assert any("upper=" in text for text in found_in("lattice"))
-    monkeypatch.setattr(fourier, "_signs", lambda parts: (-1,))
+    for module in (fourier, fourier_profile):
+        monkeypatch.setattr(module, "directions", lambda parts: (-1,))
     assert any("upper=" in text for text in found_in("fourier"))
 
 

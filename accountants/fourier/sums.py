@@ -1,0 +1,49 @@
+"""From parts to the sum of their losses, in one direction."""
+
+import math
+from collections.abc import Mapping
+from typing import cast
+
+from accountants.errors import ResolutionError
+from accountants.events import Event, Gaussian, PoissonSampled
+from accountants.fourier.loss_sum import LossSum
+from accountants.fourier.spectra import GaussianSpectrum, SampledSpectrum, Spectrum
+from accountants.rounding import exp_up
+
+__all__ = ["chernoff", "directions", "loss_sum"]
+
+Parts = Mapping[Event, int]
+
+_ULP = 2.0**-53
+_SIGMAS = (0.02, 1e8)  # below nothing is private and too many nodes are needed; above powers of sigma overflow
+_SMALLEST_Q = 1e-12
+
+
+def directions(parts: Parts) -> tuple[int, ...]:
+    """Directions: +1 where the record is removed everywhere, -1 where it is added; one will do if nothing is sampled.
+
+    The two are never mixed before composition: which of them is worse may depend on epsilon.
+    """
+    return (1, -1) if any(isinstance(part, PoissonSampled) for part in parts) else (1,)
+
+
+def loss_sum(parts: Parts, sign: int, log_cut: float) -> LossSum:
+    """The sum of losses in one direction."""
+    counts: dict[tuple[float, float], int] = {}
+    spectra: list[Spectrum] = []
+    for part, count in parts.items():
+        if isinstance(part, PoissonSampled):
+            sigma = cast("Gaussian", part.event).sigma
+            if not (_SIGMAS[0] <= sigma <= _SIGMAS[1] and part.q >= _SMALLEST_Q):
+                raise ResolutionError(f"{part!r} is out of reach of quadrature; use method='renyi'")
+            counts[sigma, part.q] = counts.get((sigma, part.q), 0) + count
+        else:
+            spectra.append(GaussianSpectrum(math.sqrt(count) / cast("Gaussian", part).sigma))
+    if counts:
+        spectra.append(SampledSpectrum(counts, sign, log_cut))
+    return LossSum(spectra, ("symmetric" if not counts else "remove" if sign > 0 else "add"))
+
+
+def chernoff(total: LossSum, tilt: float, epsilon: float) -> float:
+    """Upper bound on delta(epsilon) that needs no contour; any tilt will do, one near the saddle point is best."""
+    return min(1.0, exp_up(min(0.0, total.log_chernoff(tilt, epsilon))) * (1.0 + 4.0 * _ULP) + total.missed)

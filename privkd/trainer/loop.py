@@ -1,0 +1,291 @@
+"""The steps of one stage: losses, gradients, guards, averages, and what is reported on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from privkd.errors import NonFiniteLoss, TaskError
+from privkd.trainer.batches import ArrayBatches
+from privkd.trainer.engine import Engine
+from privkd.trainer.history import Row
+from privkd.trainer.task import Batch, Context, Losses, Task, Update
+
+__all__ = ["Loop"]
+
+_MISFITS = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AssertionError)
+
+
+class Loop:
+    """One stage of a run, step by step.
+
+    Args:
+        task: what is learned; placed already.
+        batches: of any step.
+        engine: where it happens.
+        steps: of the stage.
+        stretch: steps between two reports.
+        seed: of the random numbers that the task may draw.
+        accumulate: parts that a batch is computed in.
+        clip_norm: largest norm of one optimiser's gradients, or None.
+        averages: the modules that `task.averages` follow, without wrappers.
+        report: takes rows.
+        checkpoint: called where one is due; None for never.
+        checkpoint_every: steps; None for with every report.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        batches: ArrayBatches,
+        engine: Engine,
+        *,
+        steps: int,
+        stretch: int,
+        seed: int,
+        accumulate: int,
+        clip_norm: float | None,
+        averages: Mapping[str, nn.Module],
+        report: Callable[[Row], None],
+        checkpoint: Callable[[], None] | None,
+        checkpoint_every: int | None,
+    ) -> None:
+        self.task, self.batches, self.engine, self.steps = task, batches, engine, steps
+        self._stretch, self._accumulate, self._clip_norm = stretch, accumulate, clip_norm
+        self._averages, self._report, self._checkpoint = averages, report, checkpoint
+        self._every = checkpoint_every or stretch
+        generator = torch.Generator().manual_seed(seed)
+        self.context = Context(0, 0, steps, engine.device, generator)
+        self._totals: dict[str, Tensor | float] = {}
+        self._counts: dict[str, float] = {}
+        self._parameters = {
+            name: [p for group in optimizer.param_groups for p in group["params"]]
+            for name, optimizer in task.optimizers.items()
+        }
+        self._all = tuple(task.optimizers)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.context.step
+
+    def advance(self) -> None:
+        """One optimiser step, with all that is due around it.
+
+        Raises:
+            NonFiniteLoss: a loss or a gradient is not finite; nothing was changed by this step.
+            TaskError: the first batch does not fit the task.
+        """
+        context, task, per_epoch = self.context, self.task, self.batches.steps_per_epoch
+        if context.step % per_epoch == 0:
+            task.on_epoch_start(context)
+        if context.step == 0:
+            self._first_step()
+        else:
+            self._one_step()
+        for scheduler in task.schedulers:
+            scheduler.step()
+        self._follow_averages()
+        context.step += 1
+        done, is_last = context.step, context.step == self.steps
+        figures: Mapping[str, float] = {}
+        if done % per_epoch == 0 or is_last:
+            task.on_epoch_end(context)
+            figures = self._validated()
+            context.epoch = done // per_epoch
+        if done % self._stretch == 0 or is_last or figures:
+            self._report(self._row(figures))
+        if self._checkpoint is not None and (done % self._every == 0 and not is_last):
+            self._checkpoint()
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {
+            "step": self.context.step,
+            "epoch": self.context.epoch,
+            "generator": self.context.generator.get_state(),
+            "totals": {name: float(value) for name, value in self._totals.items()},
+            "counts": dict(self._counts),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.context.step, self.context.epoch = state["step"], state["epoch"]
+        self.context.generator.set_state(state["generator"])
+        self._totals, self._counts = dict(state["totals"]), dict(state["counts"])
+
+    def _first_step(self) -> None:
+        """A batch that does not fit is told in terms of the batch, before any weight has changed."""
+        batch = self.batches.at(0)
+        try:
+            self._one_step()
+        except (NonFiniteLoss, TaskError, torch.OutOfMemoryError):
+            raise
+        except _MISFITS as error:
+            shapes = ", ".join(
+                f"{tuple(tensor.shape)} {str(tensor.dtype)[6:]}{_range(tensor)}" for tensor in batch.tensors
+            )
+            raise TaskError(
+                f"the first batch does not fit {type(self.task).__name__}: {error} (the batch holds {shapes or 'nothing'}); "
+                "check shapes, dtypes and that labels lie in [0, classes)"
+            ) from error
+
+    def _one_step(self) -> None:
+        batch = self.batches.at(self.context.step)
+        parts = [batch] if self._accumulate == 1 else list(_parts(batch, self._accumulate))
+        self.context.logs = {}
+        with self.engine.autocast():
+            first = self.task.step(parts[0], self.context)
+        if isinstance(first, Mapping):
+            self._update([Update(first, self._all)], parts[1:])
+        else:
+            games = [first, *(self._game(part) for part in parts[1:])]
+            while (moves := self._moves(games)) is not None:
+                self._update(moves, [])
+        for name, value in self.context.logs.items():
+            self._add(name, value)
+
+    def _game(self, part: Batch) -> Iterator[Update]:
+        game = self.task.step(part, self.context)
+        if isinstance(game, Mapping):
+            raise TaskError(
+                f"{type(self.task).__name__}.step gave updates for one part of a batch and losses for another"
+            )
+        return game
+
+    def _moves(self, games: list[Iterator[Update]]) -> list[Update] | None:
+        """The next update of every part's game; None when they are over."""
+        with self.engine.autocast():
+            moves = [next(game, None) for game in games]
+        made = [move for move in moves if move is not None]
+        if made and len(made) < len(games):
+            raise TaskError(f"{type(self.task).__name__}.step gave different numbers of updates for parts of one batch")
+        return made or None
+
+    def _update(self, moves: list[Update], rest: list[Batch]) -> None:
+        """Gradients of all parts, then one step of the optimisers of the update; `rest` are parts still to be computed."""
+        names = moves[0].optimizers
+        is_game = names != self._all
+        parameters = [p for name in names for p in self._parameters[name]] if is_game else None
+        for name in names:
+            self.task.optimizers[name].zero_grad()
+        parts = len(moves) + len(rest)
+        for move in moves:
+            self._backward(move.losses, parts, parameters)
+        for part in rest:
+            with self.engine.autocast():
+                losses = self.task.step(part, self.context)
+            if not isinstance(losses, Mapping):
+                raise TaskError(
+                    f"{type(self.task).__name__}.step gave losses for one part of a batch and updates for another"
+                )
+            self._backward(losses, parts, parameters)
+        for name in names:
+            self._step(name)
+
+    def _backward(self, losses: Losses, parts: int, parameters: list[Tensor] | None) -> None:
+        if not losses:
+            raise TaskError(f"{type(self.task).__name__}.step gave no loss; return at least one named scalar")
+        for name, loss in losses.items():
+            if not isinstance(loss, Tensor) or loss.dim() != 0:
+                raise TaskError(f"loss {name!r} is {_kind(loss)}; a scalar tensor is needed, for example its mean")
+        values = list(losses.values())
+        total = values[0] if len(values) == 1 else torch.stack(values).sum()
+        if not math.isfinite(float(total.detach())):
+            self._refuse(losses)
+        self.engine.backward(total / parts if parts > 1 else total, parameters)
+        for name, loss in losses.items():
+            self._add(name, loss.detach() / parts if parts > 1 else loss.detach(), weight=1.0 / parts)
+
+    def _step(self, name: str) -> None:
+        parameters = self._parameters[name]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if gradients and self.engine.device.type == "cpu":
+            norms = torch._foreach_norm(gradients)
+            if not math.isfinite(float(torch.stack(norms).sum())):
+                owner = self._owner(parameters)
+                raise NonFiniteLoss(
+                    f"the gradient of {owner} is not finite at step {self.context.step + 1}, although every loss is; nothing was "
+                    "changed by it: look for a root or a log at 0, or clip what goes into an exponential"
+                )
+        self.engine.step(self.task.optimizers[name], parameters, self._clip_norm)
+
+    def _owner(self, parameters: list[Tensor]) -> str:
+        """The name of the first parameter with a bad gradient."""
+        bad = [id(p) for p in parameters if p.grad is not None and not torch.isfinite(p.grad).all()]
+        for module_name, module in self._averages.items():
+            for name, parameter in module.named_parameters():
+                if id(parameter) in bad:
+                    return f"{module_name}.{name}"
+        return "a parameter"
+
+    def _refuse(self, losses: Losses) -> None:
+        bad = [name for name, loss in losses.items() if not math.isfinite(float(loss.detach()))]
+        raise NonFiniteLoss(
+            f"loss term {', '.join(bad) or 'sum'} is not finite at step {self.context.step + 1}; nothing was changed by it: lower "
+            "the learning rate, or check the range of the inputs"
+        )
+
+    def _add(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:
+        self._totals[name] = self._totals.get(name, 0.0) + value
+        self._counts[name] = self._counts.get(name, 0.0) + weight
+
+    def _row(self, figures: Mapping[str, float]) -> Row:
+        row: Row = {"step": float(self.context.step)}
+        for name, total in self._totals.items():
+            value = float(self.engine.mean(total)) if isinstance(total, Tensor) else total
+            row[name] = value / self._counts[name]
+        self._totals, self._counts = {}, {}
+        return {**row, **{name: float(value) for name, value in figures.items()}}
+
+    @torch.no_grad()
+    def _follow_averages(self) -> None:
+        for name, average in self.task.averages.items():
+            decay, module = self.task.averaged[name], self._averages[name]
+            mine, theirs = average.state_dict(), module.state_dict()
+            for key, value in mine.items():
+                if value.is_floating_point():
+                    value.lerp_(theirs[key], 1.0 - decay)
+                else:
+                    value.copy_(theirs[key])
+
+    def _validated(self) -> Mapping[str, float]:
+        if type(self.task).validate is Task.validate:
+            return {}
+        modules = list(self.task.modules.values())
+        for module in modules:
+            module.eval()
+        with torch.no_grad():
+            figures = self.task.validate(self.context)
+        for module in modules:
+            module.train()
+        return figures
+
+
+def _parts(batch: Batch, count: int) -> Iterator[Batch]:
+    rows = len(batch.index)
+    if rows % count:
+        raise TaskError(
+            f"accumulate={count} does not divide the {rows} rows of a batch; choose a batch size that it divides"
+        )
+    for place in range(count):
+        rows_here = slice(place * rows // count, (place + 1) * rows // count)
+        yield Batch(
+            batch.index[rows_here],
+            tuple(tensor[rows_here] for tensor in batch.tensors),
+            {name: part for name, one in batch.beside.items() for part in [list(_parts(one, count))[place]]},
+        )
+
+
+def _kind(value: object) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def _range(tensor: Tensor) -> str:
+    if tensor.is_floating_point() or not tensor.numel():
+        return ""
+    return f" in [{int(tensor.min())}, {int(tensor.max())}]"

@@ -1,0 +1,209 @@
+"""One run: its stages, its history, and everything that a checkpoint must hold to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from privkd.errors import CheckpointError
+from privkd.trainer.batches import ArrayBatches
+from privkd.trainer.checkpoints import Checkpoints
+from privkd.trainer.engine import Engine
+from privkd.trainer.history import History, MetricsFile, Row
+from privkd.trainer.loop import Loop
+from privkd.trainer.randomness import random_state, restore_random_state
+from privkd.trainer.task import Stage
+
+if TYPE_CHECKING:
+    from privkd.trainer.trainer import Trainer
+
+__all__ = ["Run"]
+
+_FORMAT = 1
+_PUBLIC = ("stage", "step", "epoch")  # columns that say nothing about the data
+
+
+class Run:
+    """The state of a run between its steps.
+
+    Args:
+        trainer: settings.
+        stages: in order.
+        engine: where it happens.
+        checkpoints: None keeps nothing on disk.
+    """
+
+    def __init__(
+        self, trainer: Trainer, stages: Sequence[Stage], engine: Engine, checkpoints: Checkpoints | None
+    ) -> None:
+        self.trainer, self.stages, self.engine, self.checkpoints = trainer, stages, engine, checkpoints
+        self.is_private = trainer.ledger is not None and not trainer.unsafe_logging
+        leaks = (
+            ("losses of private records, not noised",) if trainer.ledger is not None and trainer.unsafe_logging else ()
+        )
+        self.history = History(leaks=leaks)
+        self.position = 0
+        self._modules = [dict(stage.task.modules) for stage in stages]
+        self._optimizers = [dict(stage.task.optimizers) for stage in stages]
+        self._loop: Loop | None = None
+        self._resumed: dict[str, Any] | None = None
+        self._metrics: MetricsFile | None = None
+
+    def resume(self) -> None:
+        """Go on from the latest undamaged checkpoint, if there is one.
+
+        Raises:
+            CheckpointError: the folder holds another run.
+        """
+        found = None if self.checkpoints is None else self.checkpoints.latest()
+        if found is not None:
+            self._go_on(found[1])
+        if self.trainer.folder is not None and self.engine.process[0] == 0:
+            self._metrics = MetricsFile(Path(self.trainer.folder) / "metrics.jsonl", self.history)
+
+    def _go_on(self, state: dict[str, Any]) -> None:
+        differing = _differences(state["fingerprint"], self._fingerprint())
+        if state["format"] != _FORMAT or differing:
+            raise CheckpointError(
+                f"{self.trainer.folder} holds another run ({'; '.join(differing) or 'another format'}); choose another folder, "
+                "delete this one, or take back its settings"
+            )
+        for stage, modules, optimizers, saved in zip(
+            self.stages, self._modules, self._optimizers, state["stages"], strict=True
+        ):
+            _load(stage, modules, optimizers, saved)
+        self.position = state["position"]
+        self.history.rows.extend(state["history"])
+        self._resumed = state
+
+    def loop(self, position: int) -> Loop:
+        """The loop of a stage, at its beginning or where the run was stopped."""
+        stage, trainer = self.stages[position], self.trainer
+        self.position = position
+        batches = ArrayBatches(
+            tuple(tensor.to(self.engine.device) for tensor in stage.data),
+            trainer.batch_size,
+            trainer.seed + 7919 * position,
+            beside={name: tuple(t.to(self.engine.device) for t in one) for name, one in stage.beside.items()},
+            process=self.engine.process,
+        )
+        steps = stage.steps or trainer.steps or (trainer.epochs or 0) * batches.steps_per_epoch
+        loop = Loop(
+            stage.task,
+            batches,
+            self.engine,
+            steps=steps,
+            stretch=max(1, steps // trainer.records),
+            seed=trainer.seed,
+            accumulate=trainer.accumulate,
+            clip_norm=trainer.clip_norm,
+            averages=self._modules[position],
+            report=lambda row: self._report(stage, row),
+            checkpoint=self.save if self.checkpoints is not None else None,
+            checkpoint_every=trainer.checkpoint_every,
+        )
+        if self._resumed is not None and self._resumed["position"] == position:
+            loop.load_state_dict(self._resumed["loop"])
+            restore_random_state(self._resumed["random"])
+            self._resumed = None
+        self._loop = loop
+        return loop
+
+    def finished(self, position: int) -> None:
+        """Remember that a stage is done."""
+        if self.checkpoints is not None and self._loop is not None:
+            self.save()
+        self.position = position + 1
+
+    def save(self) -> None:
+        """Write a checkpoint; the first process does."""
+        if self.checkpoints is None or self._loop is None or self.engine.process[0] != 0:
+            return
+        before = sum(stage.steps or 0 for stage in self.stages[: self.position])
+        state = {
+            "format": _FORMAT,
+            "fingerprint": self._fingerprint(),
+            "position": self.position,
+            "stages": [
+                _saved(stage, modules, optimizers)
+                for stage, modules, optimizers in zip(self.stages, self._modules, self._optimizers, strict=True)
+            ],
+            "loop": self._loop.state_dict(),
+            "random": random_state(),
+            "history": list(self.history.rows),
+        }
+        self.checkpoints.save(before + self._loop.step, state)
+
+    def _report(self, stage: Stage, row: Row) -> None:
+        if len(self.stages) > 1:
+            row = {"stage": stage.name, **row}
+        if self.is_private:
+            row = {name: value for name, value in row.items() if name in _PUBLIC}
+        self.history.rows.append(row)
+        if self._metrics is not None:
+            self._metrics.append(row)
+
+    def _fingerprint(self) -> dict[str, Any]:
+        """What must be equal for a checkpoint to be of this run."""
+        trainer = self.trainer
+        names = ("steps", "epochs", "batch_size", "accumulate", "clip_norm", "precision", "seed", "records")
+        return {
+            **{name: getattr(trainer, name) for name in names},
+            "stages": [stage.name for stage in self.stages],
+            "tasks": [type(stage.task).__qualname__ for stage in self.stages],
+            "data": [[list(tensor.shape) for tensor in stage.data] for stage in self.stages],
+            "modules": [
+                {name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
+                for modules in self._modules
+            ],
+        }
+
+
+def _saved(
+    stage: Stage, modules: Mapping[str, torch.nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
+) -> dict[str, Any]:
+    task = stage.task
+    return {
+        "modules": {name: module.state_dict() for name, module in modules.items()},
+        "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
+        "schedulers": [_plain(scheduler.state_dict()) for scheduler in task.schedulers],
+        "averages": {name: module.state_dict() for name, module in task.averages.items()},
+        "task": task.state_dict(),
+    }
+
+
+def _load(
+    stage: Stage,
+    modules: Mapping[str, torch.nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    saved: dict[str, Any],
+) -> None:
+    for name, module in modules.items():
+        module.load_state_dict(saved["modules"][name])
+    for name, optimizer in optimizers.items():
+        optimizer.load_state_dict(saved["optimizers"][name])
+    for scheduler, state in zip(stage.task.schedulers, saved["schedulers"], strict=True):
+        scheduler.load_state_dict(state)
+    for name, state in saved["averages"].items():
+        average = copy.deepcopy(modules[name]).requires_grad_(False)
+        average.load_state_dict(state)
+        stage.task.averages[name] = average
+    stage.task.load_state_dict(saved["task"])
+
+
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    """A scheduler's state without functions, which come with the scheduler itself."""
+    return {name: value for name, value in state.items() if not callable(value)}
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [
+        f"{name} was {json.dumps(before.get(name))}, is {json.dumps(value)}"
+        for name, value in now.items()
+        if json.dumps(before.get(name)) != json.dumps(value)
+    ]

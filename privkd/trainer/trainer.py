@@ -1,0 +1,149 @@
+"""The only optimiser loop of the project. It must not know what a teacher, a student or a privacy budget is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from accountants import check
+from privkd.errors import TrainingStopped
+from privkd.progress import track
+from privkd.trainer.checkpoints import Checkpoints
+from privkd.trainer.engine import PRECISIONS, engine_for
+from privkd.trainer.history import History
+from privkd.trainer.placement import placed, threads_limited
+from privkd.trainer.running import Run
+from privkd.trainer.seeding import seeded
+from privkd.trainer.stopping import watching_for_stop
+from privkd.trainer.task import Stage, Task
+
+if TYPE_CHECKING:
+    from accountants import Ledger
+
+__all__ = ["Trainer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """Runs a task, or stages one after another.
+
+    Args:
+        steps: optimiser steps, >= 1; or give `epochs`.
+        epochs: passes over the data, >= 1.
+        batch_size: rows per step, >= 1, of all processes and micro-batches together; smaller data are used whole.
+        accumulate: parts that every batch is computed in, >= 1: the same gradients with less memory.
+        clip_norm: largest norm of all gradients of one optimiser together, > 0; None for no limit.
+        precision: "fp32", or on an accelerator "bf16" or "fp16".
+        compile: compile modules with `torch.compile`.
+        seed: order of the rows and randomness of the task, >= 0. It never touches noise that protects people.
+        device: `"auto"` (an accelerator if there is one), or a torch device name.
+        threads: CPU threads of the run; small models are fastest, and safe beside busy neighbours, with one.
+        records: how many rows of history to keep, evenly spaced over each stage.
+        folder: where `metrics.jsonl` and checkpoints go; a run that was stopped goes on from there when it is started
+            again with equal settings. None keeps nothing on disk.
+        checkpoint_every: steps between checkpoints, >= 1; by default as many as between rows of history.
+        keep: how many of the latest checkpoints stay, >= 1.
+        ledger: of a run on private data: losses and logs are then kept out of history and files, because nothing protects
+            them.
+        unsafe_logging: write them down all the same; recorded in `History.leaks`.
+
+    Raises:
+        ValueError: a setting is out of range, or both or none of steps and epochs are given.
+    """
+
+    steps: int | None = None
+    epochs: int | None = None
+    batch_size: int = 64
+    accumulate: int = 1
+    clip_norm: float | None = None
+    precision: str = "fp32"
+    compile: bool = False
+    seed: int = 0
+    device: str = "auto"
+    threads: int = 1
+    records: int = 20
+    folder: str | Path | None = None
+    checkpoint_every: int | None = None
+    keep: int = 3
+    ledger: Ledger | None = None
+    unsafe_logging: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "epochs", "checkpoint_every"):
+            if getattr(self, name) is not None:
+                check.integer(**{name: getattr(self, name)}, at_least=1)
+        for name in ("batch_size", "accumulate", "threads", "records", "keep"):
+            check.integer(**{name: getattr(self, name)}, at_least=1)
+        check.integer(seed=self.seed, at_least=0)
+        if self.clip_norm is not None:
+            check.real(clip_norm=self.clip_norm, above=0.0)
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"steps={self.steps!r}, epochs={self.epochs!r}: give exactly one of the two")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision={self.precision!r} must be one of {', '.join(PRECISIONS)}")
+        if self.precision != "fp32" and self.device == "cpu":
+            raise ValueError(f"precision={self.precision!r} needs an accelerator; on a CPU use 'fp32'")
+
+    def run(
+        self,
+        task: Task | Sequence[Stage],
+        data: tuple[Tensor, ...] = (),
+        *,
+        beside: Mapping[str, tuple[Tensor, ...]] | None = None,
+        description: str = "training",
+    ) -> History:
+        """Train the modules in place, leaving them in eval mode on the CPU.
+
+        Args:
+            task: what to learn; or stages that bring their own data.
+            data: tensors with the same number of rows; empty for a task that makes its own batches.
+            beside: further data sets, by name, for example unlabelled rows; `Batch.beside` has their batches.
+            description: what the progress display says.
+
+        Returns:
+            History: one row per stretch of steps, with `step` and the mean of every loss and log over the stretch.
+
+        Raises:
+            ValueError: the tensors have no rows or different numbers of rows.
+            TaskError: the first batch does not fit the task, or a frozen module changed.
+            NonFiniteLoss: a loss or gradient became NaN or infinite.
+            CheckpointError: a checkpoint could not be written, or the folder holds another run.
+            TrainingStopped: the process was asked to end; the run is saved.
+        """
+        stages = [Stage("training", task, data, beside=beside or {})] if isinstance(task, Task) else list(task)
+        if not stages:
+            raise ValueError("stages is empty; give at least one")
+        checkpoints = None if self.folder is None else Checkpoints(Path(self.folder) / "checkpoints", keep=self.keep)
+        with (
+            threads_limited(self.threads),
+            seeded(self.seed),
+            engine_for(self.device, self.precision) as engine,
+            watching_for_stop() as stop,
+        ):
+            run = Run(self, stages, engine, checkpoints)
+            run.resume()
+            for position in range(run.position, len(stages)):
+                stage = stages[position]
+                with placed(stage.task, engine, compiled=self.compile):
+                    loop = run.loop(position)
+                    label = description if len(stages) == 1 else f"{description}: {stage.name}"
+                    with track(label, loop.steps - loop.step) as advance:
+                        while loop.step < loop.steps:
+                            loop.advance()
+                            advance()
+                            if stop() and checkpoints is not None:
+                                run.save()
+                                raise TrainingStopped(
+                                    f"stopped by a signal at step {loop.step} of {loop.steps}; the run is saved in "
+                                    f"{self.folder}: start it again to go on"
+                                )
+                            if stop():
+                                raise TrainingStopped(
+                                    f"stopped by a signal at step {loop.step} of {loop.steps}; nothing is saved"
+                                )
+                run.finished(position)
+            return run.history
