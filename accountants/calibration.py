@@ -19,6 +19,7 @@ _CHASES = 8
 _PAST, _LEAST_MOVE = 1.05, 0.01  # of the way to the budget, and on a log scale: so that two points enclose it
 _FARTHEST = 1000.0  # factor of one move
 _STEEPEST = 100.0  # relative change of the cost per relative change of the parameter; more is a jump
+_PATIENCE = 2  # answers that only Rényi accounting could give
 _REACH = 20  # of them on each side of the start: 1e-12 to 1e12 if nothing else is known
 _GOOD_ENOUGH = 2e-5  # relative slack at which the search stops
 
@@ -99,10 +100,7 @@ def calibrate(
             known=known[-2:],
             steepest=_STEEPEST,
         )
-    found = trial.at(inside)
-    if found is None or not found.slack >= 0.0:
-        raise CalibrationError(f"make_event gave another cost when asked again at {trial.value(inside)!r}")
-    return found
+    return trial.final(inside)
 
 
 class _Trial:
@@ -124,6 +122,8 @@ class _Trial:
         self.low = 0.0 if low is None else float(low)
         self.high = math.inf if high is None else float(high)
         self.tried: dict[float, float] = {}
+        self.within: dict[float, Calibration] = {}
+        self.method, self.unresolved = "auto", 0
 
     def value(self, log_value: float) -> float:
         return min(max(math.exp(log_value), self.low), self.high)
@@ -135,10 +135,25 @@ class _Trial:
             event = self.make_event(value)
         except ValueError:
             return None
-        bound = epsilon_of(event, self.delta, adjacency=self.adjacency)
+        bound = epsilon_of(event, self.delta, adjacency=self.adjacency, method=self.method)
+        # Where nothing resolves an event but Rényi accounting, it is no use to ask the others again and again.
+        self.unresolved += "skipped" in bound.settings and bound.method == "renyi"
+        if self.unresolved >= _PATIENCE:
+            self.method = "renyi"
         found = Calibration(value, event, bound, self.epsilon - bound.upper)
         self.tried[log_value] = self._excess(found)
+        if found.slack >= 0.0:
+            self.within[log_value] = found
         return found
+
+    def final(self, log_value: float) -> Calibration:
+        """What was found within budget; asked of all accountants once more where Rényi accounting alone was asked."""
+        found = self.within[log_value]
+        if self.method == "auto":
+            return found
+        bound = epsilon_of(found.event, self.delta, adjacency=self.adjacency)
+        tighter = Calibration(found.value, found.event, bound, self.epsilon - bound.upper)
+        return tighter if tighter.slack >= found.slack else found
 
     def excess(self, log_value: float) -> float:
         """log(cost / budget): at most 0 exactly where the budget is met; infinite outside the domain."""

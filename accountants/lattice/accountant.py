@@ -20,6 +20,7 @@ from accountants.lattice.transform import compose
 
 __all__ = ["LatticeAnswer", "Profile", "delta_of", "epsilon_of"]
 
+_AIM = 0.5  # of the wanted width, at the first step
 _COARSENINGS = 2
 _TRIES = 4
 _ROUNDING = 1e-9  # by which two certified ends of one exact value may cross
@@ -54,7 +55,7 @@ def epsilon_of(
         parts: distinct events -> count, >= 1; each needs a dominating pair (see `stranger`).
         delta: failure mass, in (0, 1).
         adjacency: neighbouring relation.
-        width: requested upper - lower, nats; by default the larger of 0.001 and 0.001 epsilon. The answer may be wider
+        width: requested upper - lower, nats; by default the larger of 0.002 and 0.002 epsilon. The answer may be wider
             where no pair is attained or where finer steps would take more than a few seconds.
 
     Returns:
@@ -158,7 +159,7 @@ class Profile:
                 raise ResolutionError("delta is too small for the rounding of a lattice; use method='renyi'")
             wanted = self.width if self.width is not None else _default_width(plan)
             resolution = Resolution.of(plan)
-            step = resolution.first_step(wanted)
+            step = resolution.first_step(_AIM * wanted)
             if lower is not None and _end(plan, resolution.rounded(_COARSER * step), question, 1.0)[0] <= lower:
                 return LatticeAnswer(0.0, 0.0)
             below, above, composed = _as_fine_as_possible(plan, resolution, step, wanted, question)
@@ -184,7 +185,7 @@ def _answer(parts: Mapping[Event, int], adjacency: Adjacency, question: Question
     for plan in plans:
         resolution = Resolution.of(plan)
         wanted = width if width is not None else _default_width(plan)
-        step = resolution.first_step(wanted)
+        step = resolution.first_step(_AIM * wanted)
         if settings:
             # The other direction looked worse: a coarse bound usually shows that this one does not matter.
             coarse = _end(plan, resolution.rounded(_COARSER * step), question, 1.0)[0]
@@ -283,7 +284,7 @@ def _end(plan: Plan, step: float, question: Question, sign: float) -> tuple[floa
 
 
 def _default_width(plan: Plan) -> float:
-    return max(1e-3, 1e-3 * plan.outlook.epsilon)
+    return max(2e-3, 2e-3 * plan.outlook.epsilon)
 
 
 def _settings(plan: Plan, law: ComposedLaw, step: float, numeric: float) -> dict[str, object]:
