@@ -20,6 +20,7 @@ Parts = Mapping[Event, int]
 
 _WIDTH = 2e-3  # nats, or of epsilon; what an answer may be wide by default
 _DELTA_WIDTH = 0.02  # of delta
+_SHARED_DELTA_WIDTH = 0.05  # of delta, on curves, where one point must not cost as much as all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Question:
 
     def profile(self, parts: Parts) -> Callable[[float], Answer]:
         """Delta as a function of epsilon."""
+        wide = _SHARED_DELTA_WIDTH if self.is_shared else _DELTA_WIDTH
         known: dict[tuple[int, frozenset[Event]], Callable[[float], Answer]] = {}
 
         def ask(row: Method, group: Parts, epsilon: float) -> Answer:
@@ -74,7 +76,7 @@ class Question:
                 parts,
                 lambda row, group: ask(row, group, epsilon),
                 lambda: rdp_delta(parts, epsilon, self.adjacency),
-                lambda answer: answer.upper - answer.lower <= _DELTA_WIDTH * answer.upper,
+                lambda answer: answer.upper - answer.lower <= wide * answer.upper,
             )
             most = sampled_mass(parts)
             return found if found.upper <= most else Answer(min(found.lower, most), most, "sampling")
