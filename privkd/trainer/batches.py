@@ -43,6 +43,11 @@ class ArrayBatches:
             raise ValueError(f"data tensors must have one common number of rows >= 1, got {[len(t) for t in tensors]}")
         self.rows = rows.pop() if rows else 0
         self.size = min(batch_size, self.rows)
+        if self.size % process[1]:
+            raise ValueError(
+                f"{self.size} rows per step cannot be shared equally by {process[1]} processes; choose a batch_size that they "
+                "divide"
+            )
         self.steps_per_epoch = max(1, self.rows // self.size) if self.rows else 1
         self._order: tuple[int, Tensor] | None = None
         self._beside = {
