@@ -35,7 +35,7 @@ _BLURRED_PRECISION = 1e-12
 _DIGITS = 7.0  # log of what the terms of a sum may outgrow it by
 _FIRST = 0.1  # length of the first interval of frequencies that is bounded at once, of its left end
 _GROWTH = 1.5  # of the next one
-_BLOCK = 3.0  # ratio of frequencies that share their quadrature
+_BLOCK = 10.0  # ratio of frequencies that share their quadrature
 _HALVINGS = 6  # of an interval, in which the characteristic function cannot be bounded well enough
 
 
