@@ -16,12 +16,16 @@ else; no setting was chosen per case. No published figure is known for this data
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+# This folder goes behind the installed packages: accountants.py here would hide the package of that name.
+sys.path.append(sys.path.pop(0))
 
 import torch
 from fixed_queries import QUERIES, SPEC, coin_pixels, frozen_generator, spread_generator, uniform_pixels
