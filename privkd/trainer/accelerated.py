@@ -31,6 +31,7 @@ class Accelerated:
             mixed_precision="no" if precision == "fp32" else precision,
         )
         self.device = self._accelerator.device
+        self.checks_gradients = precision != "fp16"
         self.process = (self._accelerator.process_index, self._accelerator.num_processes)
 
     def prepare(self, task: Task) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -30,6 +30,11 @@ class Engine(Protocol):
     @property
     def process(self) -> tuple[int, int]:
         """(rank, world)."""
+        ...
+
+    @property
+    def checks_gradients(self) -> bool:
+        """Whether gradients should be finite: with loss scaling they need not be."""
         ...
 
     def prepare(self, task: Task) -> None:
@@ -69,13 +74,14 @@ class OneProcess:
         self.device, self.process = device, (0, 1)
         self._dtype = PRECISIONS[precision]
         self._scaler = torch.amp.GradScaler(device.type) if precision == "fp16" else None
+        self.checks_gradients = self._scaler is None
 
     def prepare(self, task: Task) -> None:
         """See `Engine.prepare`: nothing to do."""
 
     def autocast(self) -> AbstractContextManager[Any]:
         """See `Engine.autocast`."""
-        return torch.autocast(self.device.type, dtype=self._dtype or torch.bfloat16, enabled=self._dtype is not None)
+        return nullcontext() if self._dtype is None else torch.autocast(self.device.type, dtype=self._dtype)
 
     def backward(self, loss: Tensor, inputs: Sequence[Tensor] | None) -> None:
         """See `Engine.backward`."""

@@ -20,6 +20,9 @@ __all__ = ["Loop"]
 _MISFITS = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AssertionError)
 
 
+_LOOK = 10  # steps between looks at all gradients; a bad one in between shows in the next loss
+
+
 class Loop:
     """One stage of a run, step by step.
 
@@ -99,8 +102,22 @@ class Loop:
             context.epoch = done // per_epoch
         if done % self._stretch == 0 or is_last or figures:
             self._report(self._row(figures))
-        if self._checkpoint is not None and (done % self._every == 0 and not is_last):
+        if self._checkpoint is not None and done % self._every == 0 and not is_last:
+            self.refuse_broken()
             self._checkpoint()
+
+    def refuse_broken(self) -> None:
+        """A checkpoint of weights that are not finite would replace a good one.
+
+        Raises:
+            NonFiniteLoss: a parameter is not finite; it is named.
+        """
+        broken = self._not_finite(lambda p: p)
+        if broken:
+            raise NonFiniteLoss(
+                f"{broken} is not finite after step {self.context.step}: its gradient was not; look for a root or a log at 0, or "
+                "lower the learning rate. Checkpoints written before are good"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -203,31 +220,35 @@ class Loop:
 
     def _step(self, name: str) -> None:
         parameters = self._parameters[name]
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if gradients and self.engine.device.type == "cpu":
-            norms = torch._foreach_norm(gradients)
-            if not math.isfinite(float(torch.stack(norms).sum())):
-                owner = self._owner(parameters)
+        if self.context.step % _LOOK == 0 and self.engine.checks_gradients:
+            bad = self._not_finite(lambda p: p.grad)
+            if bad:
                 raise NonFiniteLoss(
-                    f"the gradient of {owner} is not finite at step {self.context.step + 1}, although every loss is; nothing was "
+                    f"the gradient of {bad} is not finite at step {self.context.step + 1}, although every loss is; nothing was "
                     "changed by it: look for a root or a log at 0, or clip what goes into an exponential"
                 )
         self.engine.step(self.task.optimizers[name], parameters, self._clip_norm)
 
-    def _owner(self, parameters: list[Tensor]) -> str:
-        """The name of the first parameter with a bad gradient."""
-        bad = [id(p) for p in parameters if p.grad is not None and not torch.isfinite(p.grad).all()]
+    def _not_finite(self, tensor_of: Callable[[Tensor], Tensor | None]) -> str:
+        """The name of the first parameter of which something is not finite; empty if there is none."""
         for module_name, module in self._averages.items():
             for name, parameter in module.named_parameters():
-                if id(parameter) in bad:
+                tensor = tensor_of(parameter)
+                if tensor is not None and not math.isfinite(float(tensor.detach().sum())):
                     return f"{module_name}.{name}"
-        return "a parameter"
+        return ""
 
     def _refuse(self, losses: Losses) -> None:
         bad = [name for name, loss in losses.items() if not math.isfinite(float(loss.detach()))]
+        broken = self._not_finite(lambda p: p)
+        cause = (
+            f"{broken} is not finite since the step before: its gradient was not; "
+            if broken
+            else "nothing was changed by it; "
+        )
         raise NonFiniteLoss(
-            f"loss term {', '.join(bad) or 'sum'} is not finite at step {self.context.step + 1}; nothing was changed by it: lower "
-            "the learning rate, or check the range of the inputs"
+            f"loss term {', '.join(bad) or 'sum'} is not finite at step {self.context.step + 1}; {cause}lower the learning rate, "
+            "or check the range of the inputs"
         )
 
     def _add(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:

@@ -116,7 +116,8 @@ class Run:
 
     def finished(self, position: int) -> None:
         """Remember that a stage is done."""
-        if self.checkpoints is not None and self._loop is not None:
+        if self._loop is not None:
+            self._loop.refuse_broken()
             self.save()
         self.position = position + 1
 

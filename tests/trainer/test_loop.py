@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from privkd.errors import NonFiniteLoss, TaskError
-from privkd.trainer import Stage, Task, Trainer, Update, seeded
+from privkd.trainer import Checkpoints, Stage, Task, Trainer, Update, seeded
 
 
 def rows(n=48, seed=0):
@@ -234,17 +234,33 @@ class Bad(Plain):
         return self.make(self, *batch.tensors, context.step)
 
 
-def test_a_gradient_that_is_not_finite_is_named_and_changes_nothing():
+def rooted(at):
     def root(task, x, y, step):
         loss = task.modules["net"](x).square().mean()
-        if step == 2:
+        if step == at:
             loss = loss + (task.modules["net"].weight * 0.0).abs().sum().sqrt()  # 0, with an infinite slope
         return {"fine": loss}
 
-    task = Bad(root)
-    with pytest.raises(NonFiniteLoss, match=r"gradient of net\.weight .* step 3"):
-        Trainer(steps=5, batch_size=16).run(task, rows())
+    return root
+
+
+def test_a_gradient_that_is_not_finite_is_named_and_changes_nothing():
+    task = Bad(rooted(10))
+    with pytest.raises(NonFiniteLoss, match=r"gradient of net\.weight .* step 11"):
+        Trainer(steps=15, batch_size=16).run(task, rows())
     assert torch.isfinite(task.net.weight).all()
+
+
+@pytest.mark.parametrize("at", [3, 14])
+def test_a_bad_gradient_between_two_looks_is_named_and_no_checkpoint_has_it(tmp_path, at):
+    trainer = Trainer(steps=15, batch_size=16, folder=tmp_path, checkpoint_every=1)
+    with pytest.raises(NonFiniteLoss, match=r"net\.weight is not finite after step"):
+        trainer.run(Bad(rooted(at)), rows())
+    step, state = Checkpoints(tmp_path / "checkpoints").latest()
+    assert step == at
+    assert torch.isfinite(state["stages"][0]["modules"]["net"]["weight"]).all()
+    with pytest.raises(NonFiniteLoss, match=r"net\.weight is not finite since the step before|after step"):
+        Trainer(steps=15, batch_size=16).run(Bad(rooted(at)), rows())
 
 
 def test_a_loss_that_is_not_finite_is_named_before_anything_changes():
