@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from accountants import check
 from accountants.bound import Bound, round_up
@@ -183,10 +184,19 @@ def _bracket(trial: _Trial) -> tuple[float, float | None]:
     here, there = seen[start], seen[start + stride]
     is_away = here is not None and there is not None and (there.bound.upper < here.bound.upper) == (here.slack >= 0.0)
     for sign in (-1.0, 1.0) if is_away else (1.0, -1.0):
-        found = _walk(trial, seen, start, sign * stride)
+        found = _crossing(seen) or _walk(trial, seen, start, sign * stride)
         if found is not None:
             return found
-    return _extreme(trial, seen)
+    return _crossing(seen) or _extreme(trial, seen)
+
+
+def _crossing(seen: dict[float, Calibration | None]) -> tuple[float, float] | None:
+    """Neighbours among all points seen, one within budget and one beyond it."""
+    known = [(point, found) for point, found in sorted(seen.items()) if found is not None]
+    for (first, before), (second, after) in pairwise(known):
+        if (before.slack >= 0.0) != (after.slack >= 0.0):
+            return (first, second) if before.slack >= 0.0 else (second, first)
+    return None
 
 
 def _chase(trial: _Trial, seen: dict[float, Calibration | None]) -> tuple[float, float] | None:

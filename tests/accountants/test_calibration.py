@@ -134,3 +134,19 @@ def test_calibration_is_fast():
     calibrate(lambda s: Gaussian(s) * 100, 1.0, 1e-5)
     calibrate(lambda s: Gaussian(s).poisson(0.02) * 1000, 1.0, 1e-5)
     assert time.process_time() - start < 3.0
+
+
+def test_a_crossing_between_points_of_the_first_look_is_found():
+    def outside_below(sigma):
+        if sigma < 1.2:
+            raise ValueError("too small")
+        return Gaussian(sigma)
+
+    found = calibrate(outside_below, 2.0, 1e-5)
+    assert found.bound.upper <= 2.0
+    assert found.slack < 1e-3 * 2.0
+
+    def dear_in_between(sigma):
+        return Gaussian(0.5) if 1.2 < sigma < 2.0 else PureDP(0.0)
+
+    assert calibrate(dear_in_between, 2.0, 1e-5).bound.upper <= 2.0
