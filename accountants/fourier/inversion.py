@@ -92,10 +92,9 @@ class Contour:
         # Factors after modulus: exp sees the rounding of a log of size |log modulus|.
         rounded = 16.0 * _ULP * float(size @ (np.abs(log_modulus) + 8.0))
         largest = np.abs(twice / (argument * (1.0 + argument)))
-        # What the errors of the characteristic function may add; beyond e its own size no longer matters.
-        added = np.where(
-            excess < 1.0, modulus * np.expm1(np.minimum(excess, 1.0)), np.exp(np.minimum(log_modulus + excess, 0.0))
-        )
+        # What the errors of the characteristic function may add; beyond e both may be anything up to their bounds.
+        worst = np.exp(np.minimum(log_modulus + excess, 0.0)) + modulus
+        added = np.where(excess < 1.0, modulus * np.expm1(np.minimum(excess, 1.0)), worst)
         counted = float(largest @ added)
         self.line_error = turned + rounded + counted
         self.turning = 16.0 * _ULP * float(size @ self.omega)
@@ -179,7 +178,8 @@ class Contour:
         value = scale * float(terms.real.sum())
         slope = -scale * float((terms * (self.tilt + 1j * self.omega)).real.sum())
         exponent = self.log_error + 16.0 * _ULP * (8.0 + abs(self.log_moment) + self.tilt * abs(epsilon))
-        error = scale * (self.line_error + self.turning * abs(epsilon) + self.far) + abs(value) * math.expm1(exponent)
+        lines = self.line_error + self.turning * abs(epsilon) + self.far
+        error = scale * math.exp(exponent) * lines + abs(value) * math.expm1(exponent)
         return Evaluation(value, error, self._alias(epsilon), slope / value if value > 0.0 else -math.inf)
 
     def _alias(self, epsilon: float) -> float:

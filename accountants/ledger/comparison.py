@@ -25,6 +25,7 @@ _SAMPLING: dict[str, tuple[type[Event], ...]] = {
     "shuffled": (Shuffled,),
     "random-allocation": (RandomAllocation,),
 }
+_BY_EPOCHS = ("shuffled", "random-allocation")
 _CLOSE = 1e-9  # relative; a rate may have been computed as batch / n
 
 
@@ -78,12 +79,20 @@ def remarks(sampler: Sampler, events: Iterable[Event], *, n: int | None = None) 
         n: number of records of the ledger, or None.
     """
     stated = _completed(sampler, n)
-    releases, _ = _collected(events)
+    releases, done = _collected(events)
     sampled = [release for release in releases if isinstance(release, _SAMPLING.get(sampler.kind, ()))]
     names = {name for one in sampled for name, _, used, sign in _parameters(one, stated) if used is None and sign}
-    if sampled and sampler.steps is None and sampler.epochs is None:
+    if sampled and _least_steps(stated) is None:
         names.add("steps")
+    if sampled and sampler.kind == "random-allocation":
+        names |= {name for name in ("steps", "epochs") if getattr(sampler, name) is None}
     found = [f"{name} is not stated by the loader, so that of the events is not compared" for name in sorted(names)]
+    steps = _least_steps(stated)
+    if sampled and steps is not None and done.steps < steps <= done.steps + done.unsampled:
+        found.append(
+            f"the loader ran {steps} steps, and {done.steps} sampled ones are charged; releases without sampling count for the "
+            "others: if they are something else, such as metrics, steps are missing"
+        )
     if stated.kind == "poisson" and stated.q is not None and stated.batch is not None and stated.n is not None:
         q, batch, n = stated.q, stated.batch, stated.n
         if abs(q * n - batch) > 1.0:  # a batch size is a whole number, q n need not be
@@ -195,9 +204,27 @@ def _parameters(event: Event, sampler: Sampler) -> list[tuple[str, float, float 
             return []
 
 
+def _least_steps(sampler: Sampler) -> int | None:
+    """Steps that the loader ran, or at least ran in its epochs; None where neither is stated."""
+    if sampler.steps is not None or sampler.epochs is None:
+        return sampler.steps
+    if sampler.kind in _BY_EPOCHS:
+        return 0  # epochs themselves are compared
+    if sampler.kind == "full":
+        return sampler.epochs
+    if sampler.batch is not None and sampler.n is not None:
+        return sampler.epochs * max(1, sampler.n // sampler.batch)
+    if sampler.q is not None:
+        return sampler.epochs * max(1, math.floor((1.0 + _CLOSE) / sampler.q))
+    return None
+
+
 def _totals(done: _Done, sampler: Sampler) -> Iterator[tuple[str, int, int, bool]]:
     """Name, charged and true number of steps and epochs where they differ, and whether too little is charged."""
-    by_epochs = sampler.kind in ("shuffled", "random-allocation")
+    by_epochs = sampler.kind in _BY_EPOCHS
+    least = _least_steps(sampler)
+    if sampler.steps is None and least is not None and done.steps + done.unsampled < least:
+        yield "steps", done.steps + done.unsampled, least, True
     if sampler.steps is not None and not (by_epochs and done.unsampled):
         if done.steps + done.unsampled < sampler.steps:
             yield "steps", done.steps + done.unsampled, sampler.steps, True

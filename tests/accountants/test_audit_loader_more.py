@@ -112,7 +112,7 @@ def test_the_number_of_records_of_an_event_is_that_of_the_ledger(sampler):
         ({"kind": "poisson"}, STEP * 5, ["q", "steps"]),
         ({"kind": "poisson", "q": 0.01, "steps": 5}, STEP * 5, []),
         ({"kind": "poisson", "steps": 5}, RELEASE * 5, []),
-        ({"kind": "random-allocation", "epochs": 1}, RELEASE.random_allocation(10), ["selected"]),
+        ({"kind": "random-allocation", "epochs": 1}, RELEASE.random_allocation(10), ["selected", "steps"]),
     ],
 )
 def test_what_the_loader_leaves_open_is_flagged(sampler, event, left_open):
@@ -126,3 +126,32 @@ def test_an_n_beyond_all_counts_is_refused(n):
         Ledger(adjacency="add-remove", n=n)
     with pytest.raises(ValueError, match="n="):
         Ledger(adjacency="add-remove", sampler={"kind": "poisson", "n": n})
+
+
+@pytest.mark.parametrize(
+    ("event", "sampler"),
+    [
+        (RELEASE.poisson(0.01), {"kind": "poisson", "q": 0.01, "epochs": 100}),
+        (RELEASE.poisson(0.01) * 9_999, {"kind": "poisson", "batch": 6, "n": 600, "epochs": 100}),
+        (RELEASE.fixed_size(6, 600), {"kind": "fixed-size", "batch": 6, "n": 600, "epochs": 2}),
+        (RELEASE * 4, {"kind": "full", "epochs": 5}),
+    ],
+)
+def test_epochs_of_the_loader_say_how_many_steps_there_were_at_least(event, sampler):
+    assert audited(event, **sampler).exit_code == 1
+    enough = event * 10_000
+    assert audited(enough, **sampler).exit_code == 0
+
+
+def test_releases_that_may_hide_missing_steps_are_flagged():
+    event = Gaussian(1e6) * 90 + RELEASE.poisson(0.01) * 10
+    report = audited(event, kind="poisson", q=0.01, steps=100)
+    assert report.exit_code == 0
+    assert any("steps are missing" in flag for flag in report.flags)
+    assert not any("steps are missing" in flag for flag in audited(event, kind="poisson", q=0.01, steps=10).flags)
+
+
+def test_an_allocation_whose_epochs_are_not_stated_is_flagged():
+    event = RELEASE.random_allocation(1000, 1, 1)
+    report = audited(event, kind="random-allocation", steps=1000, selected=1)
+    assert any("epochs is not stated" in flag for flag in report.flags)
