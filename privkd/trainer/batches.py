@@ -66,7 +66,7 @@ class ArrayBatches:
             self._order = epoch, torch.randperm(self.rows, generator=generator)
         rank, world = self.process
         index = self._order[1][place * self.size + rank : (place + 1) * self.size : world]
-        return Batch(index, tuple(tensor[index.to(tensor.device)] for tensor in self.tensors), beside)
+        return Batch(index, tuple(tensor.index_select(0, index.to(tensor.device)) for tensor in self.tensors), beside)
 
 
 def _mixed(seed: int, number: int) -> int:

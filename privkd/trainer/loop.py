@@ -70,6 +70,7 @@ class Loop:
             for name, optimizer in task.optimizers.items()
         }
         self._all = tuple(task.optimizers)
+        self._on_cpu = engine.device.type == "cpu"
 
     @property
     def step(self) -> int:
@@ -212,11 +213,15 @@ class Loop:
                 raise TaskError(f"loss {name!r} is {_kind(loss)}; a scalar tensor is needed, for example its mean")
         values = list(losses.values())
         total = values[0] if len(values) == 1 else torch.stack(values).sum()
-        if not math.isfinite(float(total.detach())):
-            self._refuse(losses)
+        if self._on_cpu:
+            seen = [value.item() for value in values]
+            if not math.isfinite(sum(seen)):
+                self._refuse(losses)
+        else:  # reading one number would make the accelerator wait
+            seen = [value.detach() for value in values]
         self.engine.backward(total / parts if parts > 1 else total, parameters)
-        for name, loss in losses.items():
-            self._add(name, loss.detach() / parts if parts > 1 else loss.detach(), weight=1.0 / parts)
+        for name, value in zip(losses, seen, strict=True):
+            self._add(name, value / parts, weight=1.0 / parts)
 
     def _step(self, name: str) -> None:
         parameters = self._parameters[name]
@@ -258,9 +263,17 @@ class Loop:
     def _row(self, figures: Mapping[str, float]) -> Row:
         row: Row = {"step": float(self.context.step)}
         for name, total in self._totals.items():
-            value = float(self.engine.mean(total)) if isinstance(total, Tensor) else total
+            if isinstance(total, Tensor) or self.engine.process[1] > 1:
+                total = float(self.engine.mean(torch.as_tensor(total, device=self.engine.device)))
+            value = total
             row[name] = value / self._counts[name]
         self._totals, self._counts = {}, {}
+        if not self._on_cpu and not all(math.isfinite(value) for value in row.values()):
+            bad = ", ".join(name for name, value in row.items() if not math.isfinite(value))
+            raise NonFiniteLoss(
+                f"loss term {bad} was not finite in one of the steps up to {self.context.step}; lower the learning rate, or check "
+                "the range of the inputs. Checkpoints written before are good"
+            )
         return {**row, **{name: float(value) for name, value in figures.items()}}
 
     @torch.no_grad()
