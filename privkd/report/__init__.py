@@ -14,6 +14,7 @@ _LAZY = {
     "accuracy_curve": "privkd.report.figures",
     "attack_curve": "privkd.report.costs",
     "budget_curve": "privkd.report.costs",
+    "plot_history": "privkd.report.histories",
     "profile_curve": "privkd.report.costs",
     "release_of": "privkd.report.evidence",
     "report_of": "privkd.report.folders",
@@ -28,6 +29,7 @@ __all__ = [
     "accuracy_curve",
     "attack_curve",
     "budget_curve",
+    "plot_history",
     "profile_curve",
     "release_of",
     "report_of",
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from privkd.report.evidence import release_of as release_of
     from privkd.report.figures import accuracy_curve as accuracy_curve
     from privkd.report.folders import report_of as report_of
+    from privkd.report.histories import plot_history as plot_history
     from privkd.report.samples import samples_of as samples_of
     from privkd.report.study import Release as Release
     from privkd.report.study import Result as Result
