@@ -25,6 +25,7 @@ __all__ = [
     "PrivacyScopeWarning",
     "PrivateValueError",
     "PrivkdError",
+    "RecipeError",
     "ResolutionError",
     "SupportLeakError",
     "TaskError",
@@ -64,6 +65,10 @@ class NonFiniteLoss(PrivkdError):
 
 class TaskError(PrivkdError):
     """A task and its data do not fit each other, or a task broke its contract; the message says where."""
+
+
+class RecipeError(PrivkdError):
+    """A recipe cannot be loaded, or does not keep its contract; the message names who offers it."""
 
 
 class TrainingStopped(PrivkdError):

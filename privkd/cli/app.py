@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from privkd.cli import account, audit, demo, plot, report, transcribe
+from privkd.cli import account, audit, demo, plot, recipes, report, train, transcribe
 from privkd.cli.output import set_up_stderr
 
 _HELP = """Turn a model trained on private data into a student with a stated guarantee, and prove it.
@@ -27,6 +27,8 @@ app.command()(account.calibrate)
 app.command()(audit.audit)
 app.command()(plot.plot)
 app.command()(report.report)
+app.command()(recipes.recipes)
+app.command()(train.train)
 
 
 @app.callback(invoke_without_command=True)

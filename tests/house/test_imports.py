@@ -22,7 +22,8 @@ def loaded_by(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["privkd", "accountants", "privkd.accountants", "privkd.data", "generators", "privkd.mechanisms"]
+    "module",
+    ["privkd", "accountants", "privkd.accountants", "privkd.data", "generators", "privkd.mechanisms", "privkd.recipes"],
 )
 def test_importing_loads_nothing_heavy(module):
     assert loaded_by(f"import {module}") == []
@@ -44,6 +45,7 @@ def test_help_loads_nothing_heavy_and_the_probe_can_fail():
         "accountants",
         "generators",
         "privkd.mechanisms",
+        "privkd.recipes",
         "privkd.teachers",
         "privkd.trainer",
         "privkd.transcription",

@@ -1,0 +1,53 @@
+"""`privkd recipes`: what `privkd train` can run, and with which settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from privkd.cli.output import refusals, show_table
+
+
+def recipes(
+    pattern: Annotated[str, typer.Argument(help='name, or shell pattern such as "*kd"')] = "*",
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """List recipes; if one only fits, its settings too.
+
+    A recipe that cannot be loaded is listed with the reason and does not hide the others.
+
+    In Python: privkd.recipes.names(pattern), privkd.recipes.build(name)
+    """
+    with refusals():
+        from privkd.recipes import names
+
+        found = names(pattern)
+        if not found:
+            raise ValueError(f"no recipe fits {pattern!r}; there are {', '.join(names())}")
+        known = [_known(name) for name in found]
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"recipes": known}, indent=1))
+        return
+    show_table("Recipes", ("name", "summary"), [(one["name"], one["summary"] or one["problem"]) for one in known])
+    if len(known) == 1 and known[0]["settings"]:
+        rows = [(one["name"], one["default"], one["allowed"]) for one in known[0]["settings"]]
+        show_table("Settings, for --set name=value", ("name", "default", "allowed"), rows)
+
+
+def _known(name: str) -> dict[str, Any]:
+    """A recipe as JSON; `problem` says why it cannot be had."""
+    from privkd.recipes import build
+    from privkd.recipes.config import described
+
+    try:
+        recipe = build(name)
+    except Exception as error:  # noqa: BLE001 - foreign code may raise anything
+        return {"name": name, "summary": "", "problem": f"cannot be used: {error}", "settings": []}
+    settings = [
+        {"name": key, "default": default, "allowed": allowed}
+        for key, default, allowed in described(type(recipe.config))
+    ]
+    return {"name": name, "summary": recipe.summary, "problem": "", "settings": settings}

@@ -1,0 +1,104 @@
+"""The folder of a recipe's run: whose it is, and what it holds at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from privkd.errors import CheckpointError
+from privkd.teachers.files import save_teacher
+
+__all__ = ["GUARANTEE", "claim", "complete"]
+
+SCHEMA = "privkd.trained/1"
+GUARANTEE = "none: whoever has these weights may learn about the training records; privkd.transcribe gives a guarantee"
+
+_CONFIG, _DRAFT = "config.json", ".config.json.tmp"
+
+
+def claim(folder: Path, settings: Mapping[str, Any], *, is_first: bool = True) -> None:
+    """Make the folder this run's, by its `config.json`; a folder of an equal run is gone on with.
+
+    Args:
+        folder: absent, empty, or of a run with equal settings.
+        settings: JSON values.
+        is_first: whether this process writes; others only look, at any time before or after.
+
+    Raises:
+        FileExistsError: something else is there.
+        CheckpointError: another run is there; what differs is named.
+    """
+    plain = json.loads(json.dumps(settings))
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise FileExistsError(f"{folder} exists and is no folder; choose another name")
+    if _is_free(folder):
+        if is_first:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder, {**plain, "deployed": None})
+        return
+    before = _read(folder)
+    differing = list(_differences("", {name: before.get(name) for name in plain}, plain))
+    if differing:
+        raise CheckpointError(
+            f"{folder} holds another run ({'; '.join(differing)}); choose another folder, or take back its settings"
+        )
+
+
+def complete(folder: Path, settings: Mapping[str, Any], modules: Mapping[str, nn.Module]) -> None:
+    """Write the deployed modules, and then their names into `config.json`.
+
+    Args:
+        folder: claimed before.
+        settings: as then.
+        modules: by name; `NAME.safetensors` and `NAME.json` are what `load_teacher` reads.
+    """
+    for name, module in modules.items():
+        target = folder / f"{name}.safetensors"
+        for file in (target, target.with_suffix(".json")):  # of this run, which was finished before
+            file.unlink(missing_ok=True)
+        save_teacher(module, target)
+    _write(folder, {**settings, "deployed": {name: f"{name}.safetensors" for name in modules}})
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether nothing is there but what another process of this run may have begun with."""
+    if not folder.is_dir():
+        return True
+    begun = {folder / _DRAFT, folder / "checkpoints"}
+    return begun.issuperset(folder.iterdir()) and not any((folder / "checkpoints").glob("*"))
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise FileExistsError(
+            f"{folder} exists and holds no run of a recipe (a {_CONFIG} with schema {SCHEMA!r}); choose another folder"
+        )
+    return found
+
+
+def _write(folder: Path, content: Mapping[str, Any]) -> None:
+    """Whole or not at all."""
+    draft = folder / _DRAFT
+    text = json.dumps({"schema": SCHEMA, **content, "guarantee": GUARANTEE}, indent=1)
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(folder / _CONFIG)
+
+
+def _differences(path: str, before: Any, now: Any) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in dict.fromkeys((*before, *now)):
+            yield from _differences(f"{path}.{name}" if path else name, before.get(name), now.get(name))
+    elif before != now:
+        yield f"{path} was {json.dumps(before)}, is {json.dumps(now)}"

@@ -1,0 +1,190 @@
+"""Recipes by name: those of privkd, those registered by the caller, and those of installed packages.
+
+An installed package offers a recipe by an entry point of the group `privkd.recipes`, whose name is the recipe's and whose
+value is a module, or a factory in it, that registers this name when it is imported:
+
+```toml
+[project.entry-points."privkd.recipes"]
+skd = "my_package.skd"
+```
+
+Nothing is imported before its recipe is asked for, so a broken package breaks its own recipes only.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from privkd.errors import RecipeError
+from privkd.recipes.config import configure
+
+if TYPE_CHECKING:
+    from privkd.recipes.recipe import Recipe
+
+__all__ = ["build", "config_class", "get", "names", "register"]
+
+log = logging.getLogger("privkd")
+
+GROUP = "privkd.recipes"
+BUILT_IN = {"classifier": "privkd.recipes.classifier"}
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+_factories: dict[str, Callable[..., Any]] = {}
+
+
+def register(name: str) -> Callable[[Factory], Factory]:
+    """Make a recipe known under a name.
+
+    ```python
+    @register("skd")
+    def skd(config: SKDConfig = SKDConfig()) -> Recipe: ...
+    ```
+
+    Args:
+        name: letters, digits, `-` and `_`.
+
+    Returns:
+        A decorator that leaves the factory as it is.
+
+    Raises:
+        TypeError: the factory has no single parameter `config` with a frozen dataclass as default.
+        ValueError: the name is taken, or is no plain word.
+    """
+
+    def remember(factory: Factory) -> Factory:
+        from privkd.recipes.recipe import check_name
+
+        check_name(name=name)
+        if name in _factories or BUILT_IN.get(name, factory.__module__) != factory.__module__:
+            owner = _where(_factories[name]) if name in _factories else BUILT_IN[name]
+            raise ValueError(f"recipe {name!r} is registered already, by {owner}; choose another name")
+        config_class(factory)
+        _factories[name] = factory
+        return factory
+
+    return remember
+
+
+def names(pattern: str = "*") -> list[str]:
+    """Of all recipes that can be asked for, sorted; nothing is imported.
+
+    Args:
+        pattern: shell pattern, for example `"*kd"`.
+
+    Example:
+        >>> names("class*")
+        ['classifier']
+    """
+    found = {*BUILT_IN, *_factories, *_offered()}
+    return sorted(name for name in found if fnmatchcase(name, pattern))
+
+
+def get(name: str) -> Callable[..., Recipe]:
+    """The factory of a recipe; it takes the config, or nothing for the defaults.
+
+    Raises:
+        ValueError: there is no such recipe; the message has the closest names.
+        RecipeError: the package that offers it cannot be loaded or does not register it; both are named.
+    """
+    if name in _factories:
+        return _factories[name]
+    offers = _offered().get(name, [])
+    if name in BUILT_IN:
+        for offer in offers:
+            log.warning("entry point %s is not used: privkd itself has a recipe %r", _told(offer), name)
+        import_module(BUILT_IN[name])
+    elif offers:
+        _load(name, offers)
+    else:
+        close = get_close_matches(name, names(), n=3, cutoff=0.0)
+        raise ValueError(f"recipe {name!r} is unknown; closest: {', '.join(close)}; see `privkd recipes`")
+    if name not in _factories:
+        owner = _told(offers[0]) if offers else BUILT_IN[name]
+        raise RecipeError(
+            f"{owner} was loaded, but registered no recipe {name!r}; its module must use @register({name!r})"
+        )
+    return _factories[name]
+
+
+def build(name: str, settings: Iterable[str] = ()) -> Recipe:
+    """A recipe by name, with some settings.
+
+    Args:
+        name: see `names`.
+        settings: `key=value` texts; see `configure`.
+
+    Raises:
+        ValueError: unknown name or key, or a value that does not fit.
+        RecipeError: it cannot be loaded, or its factory does not return the recipe of this name.
+
+    Example:
+        >>> build("classifier", ["epochs=3"]).config.epochs
+        3
+    """
+    from privkd.recipes.recipe import Recipe
+
+    factory = get(name)
+    made = factory(configure(config_class(factory), settings))
+    if not isinstance(made, Recipe) or made.name != name:
+        what = f"the recipe {made.name!r}" if isinstance(made, Recipe) else type(made).__name__
+        raise RecipeError(
+            f"{_where(factory)} is registered as {name!r} and returned {what}; a Recipe of that name is needed"
+        )
+    return made
+
+
+def config_class(factory: Callable[..., Any]) -> type:
+    """The class of a factory's config, which is that of the default.
+
+    Raises:
+        TypeError: there is no such default.
+    """
+    from privkd.recipes.recipe import is_frozen_dataclass
+
+    parameters = list(inspect.signature(factory).parameters.values())
+    if len(parameters) != 1 or not is_frozen_dataclass(type(parameters[0].default)):
+        raise TypeError(
+            f"{_where(factory)} must have one parameter, whose default is a frozen dataclass, as in "
+            "`def skd(config: SKDConfig = SKDConfig()) -> Recipe`"
+        )
+    return type(parameters[0].default)
+
+
+def _load(name: str, offers: list[EntryPoint]) -> None:
+    """Import what an entry point names; whatever it registered is forgotten if it fails."""
+    if len(offers) > 1:
+        raise RecipeError(f"recipe {name!r} is offered twice, by {' and by '.join(map(_told, offers))}; uninstall one")
+    before = dict(_factories)
+    try:
+        offers[0].load()
+    except Exception as error:
+        _factories.clear()
+        _factories.update(before)
+        raise RecipeError(
+            f"entry point {_told(offers[0])} cannot be loaded ({type(error).__name__}: {error}); update or uninstall it; all "
+            "other recipes still work"
+        ) from error
+
+
+def _offered() -> dict[str, list[EntryPoint]]:
+    found: dict[str, list[EntryPoint]] = {}
+    for offer in entry_points(group=GROUP):
+        found.setdefault(offer.name, []).append(offer)
+    return found
+
+
+def _told(offer: EntryPoint) -> str:
+    package = "" if offer.dist is None else f" of {offer.dist.name} {offer.dist.version}"
+    return f"{offer.name!r} = {offer.value}{package}"
+
+
+def _where(factory: Callable[..., Any]) -> str:
+    return f"{factory.__module__}.{factory.__qualname__}"

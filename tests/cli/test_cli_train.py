@@ -1,0 +1,172 @@
+"""`privkd train` and `privkd recipes`, as a user has them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from privkd.recipes import registry
+
+THIRD_PARTY = Path(__file__).parents[1] / "recipes" / "thirdparty"
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """A package of somebody else, and a broken one."""
+    monkeypatch.syspath_prepend(str(THIRD_PARTY))
+    registry.get("classifier")
+    monkeypatch.setattr(registry, "_factories", dict(registry._factories))
+    yield
+    for name in ("privkd_example", "privkd_broken", "privkd_forgetful"):
+        sys.modules.pop(name, None)
+
+
+def start(*arguments):
+    """The command in a process of its own."""
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([*sys.path, str(THIRD_PARTY)]),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "privkd", *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_recipe_is_trained_into_a_folder(privkd, tmp_path):
+    outcome = privkd("train", "classifier", "--data=digits", "--set", "epochs=3", "--out", tmp_path / "run", "--json")
+    assert outcome.code == 0, outcome.err
+    values = json.loads(outcome.out)
+    assert values["last"]["step"] == 75
+    assert values["last"]["accuracy"] > 0.8
+    assert values["guarantee"].startswith("none: ")
+    assert load_file(values["deployed"]["network"])
+    assert (tmp_path / "run" / "metrics.jsonl").is_file()
+
+
+def test_the_table_says_that_there_is_no_guarantee(privkd, tmp_path):
+    outcome = privkd("train", "classifier", "--data=digits", "--steps=2", "--out", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    assert "guarantee" in outcome.out
+    assert "none: whoever has these weights" in " ".join(outcome.out.split())
+    assert "accuracy" in outcome.out
+
+
+def test_options_reach_the_recipe_where_it_has_such_settings_and_the_trainer_elsewhere(privkd, tmp_path, installed):
+    common = ("--data=digits", "--batch-size=100", "--seed=3", "--device=cpu", "--json")
+    one = privkd("train", "classifier", *common, "--epochs=1", "--out", tmp_path / "one")
+    two = privkd("train", "centroids", *common, "--steps=4", "--out", tmp_path / "two")
+    assert (one.code, two.code) == (0, 0), one.err + two.err
+    first, second = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "two"))
+    assert (first["config"]["epochs"], first["config"]["batch_size"]) == (1, 100)
+    assert (first["training"]["epochs"], first["training"]["batch_size"], first["training"]["seed"]) == (1, 100, 3)
+    assert second["config"]["steps"] == second["training"]["steps"] == 4
+    assert "batch_size" not in second["config"]
+    assert second["training"]["batch_size"] == 100
+    assert second["training"]["clip_norm"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["clasifier", "--data=digits"], "'clasifier' is unknown; closest: classifier"),
+        (["broken", "--data=digits"], "of privkd-broken 0.3 cannot be loaded"),
+        (["classifier", "--data=digits", "--set=epoch=3"], "did you mean 'epochs'"),
+        (["classifier", "--data=digits", "--set=lr=fast"], "lr='fast' must be a finite number"),
+        (["classifier", "--data=digits", "--set=lr"], "'lr' is not of the form key=value"),
+        (["classifier", "--data=digits", "--set=epochs=3", "--epochs=4"], "'epochs' is set twice"),
+        (["classifier", "--data=digits", "--steps=0"], "steps=0"),
+        (["classifier", "--data=digits", "--epochs=0"], "epochs=0"),
+        (["classifier", "--data=digits", "--seed=-1"], "seed"),
+        (["classifier", "--data=digits", "--precision=fp8"], "precision='fp8'"),
+        (["classifier", "--data=digits", "--device=tpu9"], "tpu9"),
+        (["classifier", "--data=digits", "--device=cuda:77"], "cuda:77"),
+        (["classifier", "--data=digits", "--processes=0"], "processes=0"),
+        (["classifier", "--data=absent.npz"], "absent.npz"),
+        (["classifier", "--data=absent.npz", "--processes=2"], "absent.npz"),
+        (["classifier", "--data=digits", "--set=lrr=3", "--processes=2"], "'lrr' is no setting"),
+    ],
+)
+def test_bad_options_are_refused_in_words_and_leave_nothing(privkd, tmp_path, installed, arguments, named):
+    outcome = privkd("train", *arguments, "--out", tmp_path / "run")
+    assert outcome.code == 3, outcome.err
+    assert named in outcome.err
+    assert outcome.out == ""
+    assert "Traceback" not in outcome.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_run_in_the_folder_is_refused(privkd, tmp_path):
+    command = ("train", "classifier", "--data=digits", "--steps=2", "--out", tmp_path / "run")
+    assert privkd(*command).code == 0
+    assert privkd(*command).code == 0  # the same run: finished already
+    outcome = privkd(*command, "--set=lr=0.5")
+    assert outcome.code == 3
+    assert "config.lr was 0.002, is 0.5" in outcome.err
+
+
+def test_recipes_lists_all_and_names_the_broken_ones(privkd, installed):
+    outcome = privkd("recipes", "--json")
+    assert outcome.code == 0, outcome.err
+    known = {one["name"]: one for one in json.loads(outcome.out)["recipes"]}
+    assert {"classifier", "centroids", "broken", "forgetful"} <= set(known)
+    assert known["centroids"]["problem"] == ""
+    assert "privkd-broken 0.3" in known["broken"]["problem"]
+    assert "privkd-broken 0.3" in " ".join(privkd("recipes").out.split())
+
+
+def test_recipes_shows_the_settings_of_one(privkd):
+    outcome = privkd("recipes", "classifier")
+    assert outcome.code == 0, outcome.err
+    assert "held_out" in outcome.out
+    assert "one of auto, mlp, cnn" in outcome.out
+    absent = privkd("recipes", "*nonsense*")
+    assert (absent.code, absent.out) == (3, "")
+    assert "no recipe fits '*nonsense*'; there are classifier" in absent.err
+
+
+def test_two_processes_end_with_what_one_learns_and_speak_once(privkd, tmp_path):
+    common = ("train", "classifier", "--data=digits", "--set=epochs=4", "--json")
+    alone = json.loads(privkd(*common, "--out", tmp_path / "one").out)
+    process = start(*common, "--out", tmp_path / "two", "--processes=2")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    shared = json.loads(out)  # one object, of one process
+    assert shared["last"]["accuracy"] == pytest.approx(alone["last"]["accuracy"], abs=0.02)
+    assert err.strip() == "classifier: 100 steps done"
+    one, two = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "two"))
+    assert one == two
+    refused = start(*common, "--out", tmp_path / "two", "--set=lr=0.5", "--processes=2")
+    out, err = refused.communicate(timeout=120)
+    assert (refused.returncode, out) == (3, "")
+    assert "config.lr was 0.002, is 0.5" in err
+    assert "Traceback" not in err
+
+
+def test_two_processes_that_are_asked_to_end_save_the_run_and_it_goes_on(tmp_path):
+    command = ("train", "centroids", "--data=digits", "--out", tmp_path / "run", "--processes=2", "--json")
+    process = start(*command, "--steps=2000", "--set=polish=1")
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "run").glob("checkpoints/*/checksums.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert "the run is saved" in err
+    assert "Traceback" not in err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["deployed"] is None
+    again = start(*command, "--steps=2000", "--set=polish=1")
+    out, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    assert json.loads(out)["last"]["stage"] == "fine"

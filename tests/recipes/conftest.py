@@ -1,0 +1,25 @@
+"""A registry of its own for every test, and a package of somebody else that can be put beside it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from privkd.recipes import registry
+
+THIRD_PARTY = Path(__file__).with_name("thirdparty")
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    registry.get("classifier")
+    monkeypatch.setattr(registry, "_factories", dict(registry._factories))
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """The packages in `thirdparty`, found as pip would leave them: by their dist-info on the path."""
+    monkeypatch.syspath_prepend(str(THIRD_PARTY))
+    yield
+    for name in ("privkd_example", "privkd_broken", "privkd_forgetful"):
+        sys.modules.pop(name, None)

@@ -1,0 +1,162 @@
+"""Recipes by name: registered once, found by pattern, refused in words; other people's packages included."""
+
+import logging
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from privkd.errors import RecipeError
+from privkd.recipes import Recipe, build, get, names, register, registry
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No settings."""
+
+    epochs: int = 1
+
+
+def recipe(called, **changes):
+    made = Recipe(name=called, config=Nothing(), stages=lambda records: [], deploy=("net",), summary="for a test")
+    return replace(made, **changes)
+
+
+def test_a_registered_recipe_is_listed_got_and_built():
+    @register("toy-kd")
+    def toy(config: Nothing = Nothing()) -> Recipe:
+        return recipe("toy-kd", config=config)
+
+    assert "toy-kd" in names()
+    assert names("*kd") == ["toy-kd"]
+    assert get("toy-kd") is toy
+    assert build("toy-kd", ["epochs=7"]).config == Nothing(7)
+
+
+def test_a_name_is_registered_once():
+    @register("toy")
+    def toy(config: Nothing = Nothing()) -> Recipe:
+        return recipe("toy")
+
+    with pytest.raises(ValueError, match=r"'toy' is registered already, by .*toy"):
+        register("toy")(toy)
+    with pytest.raises(ValueError, match="'classifier' is registered already"):
+        register("classifier")(toy)
+
+
+def test_the_name_of_a_recipe_of_privkd_is_taken_before_it_is_loaded(monkeypatch):
+    monkeypatch.setattr(registry, "_factories", {})
+    with pytest.raises(ValueError, match=r"by privkd\.recipes\.classifier"):
+
+        @register("classifier")
+        def mine(config: Nothing = Nothing()) -> Recipe:
+            return recipe("classifier")
+
+
+def test_an_unknown_name_gets_the_three_closest(monkeypatch):
+    for name in ("skd", "ekd", "crrcd", "aird"):
+        register(name)(lambda config=Nothing(): recipe("any"))
+    with pytest.raises(ValueError, match="recipe 'sk' is unknown; closest: ") as refused:
+        get("sk")
+    closest = str(refused.value).split("closest: ")[1].split(";")[0].split(", ")
+    assert len(closest) == 3
+    assert closest[0] == "skd"
+
+
+def test_a_factory_without_a_frozen_config_is_refused_when_it_registers():
+    @dataclass
+    class Loose:
+        epochs: int = 1
+
+    loose = Loose()
+
+    def two(config: Nothing = Nothing(), more: int = 1) -> Recipe:
+        return recipe("two")
+
+    for factory in (lambda: None, lambda config: None, lambda config=loose: None, two):
+        with pytest.raises(TypeError, match="must have one parameter, whose default is a frozen dataclass"):
+            register("odd")(factory)
+    with pytest.raises(ValueError, match="name='o d' must be letters"):
+        register("o d")(lambda config=Nothing(): None)
+    assert "odd" not in names()
+
+
+def test_a_factory_must_return_the_recipe_of_its_name():
+    register("liar")(lambda config=Nothing(): recipe("truth"))
+    register("lazy")(lambda config=Nothing(): None)
+    with pytest.raises(RecipeError, match="registered as 'liar' and returned the recipe 'truth'"):
+        build("liar")
+    with pytest.raises(RecipeError, match="returned NoneType"):
+        build("lazy")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"name": "a/b"}, "name='a/b'"),
+        ({"deploy": ()}, "at least one module"),
+        ({"deploy": ("net", "net")}, "each once"),
+        ({"deploy": ("../net",)}, "deploy='../net'"),
+        ({"deploy": ("config",)}, "name of another file"),
+        ({"summary": " "}, "one line"),
+        ({"summary": "a\nb"}, "one line"),
+    ],
+)
+def test_a_recipe_checks_itself(changes, told):
+    with pytest.raises(ValueError, match=r"must|another file") as refused:
+        recipe("toy", **changes)
+    assert told in str(refused.value)
+
+
+def test_a_config_that_can_be_changed_is_refused():
+    with pytest.raises(TypeError, match="an instance of a frozen dataclass is needed"):
+        recipe("toy", config={"epochs": 1})
+    with pytest.raises(TypeError, match="frozen dataclass"):
+        recipe("toy", config=Nothing)
+
+
+def test_every_recipe_of_privkd_builds_and_has_a_summary():
+    for name in registry.BUILT_IN:
+        assert build(name).name == name
+
+
+def test_an_installed_package_adds_a_recipe(installed):
+    import sys
+
+    assert "centroids" in names()
+    assert "privkd_example" not in sys.modules, "listing must import nothing"
+    assert build("centroids", ["steps=5", "rates=0.5,0.1"]).config.rates == (0.5, 0.1)
+
+
+def test_without_the_package_there_is_no_such_recipe():
+    assert "centroids" not in names()
+    with pytest.raises(ValueError, match="'centroids' is unknown"):
+        get("centroids")
+
+
+def test_a_broken_package_is_named_leaves_nothing_behind_and_breaks_no_other(installed):
+    with pytest.raises(RecipeError, match=r"'broken' = privkd_broken of privkd-broken 0\.3 .*KeyError.*accelerator"):
+        get("broken")
+    with pytest.raises(RecipeError, match=r"privkd-broken 0\.3 was loaded, but registered no recipe 'forgetful'"):
+        get("forgetful")
+    assert "half-done" not in names()
+    assert build("centroids").name == "centroids"
+    assert build("classifier").name == "classifier"
+    assert {"broken", "forgetful"} <= set(names())
+
+
+def test_two_packages_with_one_name_are_both_named(monkeypatch):
+    offers = [EntryPoint("twin", f"package_{letter}", registry.GROUP) for letter in "ab"]
+    monkeypatch.setattr(registry, "entry_points", lambda group: offers)
+    with pytest.raises(RecipeError, match="offered twice, by 'twin' = package_a and by 'twin' = package_b"):
+        get("twin")
+
+
+def test_a_package_cannot_replace_a_recipe_of_privkd(monkeypatch, caplog):
+    offer = EntryPoint("classifier", "evil_package", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [offer])
+    real = registry._factories.pop("classifier")
+    monkeypatch.setattr(registry, "import_module", lambda name: registry._factories.update(classifier=real))
+    with caplog.at_level(logging.WARNING, "privkd"):
+        assert get("classifier") is real
+    assert "'classifier' = evil_package is not used" in caplog.text

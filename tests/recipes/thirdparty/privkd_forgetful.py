@@ -1,0 +1,1 @@
+"""Can be imported, and registers nothing."""
