@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -152,21 +150,3 @@ def test_two_processes_end_with_what_one_learns_and_speak_once(privkd, tmp_path)
     assert (refused.returncode, out) == (3, "")
     assert "config.lr was 0.002, is 0.5" in err
     assert "Traceback" not in err
-
-
-def test_two_processes_that_are_asked_to_end_save_the_run_and_it_goes_on(tmp_path):
-    command = ("train", "centroids", "--data=digits", "--out", tmp_path / "run", "--processes=2", "--json")
-    process = start(*command, "--steps=2000", "--set=polish=1")
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "run").glob("checkpoints/*/checksums.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 3, err
-    assert "the run is saved" in err
-    assert "Traceback" not in err
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["deployed"] is None
-    again = start(*command, "--steps=2000", "--set=polish=1")
-    out, err = again.communicate(timeout=120)
-    assert again.returncode == 0, err
-    assert json.loads(out)["last"]["stage"] == "fine"
