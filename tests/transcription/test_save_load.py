@@ -228,8 +228,9 @@ def test_a_failure_while_writing_leaves_nothing(result, tmp_path, monkeypatch):
 
 
 SCRIPT = """
-import sys, torch, privkd
+import signal, sys, torch, privkd
 from torch import nn
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
 print("ready", flush=True)
 module = nn.Linear(64, 10)
 while True:
