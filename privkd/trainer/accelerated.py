@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
 from torch.optim import Optimizer
 
+from privkd.trainer.sharding import Shards
 from privkd.trainer.task import Task
 
 __all__ = ["Accelerated"]
 
 
 class Accelerated:
-    """DDP or FSDP, as torchrun and the accelerate configuration say; see `Engine`.
+    """As torchrun says: every process has all weights (DDP), or a part of them (FSDP); see `Engine`.
 
     Args:
         device: "auto" or "cpu".
         precision: "fp32", "bf16" or "fp16".
+        sharded: whether weights are split.
     """
 
-    def __init__(self, device: str, precision: str) -> None:
+    def __init__(self, device: str, precision: str, *, sharded: bool) -> None:
         self._accelerator = Accelerator(
             cpu=device == "cpu" or not torch.cuda.is_available(),
             mixed_precision="no" if precision == "fp32" else precision,
@@ -33,13 +37,28 @@ class Accelerated:
         self.device = self._accelerator.device
         self.checks_gradients = precision != "fp16"
         self.process = (self._accelerator.process_index, self._accelerator.num_processes)
+        self._sharded = sharded
+        self._shards: Shards | None = None
 
     def prepare(self, task: Task) -> None:
         """Wrap every module and optimiser; `Task.modules` then holds the wrappers."""
+        if self._sharded:
+            self._shards = Shards(task, init_device_mesh(self.device.type, (self.process[1],)))
+            return
         for name, module in task.modules.items():
             task.modules[name] = self._accelerator.prepare_model(module)
         for name, optimizer in task.optimizers.items():
             task.optimizers[name] = self._accelerator.prepare_optimizer(optimizer)
+
+    def whole(self) -> AbstractContextManager[Any]:
+        """See `Engine.whole`: wrappers share their tensors with what they wrap, parts do not."""
+        return nullcontext() if self._shards is None else self._shards.whole()
+
+    def release(self, *, failed: bool) -> None:
+        """See `Engine.release`."""
+        if self._shards is not None:
+            (self._shards.abandon if failed else self._shards.finish)()
+        self._shards = None
 
     def autocast(self) -> AbstractContextManager[Any]:
         """See `Engine.autocast`."""
@@ -58,6 +77,25 @@ class Accelerated:
     def mean(self, value: Tensor) -> Tensor:
         """See `Engine.mean`."""
         return self._accelerator.reduce(value.detach().clone(), reduction="mean")  # type: ignore[return-value]
+
+    def any(self, flag: bool) -> bool:
+        """See `Engine.any`."""
+        raised = torch.tensor([float(flag)], device=self.device)
+        return float(self._accelerator.reduce(raised, reduction="sum")) > 0  # type: ignore[arg-type]
+
+    def gathered(self, value: Any) -> list[Any]:
+        """See `Engine.gathered`."""
+        return gather_object([value])
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Engine.state_dict`: the scale of the losses in half precision."""
+        scaler = self._accelerator.scaler
+        return {} if scaler is None else scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Engine.load_state_dict`."""
+        if self._accelerator.scaler is not None:
+            self._accelerator.scaler.load_state_dict(state)
 
     def close(self) -> None:
         """Free what holds the processes together before they part: otherwise a CPU run in six aborts at its exit."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from privkd.trainer.seeding import mixed
 from privkd.trainer.task import Batch
 
 __all__ = ["ArrayBatches"]
@@ -51,7 +52,7 @@ class ArrayBatches:
         self.steps_per_epoch = max(1, self.rows // self.size) if self.rows else 1
         self._order: tuple[int, Tensor] | None = None
         self._beside = {
-            name: ArrayBatches(one, batch_size, _mixed(seed, position), process=process)
+            name: ArrayBatches(one, batch_size, mixed(seed, position), process=process)
             for position, (name, one) in enumerate(sorted((beside or {}).items()), start=1)
         }
 
@@ -62,15 +63,8 @@ class ArrayBatches:
             return Batch(torch.empty(0, dtype=torch.int64), (), beside)
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
-            generator = torch.Generator().manual_seed(_mixed(self.seed, epoch))
+            generator = torch.Generator().manual_seed(mixed(self.seed, epoch))
             self._order = epoch, torch.randperm(self.rows, generator=generator)
         rank, world = self.process
         index = self._order[1][place * self.size + rank : (place + 1) * self.size : world]
         return Batch(index, tuple(tensor.index_select(0, index.to(tensor.device)) for tensor in self.tensors), beside)
-
-
-def _mixed(seed: int, number: int) -> int:
-    """A seed of its own for every number; neighbours have nothing in common."""
-    value = (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**64
-    value = ((value ^ (value >> 31)) * 0xD6E8FEB86659FD93) % 2**64
-    return (value ^ (value >> 32)) % 2**63

@@ -53,8 +53,32 @@ class Engine(Protocol):
         """Clip, then step; gives the norm of the gradients where it was computed."""
         ...
 
+    def whole(self) -> AbstractContextManager[Any]:
+        """Context in which the modules and optimisers that `prepare` was given are up to date; for all processes."""
+        ...
+
+    def release(self, *, failed: bool) -> None:
+        """The end of what `prepare` began: modules and optimisers are up to date, unless the run failed."""
+        ...
+
     def mean(self, value: Tensor) -> Tensor:
         """Over all processes."""
+        ...
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is set in any process; every process must ask."""
+        ...
+
+    def gathered(self, value: Any) -> list[Any]:
+        """Everybody's value, in order of rank; every process must give one."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
         ...
 
     def close(self) -> None:
@@ -78,6 +102,13 @@ class OneProcess:
 
     def prepare(self, task: Task) -> None:
         """See `Engine.prepare`: nothing to do."""
+
+    def whole(self) -> AbstractContextManager[Any]:
+        """See `Engine.whole`: nothing was replaced."""
+        return nullcontext()
+
+    def release(self, *, failed: bool) -> None:
+        """See `Engine.release`: nothing was replaced."""
 
     def autocast(self) -> AbstractContextManager[Any]:
         """See `Engine.autocast`."""
@@ -104,23 +135,40 @@ class OneProcess:
         """See `Engine.mean`."""
         return value
 
+    def any(self, flag: bool) -> bool:
+        """See `Engine.any`."""
+        return flag
+
+    def gathered(self, value: Any) -> list[Any]:
+        """See `Engine.gathered`."""
+        return [value]
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Engine.state_dict`: the scale of the losses in half precision."""
+        return {} if self._scaler is None else self._scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Engine.load_state_dict`."""
+        if self._scaler is not None:
+            self._scaler.load_state_dict(state)
+
     def close(self) -> None:
         """See `Engine.close`: nothing to do."""
 
 
 @contextmanager
-def engine_for(device: str, precision: str) -> Iterator[Engine]:
-    """The engine of this process: accelerate where torchrun started several, or FSDP is configured; else `OneProcess`.
+def engine_for(device: str, precision: str, *, sharded: bool = False) -> Iterator[Engine]:
+    """The engine of this process: accelerate where torchrun started several, else `OneProcess`.
 
     Args:
         device: "auto" or a torch device name.
         precision: one of PRECISIONS.
+        sharded: split weights and optimiser states over the processes; nothing to split in one.
     """
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1 or os.environ.get("ACCELERATE_USE_FSDP") == "true"
-    if several:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from privkd.trainer.accelerated import Accelerated
 
-        engine: Engine = Accelerated(device, precision)
+        engine: Engine = Accelerated(device, precision, sharded=sharded)
     else:
         place = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         engine = OneProcess(torch.device(place), precision)

@@ -104,7 +104,6 @@ class Loop:
         if done % self._stretch == 0 or is_last or figures:
             self._report(self._row(figures))
         if self._checkpoint is not None and done % self._every == 0 and not is_last:
-            self.refuse_broken()
             self._checkpoint()
 
     def refuse_broken(self) -> None:

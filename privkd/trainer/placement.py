@@ -40,10 +40,13 @@ def placed(task: Task, engine: Engine, *, compiled: bool) -> Iterator[None]:
         parameter.requires_grad_(False)
     if compiled:
         task.modules.update({name: torch.compile(module) for name, module in modules.items()})  # type: ignore[misc]
-    engine.prepare(task)
+    failed = True
     try:
+        engine.prepare(task)
         yield
+        failed = False
     finally:
+        engine.release(failed=failed)
         task.modules.update(modules)
         task.optimizers.update(optimizers)
         for parameter in wanted:

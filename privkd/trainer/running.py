@@ -17,6 +17,7 @@ from privkd.trainer.engine import Engine
 from privkd.trainer.history import History, MetricsFile, Row
 from privkd.trainer.loop import Loop
 from privkd.trainer.randomness import random_state, restore_random_state
+from privkd.trainer.seeding import mixed
 from privkd.trainer.task import Stage
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
-_FORMAT = 1
+_FORMAT = 2
 _PUBLIC = ("stage", "step", "epoch")  # columns that say nothing about the data
 
 
@@ -88,7 +89,7 @@ class Run:
         batches = ArrayBatches(
             tuple(tensor.to(self.engine.device) for tensor in stage.data),
             trainer.batch_size,
-            trainer.seed + 7919 * position,
+            mixed(trainer.seed, position),
             beside={name: tuple(t.to(self.engine.device) for t in one) for name, one in stage.beside.items()},
             process=self.engine.process,
         )
@@ -99,7 +100,7 @@ class Run:
             self.engine,
             steps=steps,
             stretch=max(1, steps // trainer.records),
-            seed=trainer.seed,
+            seed=mixed(trainer.seed, position, self.engine.process[0]),
             accumulate=trainer.accumulate,
             clip_norm=trainer.clip_norm,
             averages=self._modules[position],
@@ -108,8 +109,10 @@ class Run:
             checkpoint_every=trainer.checkpoint_every,
         )
         if self._resumed is not None and self._resumed["position"] == position:
-            loop.load_state_dict(self._resumed["loop"])
-            restore_random_state(self._resumed["random"])
+            mine = self._resumed["processes"][self.engine.process[0]]
+            loop.load_state_dict(mine["loop"])
+            restore_random_state(mine["random"])
+            self.engine.load_state_dict(self._resumed["engine"])
             self._resumed = None
         self._loop = loop
         return loop
@@ -117,28 +120,35 @@ class Run:
     def finished(self, position: int) -> None:
         """Remember that a stage is done."""
         if self._loop is not None:
-            self._loop.refuse_broken()
+            if self.checkpoints is None:
+                self._loop.refuse_broken()
             self.save()
         self.position = position + 1
 
     def save(self) -> None:
-        """Write a checkpoint; the first process does."""
-        if self.checkpoints is None or self._loop is None or self.engine.process[0] != 0:
+        """Write a checkpoint; the first process does, all must call."""
+        if self.checkpoints is None or self._loop is None:
             return
-        before = sum(stage.steps or 0 for stage in self.stages[: self.position])
-        state = {
-            "format": _FORMAT,
-            "fingerprint": self._fingerprint(),
-            "position": self.position,
-            "stages": [
-                _saved(stage, modules, optimizers)
-                for stage, modules, optimizers in zip(self.stages, self._modules, self._optimizers, strict=True)
-            ],
-            "loop": self._loop.state_dict(),
-            "random": random_state(),
-            "history": list(self.history.rows),
-        }
-        self.checkpoints.save(before + self._loop.step, state)
+        mine = {"loop": self._loop.state_dict(), "random": random_state()}
+        processes = self.engine.gathered(mine)
+        with self.engine.whole():
+            self._loop.refuse_broken()
+            if self.engine.process[0] != 0:
+                return
+            before = sum(stage.steps or 0 for stage in self.stages[: self.position])
+            state = {
+                "format": _FORMAT,
+                "fingerprint": self._fingerprint(),
+                "position": self.position,
+                "stages": [
+                    _saved(stage, modules, optimizers)
+                    for stage, modules, optimizers in zip(self.stages, self._modules, self._optimizers, strict=True)
+                ],
+                "engine": self.engine.state_dict(),
+                "processes": processes,
+                "history": list(self.history.rows),
+            }
+            self.checkpoints.save(before + self._loop.step, state)
 
     def _report(self, stage: Stage, row: Row) -> None:
         if len(self.stages) > 1:
@@ -155,6 +165,7 @@ class Run:
         names = ("steps", "epochs", "batch_size", "accumulate", "clip_norm", "precision", "seed", "records")
         return {
             **{name: getattr(trainer, name) for name in names},
+            "processes": self.engine.process[1],
             "stages": [stage.name for stage in self.stages],
             "tasks": [type(stage.task).__qualname__ for stage in self.stages],
             "data": [[list(tensor.shape) for tensor in stage.data] for stage in self.stages],

@@ -9,6 +9,17 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+__all__ = ["mixed", "seeded"]
+
+
+def mixed(seed: int, *numbers: int) -> int:
+    """A seed of its own, below 2^63, for every sequence of numbers; neighbours have nothing in common."""
+    for number in numbers:
+        value = (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**64
+        value = ((value ^ (value >> 31)) * 0xD6E8FEB86659FD93) % 2**64
+        seed = (value ^ (value >> 32)) % 2**63
+    return seed
+
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Notice that the process was asked to end (SIGTERM), so that a run can save itself first."""
+"""Notice that the run was asked to end (SIGTERM), so that it can save itself first."""
 
 from __future__ import annotations
 
@@ -8,22 +8,36 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from privkd.trainer.engine import Engine
+
 __all__ = ["watching_for_stop"]
+
+_AGREE_EVERY = 10  # steps between two agreements of several processes; asking makes an accelerator wait
 
 
 @contextmanager
-def watching_for_stop() -> Iterator[Callable[[], bool]]:
-    """A function that tells whether SIGTERM arrived since; outside the main thread, where none can, always False."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
+def watching_for_stop(engine: Engine) -> Iterator[Callable[[int], bool]]:
+    """A function of the steps done that tells whether SIGTERM arrived since.
+
+    Several processes agree on it, every few steps: one that stopped alone would leave the others waiting for its
+    gradients. Outside the main thread no signal can be seen, and the answer is that of the other processes.
+    """
     arrived = threading.Event()
+
+    def asked(step: int) -> bool:
+        if engine.process[1] == 1:
+            return arrived.is_set()
+        return step % _AGREE_EVERY == 0 and engine.any(arrived.is_set())
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
 
     def note(number: int, frame: FrameType | None) -> None:
         arrived.set()
 
     before = signal.signal(signal.SIGTERM, note)
     try:
-        yield arrived.is_set
+        yield asked
     finally:
         signal.signal(signal.SIGTERM, before)

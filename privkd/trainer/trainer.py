@@ -17,7 +17,7 @@ from privkd.trainer.engine import PRECISIONS, engine_for
 from privkd.trainer.history import History
 from privkd.trainer.placement import placed, threads_limited
 from privkd.trainer.running import Run
-from privkd.trainer.seeding import seeded
+from privkd.trainer.seeding import mixed, seeded
 from privkd.trainer.stopping import watching_for_stop
 from privkd.trainer.task import Stage, Task
 
@@ -40,6 +40,8 @@ class Trainer:
         precision: "fp32", or on an accelerator "bf16" or "fp16".
         compile: compile modules with `torch.compile`.
         seed: order of the rows and randomness of the task, >= 0. It never touches noise that protects people.
+        sharded: split weights, gradients and optimiser states over the processes of the run (FSDP) instead of copying them to
+            each; for models that do not fit otherwise.
         device: `"auto"` (an accelerator if there is one), or a torch device name.
         threads: CPU threads of the run; small models are fastest, and safe beside busy neighbours, with one.
         records: how many rows of history to keep, evenly spaced over each stage.
@@ -62,6 +64,7 @@ class Trainer:
     clip_norm: float | None = None
     precision: str = "fp32"
     compile: bool = False
+    sharded: bool = False
     seed: int = 0
     device: str = "auto"
     threads: int = 1
@@ -120,9 +123,9 @@ class Trainer:
         checkpoints = None if self.folder is None else Checkpoints(Path(self.folder) / "checkpoints", keep=self.keep)
         with (
             threads_limited(self.threads),
-            seeded(self.seed),
-            engine_for(self.device, self.precision) as engine,
-            watching_for_stop() as stop,
+            engine_for(self.device, self.precision, sharded=self.sharded) as engine,
+            seeded(mixed(self.seed, engine.process[0])),
+            watching_for_stop(engine) as stop,
         ):
             run = Run(self, stages, engine, checkpoints)
             run.resume()
@@ -135,15 +138,15 @@ class Trainer:
                         while loop.step < loop.steps:
                             loop.advance()
                             advance()
-                            if stop() and checkpoints is not None:
+                            if stop(loop.step):
                                 run.save()
                                 raise TrainingStopped(
-                                    f"stopped by a signal at step {loop.step} of {loop.steps}; the run is saved in "
-                                    f"{self.folder}: start it again to go on"
-                                )
-                            if stop():
-                                raise TrainingStopped(
-                                    f"stopped by a signal at step {loop.step} of {loop.steps}; nothing is saved"
+                                    f"stopped by a signal at step {loop.step} of {loop.steps}; "
+                                    + (
+                                        f"the run is saved in {self.folder}: start it again to go on"
+                                        if checkpoints
+                                        else "nothing is saved"
+                                    )
                                 )
                 run.finished(position)
             return run.history
