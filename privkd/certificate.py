@@ -23,13 +23,12 @@ from accountants import (
     teacher_ceiling,
 )
 from accountants.events import distinct
-from privkd.charged import bound_in, listed
+from privkd.charged import bound_in, leaks_of, listed
 from privkd.errors import CertificateError, GuaranteeError
 from privkd.scopes import BASES, IMPLIED, Scope, check_delta
 from privkd.sentence import sentence
+from privkd.verification import verified
 from privkd.version import __version__
-
-_RELATIVE_SLACK = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +93,7 @@ class Certificate:
         secure_rng: bool = True,
         classes: int | None = None,
     ) -> Certificate:
-        """State what a ledger's events guarantee.
+        """State what a ledger's events guarantee: nothing, if the ledger discloses a leak.
 
         Args:
             ledger: all events of the release.
@@ -128,14 +127,14 @@ class Certificate:
         bound, answer = bound_in(ledger, scope, delta)
         composed = ledger.epsilon(delta)
         return cls(
-            scope=Scope.NONE if math.isinf(bound.upper) else scope,
+            scope=Scope.NONE if math.isinf(bound.upper) or leaks_of(ledger) else scope,
             adjacency=ledger.adjacency,
             epsilon=bound.upper,
             delta=0.0 if answer else delta,
             accountant=bound.method,
             mechanisms=listed(ledger),
             conditions=(*((BASES[basis],) if basis else ()), *conditions),
-            leaks=tuple(leaks),
+            leaks=(*leaks, *leaks_of(ledger)),
             secure_rng=secure_rng,
             n_records_declared=ledger.n,
             library_version=__version__,
@@ -298,52 +297,12 @@ class Certificate:
         """
         if self.ledger is None:
             raise CertificateError("this certificate came without its ledger; load it with privkd.load(directory)")
-        problems = []
-        units = {scope.value for scope, implied in IMPLIED.items() if self.scope in implied} | {self.scope.value}
-        if Scope.TEACHER.value in units:
-            units.add(
-                Scope.SYNTHETIC_LABEL.value
-            )  # answers compose to scope teacher (rule 3); epsilon below is composed
-        if self.scope is not Scope.NONE and self.ledger.unit not in units:
-            problems.append(
-                f"the ledger counts {self.ledger.unit!r} events, the certificate speaks of {self.scope.value!r}"
-            )
-        if self.steps < self.records:
-            problems.append(f"{self.records} records change in {self.records} steps or more, not in {self.steps}")
-        converted = self.adjacency is Adjacency.REPLACE_ONE and self.steps >= 2 * self.records
-        if self.adjacency is not self.ledger.adjacency and not converted:
-            problems.append(f"adjacency {self.adjacency.value} differs from the ledger's {self.ledger.adjacency.value}")
-        if self.mechanisms != listed(self.ledger):
-            problems.append("the listed mechanisms are not the ledger's events")
-        bound, delta = self._recomputed(self.ledger)
+        bound, problems = verified(self, self.ledger)
         if self._seal not in self.ledger.disclosed:
             problems.append("it was not issued with this ledger, or was changed afterwards")
-        if self.scope is not Scope.NONE and not bound.upper <= self.epsilon * (1 + _RELATIVE_SLACK) + 1e-12:
-            problems.append(f"the events cost epsilon={bound.upper:.6g}, the certificate claims {self.epsilon:.6g}")
-        if not delta <= self.delta * (1 + _RELATIVE_SLACK):
-            problems.append(f"the events cost delta={delta:.6g}, the certificate claims {self.delta:.6g}")
-        if self.teacher_epsilon is not None and self.scope is Scope.SYNTHETIC_LABEL:
-            composed = self.ledger.epsilon(self.teacher_delta)
-            if not composed.upper <= self.teacher_epsilon * (1 + _RELATIVE_SLACK):
-                problems.append(
-                    f"in scope teacher the events cost {composed.upper:.6g}, stated is {self.teacher_epsilon:.6g}"
-                )
-        if self.secure_rng and any("seeded" in text for text in self.ledger.disclosed):
-            problems.append("the ledger discloses seeded noise, the certificate does not")
         if problems:
             raise CertificateError("the certificate does not follow from its ledger: " + "; ".join(problems))
         return bound
-
-    def _recomputed(self, ledger: Ledger) -> tuple[Bound, float]:
-        """Epsilon and delta of the ledger in the certificate's own terms: scope, group and adjacency."""
-        if self.scope is Scope.SYNTHETIC_LABEL:
-            return bound_in(ledger, self.scope, self.delta)[0], 0.0
-        step = self.delta if self.step_delta is None else self.step_delta
-        bound = ledger.epsilon(step)
-        if self.steps == 1:
-            return bound, step
-        epsilon, delta = group_privacy(bound.upper, step, self.steps)
-        return replace(bound, upper=epsilon), delta
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form without the ledger, but with the digest of its last entry."""

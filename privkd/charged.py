@@ -9,6 +9,9 @@ from accountants import epsilon as epsilon_of
 from accountants.events import distinct
 from privkd.scopes import Scope
 
+LEAK = "leak: "
+"""How a disclosure begins that no guarantee survives: a private quantity left the accounting."""
+
 
 def bound_in(ledger: Ledger, scope: Scope, delta: float) -> tuple[Bound, bool]:
     """The ledger's epsilon in a scope, and whether it is per answer (then pure: delta 0)."""
@@ -28,3 +31,8 @@ def listed(ledger: Ledger) -> tuple[dict[str, Any], ...]:
         else:
             rows.append({"event": event, "where": charge.where, "charges": 1})
     return tuple(rows)
+
+
+def leaks_of(ledger: Ledger) -> tuple[str, ...]:
+    """What a ledger discloses as leaks, in words."""
+    return tuple(text.removeprefix(LEAK) for text in ledger.disclosed if text.startswith(LEAK))

@@ -22,6 +22,7 @@ __all__ = [
     "InputRangeWarning",
     "LedgerError",
     "NonFiniteLoss",
+    "OutOfMemory",
     "PrivacyScopeWarning",
     "PrivateValueError",
     "PrivkdError",
@@ -61,6 +62,10 @@ class PrivateValueError(PrivkdError):
 
 class NonFiniteLoss(PrivkdError):
     """Training produced a NaN or infinite loss or gradient; the message names the term."""
+
+
+class OutOfMemory(PrivkdError):
+    """A training step did not fit into memory; the message says what to make smaller."""
 
 
 class TaskError(PrivkdError):

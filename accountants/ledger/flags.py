@@ -6,6 +6,7 @@ Disclosures are free text; some words in them have a meaning here, so that a pro
 - "hyper-parameter search" or "tuning": settings were chosen by trying them on private data. Answered by a charge whose
   `where` names the search.
 - "adaptive": noise, rates or a stopping time were chosen after noisy answers were seen. Answered by a budget.
+- "leak:" at the beginning: private quantities were released outside the accounting; no claim holds.
 - "data-dependent": a cost was computed from private data. Answered by a disclosure that names smooth sensitivity.
 """
 
@@ -63,6 +64,8 @@ def _about_disclosures(ledger: Ledger) -> list[str]:
     smooth = any(_SMOOTH.search(text) for text in ledger.disclosed)
     for text in ledger.disclosed:
         shown = f"({text[:80]!r})"
+        if text.startswith("leak:"):
+            flags.append(f"leak disclosed: private data left outside the accounting, no claim holds for it {shown}")
         if _SEED.search(text):
             flags.append(f"seeded noise disclosed: whoever knows the seed can remove the noise {shown}")
         if _SEARCH.search(text) and not searched:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import gather_object
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
@@ -17,7 +20,7 @@ from torch.optim import Optimizer
 from privkd.trainer.sharding import Shards
 from privkd.trainer.task import Task
 
-__all__ = ["Accelerated"]
+__all__ = ["Accelerated", "Trackers"]
 
 
 class Accelerated:
@@ -104,3 +107,39 @@ class Accelerated:
         if torch.distributed.is_initialized():
             torch.distributed.barrier()
             torch.distributed.destroy_process_group()
+
+
+class Trackers:
+    """Services that show runs as they go, beside `metrics.jsonl`; for the first process.
+
+    Args:
+        names: as accelerate knows them, for example "tensorboard", "wandb", "mlflow".
+        folder: of the run; services that write files do so in it.
+        settings: of the run, plain values; nothing of its data.
+
+    Raises:
+        ValueError: a name is unknown, or its package is not installed.
+    """
+
+    def __init__(self, names: Sequence[str], folder: Path, settings: Mapping[str, Any]) -> None:
+        installed = {str(getattr(one, "value", one)) for one in get_available_trackers()}
+        for name in names:
+            if name not in LOGGER_TYPE_TO_CLASS:
+                [close] = get_close_matches(name, LOGGER_TYPE_TO_CLASS, n=1, cutoff=0.0)
+                known = ", ".join(sorted(LOGGER_TYPE_TO_CLASS))
+                raise ValueError(f"trackers has {name!r}; did you mean {close!r}? known are {known}")
+            if name not in installed:
+                raise ValueError(f"trackers has {name!r}, which is not installed; pip install {name.replace('_', '-')}")
+        cpu = not torch.cuda.is_available()
+        self._accelerator = Accelerator(cpu=cpu, log_with=list(names), project_dir=str(folder))
+        self._accelerator.init_trackers("privkd", config=dict(settings))
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Show one row of history; its stage becomes a prefix of its names."""
+        prefix = f"{row['stage']}/" if "stage" in row else ""
+        values = {f"{prefix}{name}": value for name, value in row.items() if name not in ("stage", "step")}
+        self._accelerator.log(values, step=int(row["step"]))
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._accelerator.end_training()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -10,23 +11,70 @@ from torch import Tensor
 from privkd.trainer.seeding import mixed
 from privkd.trainer.task import Batch
 
-__all__ = ["ArrayBatches"]
+__all__ = ["ArrayBatches", "Batches", "Order"]
 
 
-class ArrayBatches:
-    """Passes over tensors in a fresh random order; short last batches are dropped.
+@runtime_checkable
+class Batches(Protocol):
+    """What the loop asks of a data set."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass."""
+        ...
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step, counted from 0 over all passes."""
+        ...
+
+
+class Order:
+    """Which rows make the batch of a step: passes in a fresh random order, short last batches dropped.
 
     Any step can be asked for directly, so that a run goes on in the middle of a pass.
 
     Args:
-        tensors: with a common number of rows, on the device of the run; empty for a task that makes its own batches.
+        rows: of the data, >= 1.
         batch_size: rows per step of all processes together; data with fewer rows are used whole.
         seed: of the orders.
-        beside: further data sets, by name; each has passes of its own, in step with nothing.
         process: (rank, world): each process takes every world-th row of a batch.
 
     Raises:
-        ValueError: no rows, or different numbers of rows.
+        ValueError: the processes cannot share a batch equally.
+    """
+
+    def __init__(self, rows: int, batch_size: int, seed: int, *, process: tuple[int, int] = (0, 1)) -> None:
+        self.rows, self.size, self.seed, self.process = rows, min(batch_size, rows), seed, process
+        if self.size % process[1]:
+            raise ValueError(
+                f"{self.size} rows per step cannot be shared equally by {process[1]} processes; choose a batch_size that they "
+                "divide"
+            )
+        self.steps_per_epoch = rows // self.size
+        self._pass: tuple[int, Tensor] | None = None
+
+    def at(self, step: int) -> Tensor:
+        """Rows of a step for this process, int64."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if self._pass is None or self._pass[0] != epoch:
+            generator = torch.Generator().manual_seed(mixed(self.seed, epoch))
+            self._pass = epoch, torch.randperm(self.rows, generator=generator)
+        rank, world = self.process
+        return self._pass[1][place * self.size + rank : (place + 1) * self.size : world]
+
+
+class ArrayBatches:
+    """Batches of tensors that lie on the device of the run.
+
+    Args:
+        tensors: with a common number of rows; empty for a task that makes its own batches.
+        batch_size: see `Order`.
+        seed: see `Order`.
+        beside: further data sets, by name; each has passes of its own, in step with nothing.
+        process: see `Order`.
+
+    Raises:
+        ValueError: no rows, different numbers of rows, or see `Order`.
     """
 
     def __init__(
@@ -35,36 +83,20 @@ class ArrayBatches:
         batch_size: int,
         seed: int,
         *,
-        beside: Mapping[str, tuple[Tensor, ...]] | None = None,
+        beside: Mapping[str, Batches] | None = None,
         process: tuple[int, int] = (0, 1),
     ) -> None:
-        self.tensors, self.seed, self.process = tensors, seed, process
         rows = {len(tensor) for tensor in tensors}
         if len(rows) > 1 or 0 in rows:
             raise ValueError(f"data tensors must have one common number of rows >= 1, got {[len(t) for t in tensors]}")
-        self.rows = rows.pop() if rows else 0
-        self.size = min(batch_size, self.rows)
-        if self.size % process[1]:
-            raise ValueError(
-                f"{self.size} rows per step cannot be shared equally by {process[1]} processes; choose a batch_size that they "
-                "divide"
-            )
-        self.steps_per_epoch = max(1, self.rows // self.size) if self.rows else 1
-        self._order: tuple[int, Tensor] | None = None
-        self._beside = {
-            name: ArrayBatches(one, batch_size, mixed(seed, position), process=process)
-            for position, (name, one) in enumerate(sorted((beside or {}).items()), start=1)
-        }
+        self.tensors, self._beside = tensors, dict(beside or {})
+        self._order = Order(rows.pop(), batch_size, seed, process=process) if rows else None
+        self.steps_per_epoch = self._order.steps_per_epoch if self._order else 1
 
     def at(self, step: int) -> Batch:
-        """The batch of a step, counted from 0 over all passes."""
+        """See `Batches.at`."""
         beside = {name: one.at(step) for name, one in self._beside.items()}
-        if not self.rows:
+        if self._order is None:
             return Batch(torch.empty(0, dtype=torch.int64), (), beside)
-        epoch, place = divmod(step, self.steps_per_epoch)
-        if self._order is None or self._order[0] != epoch:
-            generator = torch.Generator().manual_seed(mixed(self.seed, epoch))
-            self._order = epoch, torch.randperm(self.rows, generator=generator)
-        rank, world = self.process
-        index = self._order[1][place * self.size + rank : (place + 1) * self.size : world]
+        index = self._order.at(step)
         return Batch(index, tuple(tensor.index_select(0, index.to(tensor.device)) for tensor in self.tensors), beside)

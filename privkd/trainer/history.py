@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
+
+from privkd.errors import CheckpointError
 
 __all__ = ["History", "MetricsFile"]
 
@@ -81,12 +84,26 @@ class MetricsFile:
 
     def __init__(self, path: Path, rows: Iterable[Row] = ()) -> None:
         self.path = path
-        path.write_bytes(b"".join(_line(row) for row in rows))
+        self._write("wb", rows)
 
     def append(self, row: Row) -> None:
-        """Write one row."""
-        with self.path.open("ab") as file:
-            file.write(_line(row))
+        """Write one row.
+
+        Raises:
+            CheckpointError: the disk is full or the file cannot be written.
+        """
+        self._write("ab", [row])
+
+    def _write(self, mode: str, rows: Iterable[Row]) -> None:
+        try:
+            with self.path.open(mode) as file:
+                file.write(b"".join(_line(row) for row in rows))
+        except OSError as error:
+            why = "the disk is full" if error.errno == errno.ENOSPC else str(error)
+            raise CheckpointError(
+                f"{self.path} was not written: {why}; earlier checkpoints are whole: make room and start the run again to go "
+                "on from the latest"
+            ) from error
 
 
 def _line(row: Row) -> bytes:

@@ -10,15 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from privkd.errors import NonFiniteLoss, TaskError
-from privkd.trainer.batches import ArrayBatches
+from privkd.trainer.batches import Batches
 from privkd.trainer.engine import Engine
+from privkd.trainer.guards import MISFITS, misfit
 from privkd.trainer.history import Row
 from privkd.trainer.task import Batch, Context, Losses, Task, Update
 
 __all__ = ["Loop"]
-
-_MISFITS = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AssertionError)
-
 
 _LOOK = 10  # steps between looks at all gradients; a bad one in between shows in the next loss
 
@@ -44,7 +42,7 @@ class Loop:
     def __init__(
         self,
         task: Task,
-        batches: ArrayBatches,
+        batches: Batches,
         engine: Engine,
         *,
         steps: int,
@@ -137,19 +135,13 @@ class Loop:
 
     def _first_step(self) -> None:
         """A batch that does not fit is told in terms of the batch, before any weight has changed."""
-        batch = self.batches.at(0)
         try:
             self._one_step()
-        except (NonFiniteLoss, TaskError, torch.OutOfMemoryError):
-            raise
-        except _MISFITS as error:
-            shapes = ", ".join(
-                f"{tuple(tensor.shape)} {str(tensor.dtype)[6:]}{_range(tensor)}" for tensor in batch.tensors
-            )
-            raise TaskError(
-                f"the first batch does not fit {type(self.task).__name__}: {error} (the batch holds {shapes or 'nothing'}); "
-                "check shapes, dtypes and that labels lie in [0, classes)"
-            ) from error
+        except MISFITS as error:
+            told = misfit(error, self.task, self.batches.at(0))
+            if told is None:
+                raise
+            raise told from error
 
     def _one_step(self) -> None:
         batch = self.batches.at(self.context.step)
@@ -316,9 +308,3 @@ def _parts(batch: Batch, count: int) -> Iterator[Batch]:
 
 def _kind(value: object) -> str:
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-
-
-def _range(tensor: Tensor) -> str:
-    if tensor.is_floating_point() or not tensor.numel():
-        return ""
-    return f" in [{int(tensor.min())}, {int(tensor.max())}]"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from privkd.charged import LEAK, leaks_of
 from privkd.errors import CheckpointError
-from privkd.trainer.batches import ArrayBatches
 from privkd.trainer.checkpoints import Checkpoints
+from privkd.trainer.datasets import batches_of, form_of
 from privkd.trainer.engine import Engine
 from privkd.trainer.history import History, MetricsFile, Row
 from privkd.trainer.loop import Loop
@@ -21,11 +22,13 @@ from privkd.trainer.seeding import mixed
 from privkd.trainer.task import Stage
 
 if TYPE_CHECKING:
+    from privkd.trainer.accelerated import Trackers
     from privkd.trainer.trainer import Trainer
 
 __all__ = ["Run"]
 
 _FORMAT = 2
+_SETTINGS = ("steps", "epochs", "batch_size", "accumulate", "clip_norm", "precision", "seed", "records")
 _PUBLIC = ("stage", "step", "epoch")  # columns that say nothing about the data
 
 
@@ -44,16 +47,14 @@ class Run:
     ) -> None:
         self.trainer, self.stages, self.engine, self.checkpoints = trainer, stages, engine, checkpoints
         self.is_private = trainer.ledger is not None and not trainer.unsafe_logging
-        leaks = (
-            ("losses of private records, not noised",) if trainer.ledger is not None and trainer.unsafe_logging else ()
-        )
-        self.history = History(leaks=leaks)
+        self.history = History(leaks=_disclosed(trainer))
         self.position = 0
         self._modules = [dict(stage.task.modules) for stage in stages]
         self._optimizers = [dict(stage.task.optimizers) for stage in stages]
         self._loop: Loop | None = None
         self._resumed: dict[str, Any] | None = None
         self._metrics: MetricsFile | None = None
+        self._trackers: Trackers | None = None
 
     def resume(self) -> None:
         """Go on from the latest undamaged checkpoint, if there is one.
@@ -66,6 +67,11 @@ class Run:
             self._go_on(found[1])
         if self.trainer.folder is not None and self.engine.process[0] == 0:
             self._metrics = MetricsFile(Path(self.trainer.folder) / "metrics.jsonl", self.history)
+            if self.trainer.trackers:
+                from privkd.trainer.accelerated import Trackers
+
+                settings = {name: getattr(self.trainer, name) for name in _SETTINGS}
+                self._trackers = Trackers(self.trainer.trackers, Path(self.trainer.folder), settings)
 
     def _go_on(self, state: dict[str, Any]) -> None:
         differing = _differences(state["fingerprint"], self._fingerprint())
@@ -86,12 +92,14 @@ class Run:
         """The loop of a stage, at its beginning or where the run was stopped."""
         stage, trainer = self.stages[position], self.trainer
         self.position = position
-        batches = ArrayBatches(
-            tuple(tensor.to(self.engine.device) for tensor in stage.data),
+        batches = batches_of(
+            stage.data,
             trainer.batch_size,
             mixed(trainer.seed, position),
-            beside={name: tuple(t.to(self.engine.device) for t in one) for name, one in stage.beside.items()},
+            beside=stage.beside,
+            device=self.engine.device,
             process=self.engine.process,
+            workers=trainer.workers,
         )
         steps = stage.steps or trainer.steps or (trainer.epochs or 0) * batches.steps_per_epoch
         loop = Loop(
@@ -158,22 +166,38 @@ class Run:
         self.history.rows.append(row)
         if self._metrics is not None:
             self._metrics.append(row)
+        if self._trackers is not None:
+            self._trackers.log(row)
+
+    def close(self) -> None:
+        """Let the trackers write what is left."""
+        if self._trackers is not None:
+            self._trackers.finish()
 
     def _fingerprint(self) -> dict[str, Any]:
         """What must be equal for a checkpoint to be of this run."""
         trainer = self.trainer
-        names = ("steps", "epochs", "batch_size", "accumulate", "clip_norm", "precision", "seed", "records")
         return {
-            **{name: getattr(trainer, name) for name in names},
+            **{name: getattr(trainer, name) for name in _SETTINGS},
             "processes": self.engine.process[1],
             "stages": [stage.name for stage in self.stages],
             "tasks": [type(stage.task).__qualname__ for stage in self.stages],
-            "data": [[list(tensor.shape) for tensor in stage.data] for stage in self.stages],
+            "data": [form_of(stage.data) for stage in self.stages],
             "modules": [
                 {name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
                 for modules in self._modules
             ],
         }
+
+
+def _disclosed(trainer: Trainer) -> tuple[str, ...]:
+    """The leaks of a run that writes down what nothing protects; in its ledger before the first of it is written."""
+    if trainer.ledger is None or not trainer.unsafe_logging:
+        return ()
+    leak = "losses and logs of private records were written down without noise (unsafe_logging)"
+    if leak not in leaks_of(trainer.ledger):
+        trainer.ledger.disclose(LEAK + leak)
+    return (leak,)
 
 
 def _saved(

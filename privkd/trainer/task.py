@@ -13,6 +13,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
+    from privkd.trainer.datasets import Data
+
 Losses = dict[str, Tensor]
 """Named scalar losses; the trainer minimises their sum."""
 
@@ -155,13 +157,14 @@ class Stage:
     Attributes:
         name: of the stage, in history and checkpoints.
         task: what is learned; stages may share modules.
-        data: tensors with a common number of rows; empty for a task that makes its own batches.
+        data: tensors with a common number of rows, `Records`, or a torch `Dataset`; an empty tuple for a task that makes its
+            own batches.
         steps: of this stage; None for the trainer's own number.
         beside: further data sets, by name.
     """
 
     name: str
     task: Task
-    data: tuple[Tensor, ...] = ()
+    data: Data = ()
     steps: int | None = None
-    beside: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict)
+    beside: Mapping[str, Data] = field(default_factory=dict)

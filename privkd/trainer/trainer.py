@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from torch import Tensor
 
 from accountants import check
 from privkd.errors import TrainingStopped
 from privkd.progress import track
 from privkd.trainer.checkpoints import Checkpoints
+from privkd.trainer.datasets import Data, require_data
 from privkd.trainer.engine import PRECISIONS, engine_for
+from privkd.trainer.guards import too_large
 from privkd.trainer.history import History
+from privkd.trainer.loop import Loop
 from privkd.trainer.placement import placed, threads_limited
 from privkd.trainer.running import Run
 from privkd.trainer.seeding import mixed, seeded
@@ -45,13 +47,17 @@ class Trainer:
         device: `"auto"` (an accelerator if there is one), or a torch device name.
         threads: CPU threads of the run; small models are fastest, and safe beside busy neighbours, with one.
         records: how many rows of history to keep, evenly spaced over each stage.
+        workers: processes that read a torch `Dataset` ahead, >= 0; tensors need none.
         folder: where `metrics.jsonl` and checkpoints go; a run that was stopped goes on from there when it is started
             again with equal settings. None keeps nothing on disk.
         checkpoint_every: steps between checkpoints, >= 1; by default as many as between rows of history.
         keep: how many of the latest checkpoints stay, >= 1.
+        trackers: services that show the run beside `metrics.jsonl`, for example ("tensorboard",); accelerate knows their
+            names, and each needs its package. They get the rows of history and the settings, so nothing private.
         ledger: of a run on private data: losses and logs are then kept out of history and files, because nothing protects
             them.
-        unsafe_logging: write them down all the same; recorded in `History.leaks`.
+        unsafe_logging: write them down all the same; the ledger discloses it first, and no certificate from it states a
+            guarantee any more.
 
     Raises:
         ValueError: a setting is out of range, or both or none of steps and epochs are given.
@@ -69,9 +75,11 @@ class Trainer:
     device: str = "auto"
     threads: int = 1
     records: int = 20
+    workers: int = 0
     folder: str | Path | None = None
     checkpoint_every: int | None = None
     keep: int = 3
+    trackers: tuple[str, ...] = ()
     ledger: Ledger | None = None
     unsafe_logging: bool = False
 
@@ -82,8 +90,11 @@ class Trainer:
         for name in ("batch_size", "accumulate", "threads", "records", "keep"):
             check.integer(**{name: getattr(self, name)}, at_least=1)
         check.integer(seed=self.seed, at_least=0)
+        check.integer(workers=self.workers, at_least=0)
         if self.clip_norm is not None:
             check.real(clip_norm=self.clip_norm, above=0.0)
+        if self.trackers and self.folder is None:
+            raise ValueError(f"trackers={self.trackers!r} need a folder for their files; give folder")
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"steps={self.steps!r}, epochs={self.epochs!r}: give exactly one of the two")
         if self.precision not in PRECISIONS:
@@ -94,16 +105,17 @@ class Trainer:
     def run(
         self,
         task: Task | Sequence[Stage],
-        data: tuple[Tensor, ...] = (),
+        data: Data = (),
         *,
-        beside: Mapping[str, tuple[Tensor, ...]] | None = None,
+        beside: Mapping[str, Data] | None = None,
         description: str = "training",
     ) -> History:
         """Train the modules in place, leaving them in eval mode on the CPU.
 
         Args:
             task: what to learn; or stages that bring their own data.
-            data: tensors with the same number of rows; empty for a task that makes its own batches.
+            data: tensors with the same number of rows, `Records`, or a torch `Dataset` (items become tensors; give it its
+                length); an empty tuple for a task that makes its own batches.
             beside: further data sets, by name, for example unlabelled rows; `Batch.beside` has their batches.
             description: what the progress display says.
 
@@ -111,42 +123,64 @@ class Trainer:
             History: one row per stretch of steps, with `step` and the mean of every loss and log over the stretch.
 
         Raises:
-            ValueError: the tensors have no rows or different numbers of rows.
+            ValueError: the data have no rows or different numbers of rows.
+            TypeError: the data are something else, for example a DataLoader.
             TaskError: the first batch does not fit the task, or a frozen module changed.
             NonFiniteLoss: a loss or gradient became NaN or infinite.
-            CheckpointError: a checkpoint could not be written, or the folder holds another run.
+            OutOfMemory: a step does not fit into memory.
+            CheckpointError: a checkpoint or `metrics.jsonl` could not be written, or the folder holds another run.
             TrainingStopped: the process was asked to end; the run is saved.
         """
         stages = [Stage("training", task, data, beside=beside or {})] if isinstance(task, Task) else list(task)
         if not stages:
             raise ValueError("stages is empty; give at least one")
+        for stage in stages:
+            for one in (stage.data, *stage.beside.values()):
+                require_data(one)
         checkpoints = None if self.folder is None else Checkpoints(Path(self.folder) / "checkpoints", keep=self.keep)
         with (
             threads_limited(self.threads),
             engine_for(self.device, self.precision, sharded=self.sharded) as engine,
             seeded(mixed(self.seed, engine.process[0])),
             watching_for_stop(engine) as stop,
+            closing(Run(self, stages, engine, checkpoints)) as run,
         ):
-            run = Run(self, stages, engine, checkpoints)
             run.resume()
             for position in range(run.position, len(stages)):
                 stage = stages[position]
+                label = description if len(stages) == 1 else f"{description}: {stage.name}"
                 with placed(stage.task, engine, compiled=self.compile):
-                    loop = run.loop(position)
-                    label = description if len(stages) == 1 else f"{description}: {stage.name}"
-                    with track(label, loop.steps - loop.step) as advance:
-                        while loop.step < loop.steps:
-                            loop.advance()
-                            advance()
-                            if stop(loop.step):
-                                run.save()
-                                raise TrainingStopped(
-                                    f"stopped by a signal at step {loop.step} of {loop.steps}; "
-                                    + (
-                                        f"the run is saved in {self.folder}: start it again to go on"
-                                        if checkpoints
-                                        else "nothing is saved"
-                                    )
-                                )
+                    _advance(run, run.loop(position), label, stop)
                 run.finished(position)
             return run.history
+
+
+def _advance(run: Run, loop: Loop, label: str, stop: Callable[[int], bool]) -> None:
+    """All steps of a stage that are left."""
+    with track(label, loop.steps - loop.step) as advance:
+        while loop.step < loop.steps:
+            try:
+                loop.advance()
+            except (RuntimeError, MemoryError) as error:
+                settings = run.trainer
+                told = too_large(
+                    error,
+                    step=loop.step,
+                    rows=settings.batch_size,
+                    accumulate=settings.accumulate,
+                    is_saved=run.checkpoints is not None,
+                )
+                if told is None:
+                    raise
+                raise told from error
+            advance()
+            if stop(loop.step):
+                run.save()
+                raise TrainingStopped(
+                    f"stopped by a signal at step {loop.step} of {loop.steps}; "
+                    + (
+                        "nothing is saved"
+                        if run.checkpoints is None
+                        else f"the run is saved in {run.trainer.folder}: start it again to go on"
+                    )
+                )

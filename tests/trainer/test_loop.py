@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from privkd.errors import NonFiniteLoss, TaskError
+from privkd.errors import NonFiniteLoss, OutOfMemory, TaskError
 from privkd.trainer import Checkpoints, Stage, Task, Trainer, Update, seeded
 
 
@@ -302,7 +302,30 @@ def test_runs_on_private_data_write_no_losses_unless_asked(tmp_path):
     assert silent.leaks == ()
     loud = Trainer(steps=4, ledger=ledger, unsafe_logging=True).run(Plain(), rows())
     assert "cross-entropy" in loud[0]
-    assert "not noised" in loud.leaks[0]
+    assert "without noise" in loud.leaks[0]
+    assert sum("leak: " in text for text in ledger.disclosed) == 1
+    Trainer(steps=4, ledger=ledger, unsafe_logging=True).run(Plain(), rows())
+    assert sum("leak: " in text for text in ledger.disclosed) == 1  # said once
+
+
+class Hungry(Plain):
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def step(self, batch, context):
+        if context.step == self.at:
+            torch.empty(1 << 60)
+        return super().step(batch, context)
+
+
+@pytest.mark.parametrize("at", [0, 7])
+def test_a_step_that_does_not_fit_into_memory_says_what_to_make_smaller_and_loses_nothing(tmp_path, at):
+    trainer = Trainer(steps=9, batch_size=16, folder=tmp_path, checkpoint_every=3)
+    with pytest.raises(OutOfMemory, match=f"step {at + 1} ran out of memory with 16 rows .* accumulate=2"):
+        trainer.run(Hungry(at), rows())
+    assert Checkpoints(tmp_path / "checkpoints").steps() == ([] if at == 0 else [3, 6])
+    assert trainer.run(Hungry(at=-1), rows())[-1]["step"] == 9
 
 
 @pytest.mark.parametrize(

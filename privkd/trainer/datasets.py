@@ -1,0 +1,193 @@
+"""Batches of anything that the trainer takes as data: tensors, `Records`, or a torch `Dataset` read by workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sized
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from privkd.data.records import Records
+from privkd.trainer.batches import ArrayBatches, Batches, Order
+from privkd.trainer.seeding import mixed, seeded
+from privkd.trainer.task import Batch
+
+__all__ = ["Data", "DatasetBatches", "batches_of", "form_of", "require_data"]
+
+Data: TypeAlias = "tuple[Tensor, ...] | Records | Dataset[Any]"
+"""Tensors with a common number of rows, checked records, or a data set with a length."""
+
+
+def batches_of(
+    data: Data,
+    batch_size: int,
+    seed: int,
+    *,
+    beside: Mapping[str, Data],
+    device: torch.device,
+    process: tuple[int, int],
+    workers: int,
+) -> Batches:
+    """Batches on a device.
+
+    Args:
+        data: the main data set; an empty tuple for a task that makes its own batches.
+        batch_size: see `Order`.
+        seed: of the orders, and of what a `Dataset` draws while it reads.
+        beside: further data sets, by name.
+        device: of the run.
+        process: (rank, world).
+        workers: processes that read a `Dataset`; 0 reads between steps.
+
+    Raises:
+        ValueError: no rows or different numbers of rows.
+        TypeError: a `Dataset` without a length.
+    """
+    further = {
+        name: batches_of(
+            one, batch_size, mixed(seed, place), beside={}, device=device, process=process, workers=workers
+        )
+        for place, (name, one) in enumerate(sorted(beside.items()), start=1)
+    }
+    if isinstance(data, Records):
+        data = (data.inputs,) if data.labels is None else (data.inputs, data.labels)
+    if isinstance(data, tuple):
+        tensors = tuple(one.to(device) for one in data)
+        return ArrayBatches(tensors, batch_size, seed, beside=further, process=process)
+    return DatasetBatches(data, batch_size, seed, beside=further, device=device, process=process, workers=workers)
+
+
+def require_data(data: object) -> None:
+    """Refuse what cannot be data.
+
+    Raises:
+        TypeError: it is no `Data`; the message says what to give instead.
+    """
+    if isinstance(data, Records | Dataset) or (
+        isinstance(data, tuple) and all(isinstance(one, Tensor) for one in data)
+    ):
+        return
+    hint = "its data set (loader.dataset)" if isinstance(data, DataLoader) else "tensors, Records or a torch Dataset"
+    raise TypeError(
+        f"data is {type(data).__name__}; give {hint}: the trainer orders the rows itself, so that a run can be repeated and "
+        "gone on with"
+    )
+
+
+def form_of(data: Data) -> list[Any]:
+    """What must be equal for two data sets to belong to one run; nothing of their contents."""
+    if isinstance(data, Records):
+        return [[len(data), *data.shape], data.labels is not None]
+    if isinstance(data, tuple):
+        return [list(one.shape) for one in data]
+    return [type(data).__qualname__, len(cast(Sized, data))]
+
+
+class DatasetBatches:
+    """Batches of a torch `Dataset`, read ahead by worker processes.
+
+    What the data set draws from global generators while it reads (augmentation) depends on the seed and the step alone.
+
+    Args:
+        dataset: with a length; its items are tensors, arrays or numbers, alone or in a tuple, list or dict.
+        batch_size: see `Order`.
+        seed: see `batches_of`.
+        beside: further batches, by name.
+        device: where batches go.
+        process: see `Order`.
+        workers: see `batches_of`.
+
+    Raises:
+        TypeError: the data set has no length.
+        ValueError: it has no rows.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        batch_size: int,
+        seed: int,
+        *,
+        beside: Mapping[str, Batches],
+        device: torch.device,
+        process: tuple[int, int],
+        workers: int,
+    ) -> None:
+        try:
+            rows = len(cast(Sized, dataset))
+        except (TypeError, NotImplementedError):
+            raise TypeError(
+                f"{type(dataset).__name__} has no length; give a data set with __len__ and __getitem__, whose rows can be shuffled"
+            ) from None
+        if not rows:
+            raise ValueError(f"{type(dataset).__name__} has no rows; at least one is needed")
+        self._reader, self._order = _Reader(dataset), Order(rows, batch_size, seed, process=process)
+        self._beside, self._device, self._workers = dict(beside), device, workers
+        self.steps_per_epoch = self._order.steps_per_epoch
+        self._next, self._read = -1, iter(())
+        self._last: tuple[int, tuple[Tensor, ...]] | None = None
+
+    def at(self, step: int) -> Batch:
+        """See `Batches.at`; steps in rising order are read ahead."""
+        beside = {name: one.at(step) for name, one in self._beside.items()}
+        if self._last is None or self._last[0] != step:
+            if step != self._next:
+                self._read = self._from(step)
+            self._last, self._next = (step, next(self._read)), step + 1
+        return Batch(self._order.at(step), self._last[1], beside)
+
+    def _from(self, step: int) -> Iterator[tuple[Tensor, ...]]:
+        loader = DataLoader(
+            self._reader,
+            batch_sampler=_Plan(self._order, step),
+            num_workers=self._workers,
+            collate_fn=_collated,
+            generator=torch.Generator().manual_seed(0),  # of seeds that are not used; the global one stays untouched
+            pin_memory=self._device.type == "cuda",
+        )
+        for tensors in loader:
+            yield tuple(one.to(self._device, non_blocking=True) for one in tensors)
+
+
+class _Plan:
+    """Endless lists of what to read: a seed, then the rows of a step."""
+
+    def __init__(self, order: Order, step: int) -> None:
+        self._order, self._step = order, step
+
+    def __iter__(self) -> Iterator[list[int]]:
+        step = self._step
+        while True:
+            rank = self._order.process[0]
+            yield [mixed(self._order.seed, step, rank), *self._order.at(step).tolist()]
+            step += 1
+
+
+class _Reader(Dataset[Any]):
+    """The data set, with randomness that depends on the plan."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self._dataset = dataset
+
+    def __getitems__(self, plan: list[int]) -> list[Any]:
+        with seeded(plan[0]):
+            many = getattr(self._dataset, "__getitems__", None)
+            return many(plan[1:]) if many else [self._dataset[row] for row in plan[1:]]
+
+    def __getitem__(self, row: int) -> Any:
+        return self._dataset[row]
+
+
+def _collated(items: list[Any]) -> tuple[Tensor, ...]:
+    first = items[0]
+    if isinstance(first, Tensor | np.ndarray | int | float):
+        return (default_collate(items),)
+    together = default_collate(items)
+    tensors = tuple(together.values()) if isinstance(together, Mapping) else tuple(together)
+    strange = [type(one).__name__ for one in tensors if not isinstance(one, Tensor)]
+    if strange:
+        raise TypeError(f"items of the data set hold {strange[0]}; give tensors, arrays and numbers")
+    return tensors

@@ -1,0 +1,50 @@
+"""What can go wrong in a step through no fault of the mathematics, told in terms of the run."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from privkd.errors import NonFiniteLoss, OutOfMemory, TaskError
+from privkd.trainer.task import Batch, Task
+
+__all__ = ["MISFITS", "misfit", "too_large"]
+
+MISFITS = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AssertionError)
+"""What torch raises when tensors do not fit each other."""
+
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc")
+
+
+def misfit(error: Exception, task: Task, batch: Batch) -> TaskError | None:
+    """The error for a first batch that does not fit its task; None for an error that says it all by itself."""
+    if isinstance(error, NonFiniteLoss | TaskError) or _is_memory(error):
+        return None
+    shapes = ", ".join(f"{tuple(tensor.shape)} {str(tensor.dtype)[6:]}{_range(tensor)}" for tensor in batch.tensors)
+    return TaskError(
+        f"the first batch does not fit {type(task).__name__}: {error} (the batch holds {shapes or 'nothing'}); check shapes, "
+        "dtypes and that labels lie in [0, classes)"
+    )
+
+
+def too_large(error: BaseException, *, step: int, rows: int, accumulate: int, is_saved: bool) -> OutOfMemory | None:
+    """The error for a step that did not fit into memory; None for any other error."""
+    if not _is_memory(error):
+        return None
+    kept = "; earlier checkpoints are whole, a run with the same settings goes on from the latest" if is_saved else ""
+    return OutOfMemory(
+        f"step {step + 1} ran out of memory with {rows} rows per step in {accumulate} parts: give accumulate={2 * accumulate} "
+        f"for the same gradients in half the memory, or a smaller batch_size{kept} ({str(error).splitlines()[0][:120]})"
+    )
+
+
+def _is_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+
+
+def _range(tensor: Tensor) -> str:
+    if tensor.is_floating_point() or not tensor.numel():
+        return ""
+    return f" in [{int(tensor.min())}, {int(tensor.max())}]"
