@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 # This folder goes behind the installed packages: accountants.py here would hide the package of that name.
@@ -103,6 +104,48 @@ def by_hand(side: int, steps: int) -> float:
     return (time.perf_counter() - start) / steps
 
 
+def by_accelerate(side: int, steps: int) -> float:
+    """Seconds per step of the loop that accelerate's examples show, with a DataLoader."""
+    from accelerate import Accelerator
+
+    net, data = cnn(side), problem(side, 4096)
+    accelerator = Accelerator(cpu=True)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+    loader = DataLoader(TensorDataset(*data), batch_size=BATCH, shuffle=True, drop_last=True)
+    net, optimizer, loader = accelerator.prepare(net, optimizer, loader)
+    return _timed_loop(net, optimizer, loader, accelerator.backward, steps)
+
+
+def by_fabric(side: int, steps: int) -> float:
+    """The same with Lightning Fabric."""
+    from lightning_fabric import Fabric
+
+    net, data = cnn(side), problem(side, 4096)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    net, optimizer = fabric.setup(net, torch.optim.SGD(net.parameters(), lr=0.05))
+    loader = DataLoader(TensorDataset(*data), batch_size=BATCH, shuffle=True, drop_last=True)
+    return _timed_loop(net, optimizer, fabric.setup_dataloaders(loader), fabric.backward, steps)
+
+
+def _timed_loop(net: nn.Module, optimizer, loader, backward, steps: int) -> float:
+    def run(count: int) -> None:
+        done = 0
+        while done < count:
+            for x, y in loader:
+                optimizer.zero_grad()
+                backward(functional.cross_entropy(net(x), y))
+                optimizer.step()
+                done += 1
+                if done == count:
+                    return
+
+    net.train()
+    run(3)
+    start = time.perf_counter()
+    run(steps)
+    return (time.perf_counter() - start) / steps
+
+
 def empty_by_engine(steps: int) -> float:
     """Seconds per empty step."""
     task = Empty()
@@ -167,6 +210,12 @@ def main() -> None:
             options.rounds, lambda s=side, n=steps: by_engine(s, n), lambda s=side, n=steps: by_hand(s, n)
         )
         report(f"CNN {side}x{side}, batch 128, per step", engine, hand, "at most 3 % more", engine <= 1.03 * hand)
+    for name, module, way in (("accelerate", "accelerate", by_accelerate), ("Fabric", "lightning_fabric", by_fabric)):
+        if find_spec(module) is None:
+            print(f"{name}'s example loop: {module} is not installed")
+            continue
+        engine, other = turns(options.rounds, lambda: by_engine(8, 200), lambda one=way: one(8, 200))
+        report(f"CNN 8x8 beside {name}'s loop", engine, other, "not slower", engine <= other)
     engine, hand = turns(options.rounds, lambda: empty_by_engine(3000), lambda: empty_by_hand(3000))
     report("empty step", engine, hand, "at most 25 us more", engine - hand <= 25e-6)
     engine, hand = turns(max(1, options.rounds // 3), lambda: batches_of_arrays(1), lambda: batches_of_a_loader(1))

@@ -28,6 +28,10 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of torch")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, or on an accelerator bf16 or fp16")] = "fp32",
     processes: Annotated[int, typer.Option(help="on this machine, started by torchrun")] = 1,
+    sharded: Annotated[bool, typer.Option("--sharded", help="split weights over the processes (FSDP)")] = False,
+    trackers: Annotated[
+        list[str] | None, typer.Option("--tracker", help="show the run there, for example tensorboard, wandb or mlflow")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Train a recipe on records. The result carries NO privacy guarantee; transcribe gives one.
@@ -51,12 +55,24 @@ def train(
             from privkd.cli.processes import launch
 
             options = {"data": data, "out": out, "seed": seed, "device": device, "precision": precision, **rest}
-            launch(["train", recipe, *_options(options, texts), *(["--json"] if as_json else [])], processes)
+            flags = [*(f"--tracker={one}" for one in trackers or ()), *(["--sharded"] if sharded else [])]
+            flags += ["--json"] if as_json else []
+            launch(["train", recipe, *_options(options, texts), *flags], processes)
             return
         is_first = os.environ.get("RANK", "0") == "0"
         if not is_first:
             logging.getLogger("privkd").setLevel(logging.WARNING)  # progress is told once
-        trained = run(made, records, folder=out, seed=seed, device=device, precision=precision, **rest)
+        trained = run(
+            made,
+            records,
+            folder=out,
+            seed=seed,
+            device=device,
+            precision=precision,
+            sharded=sharded,
+            trackers=tuple(trackers or ()),
+            **rest,
+        )
     if is_first:
         _show(trained, out, as_json=as_json)
 

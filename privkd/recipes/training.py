@@ -49,6 +49,8 @@ def train(
     seed: int = 0,
     device: str = "auto",
     precision: str = "fp32",
+    sharded: bool = False,
+    trackers: tuple[str, ...] = (),
 ) -> Trained:
     """Run a recipe on records.
 
@@ -65,6 +67,8 @@ def train(
         seed: of fresh weights, the order of rows and the randomness of tasks, >= 0.
         device: see `Trainer`.
         precision: see `Trainer`.
+        sharded: see `Trainer`.
+        trackers: see `Trainer`.
 
     Raises:
         ValueError: an option is out of range or has no effect, or the records do not fit the recipe.
@@ -86,6 +90,8 @@ def train(
         seed=seed,
         device=device,
         precision=precision,
+        sharded=sharded,
+        trackers=trackers,
         folder=folder,
     )
     is_first = os.environ.get("RANK", "0") == "0"
@@ -119,7 +125,7 @@ def _deployed(recipe: Recipe, stages: Sequence[Stage]) -> dict[str, nn.Module]:
 
 def _length(recipe: Recipe, stages: Sequence[Stage], steps: int | None, epochs: int | None) -> dict[str, int | None]:
     """Steps or epochs for the trainer: the caller's, else the config's, for stages without a number of their own."""
-    has_own = bool(stages) and all(stage.steps is not None for stage in stages)
+    has_own = bool(stages) and all((stage.steps or stage.epochs) is not None for stage in stages)
     given = {name: value for name, value in (("steps", steps), ("epochs", epochs)) if value is not None}
     if given and has_own:
         shown = ", ".join(f"{name}={value}" for name, value in given.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,7 +21,7 @@ from torch.optim import Optimizer
 from privkd.trainer.sharding import Shards
 from privkd.trainer.task import Task
 
-__all__ = ["Accelerated", "Trackers"]
+__all__ = ["Accelerated", "Trackers", "require_trackers"]
 
 
 class Accelerated:
@@ -100,13 +101,24 @@ class Accelerated:
         if self._accelerator.scaler is not None:
             self._accelerator.scaler.load_state_dict(state)
 
-    def close(self) -> None:
+    def gather(self, tensor: Tensor) -> Tensor:
+        """See `Engine.gather`."""
+        return self._accelerator.gather(tensor.detach())  # type: ignore[return-value]
+
+    def close(self, *, failed: bool) -> None:
         """Free what holds the processes together before they part: otherwise a CPU run in six aborts at its exit."""
         self._accelerator.free_memory()
         gc.collect()
-        if torch.distributed.is_initialized():
-            torch.distributed.barrier()
-            torch.distributed.destroy_process_group()
+        atexit.unregister(_part)
+        if not failed:  # one that failed would wait for others, which wait for it
+            atexit.register(_part)
+
+
+def _part() -> None:
+    """Leave together, when the last run of this program is over."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 class Trackers:
@@ -116,20 +128,9 @@ class Trackers:
         names: as accelerate knows them, for example "tensorboard", "wandb", "mlflow".
         folder: of the run; services that write files do so in it.
         settings: of the run, plain values; nothing of its data.
-
-    Raises:
-        ValueError: a name is unknown, or its package is not installed.
     """
 
     def __init__(self, names: Sequence[str], folder: Path, settings: Mapping[str, Any]) -> None:
-        installed = {str(getattr(one, "value", one)) for one in get_available_trackers()}
-        for name in names:
-            if name not in LOGGER_TYPE_TO_CLASS:
-                [close] = get_close_matches(name, LOGGER_TYPE_TO_CLASS, n=1, cutoff=0.0)
-                known = ", ".join(sorted(LOGGER_TYPE_TO_CLASS))
-                raise ValueError(f"trackers has {name!r}; did you mean {close!r}? known are {known}")
-            if name not in installed:
-                raise ValueError(f"trackers has {name!r}, which is not installed; pip install {name.replace('_', '-')}")
         cpu = not torch.cuda.is_available()
         self._accelerator = Accelerator(cpu=cpu, log_with=list(names), project_dir=str(folder))
         self._accelerator.init_trackers("privkd", config=dict(settings))
@@ -141,5 +142,22 @@ class Trackers:
         self._accelerator.log(values, step=int(row["step"]))
 
     def finish(self) -> None:
-        """Write what is left."""
-        self._accelerator.end_training()
+        """Write what is left; accelerate's own `end_training` would end the processes' conversation too."""
+        for tracker in self._accelerator.trackers:
+            tracker.finish()
+
+
+def require_trackers(names: Sequence[str]) -> None:
+    """Refuse services that accelerate does not know or find.
+
+    Raises:
+        ValueError: a name is unknown, or its package is not installed.
+    """
+    installed = {str(getattr(one, "value", one)) for one in get_available_trackers()}
+    for name in names:
+        if name not in LOGGER_TYPE_TO_CLASS:
+            [close] = get_close_matches(name, LOGGER_TYPE_TO_CLASS, n=1, cutoff=0.0)
+            known = ", ".join(sorted(LOGGER_TYPE_TO_CLASS))
+            raise ValueError(f"trackers has {name!r}; did you mean {close!r}? known are {known}")
+        if name not in installed:
+            raise ValueError(f"trackers has {name!r}, which is not installed; pip install {name.replace('_', '-')}")

@@ -13,6 +13,8 @@ from privkd.trainer.task import Batch
 
 __all__ = ["ArrayBatches", "Batches", "Order"]
 
+_NO_ROWS = torch.empty(0, dtype=torch.int64)
+
 
 @runtime_checkable
 class Batches(Protocol):
@@ -97,6 +99,6 @@ class ArrayBatches:
         """See `Batches.at`."""
         beside = {name: one.at(step) for name, one in self._beside.items()}
         if self._order is None:
-            return Batch(torch.empty(0, dtype=torch.int64), (), beside)
+            return Batch(_NO_ROWS, (), beside)
         index = self._order.at(step)
         return Batch(index, tuple(tensor.index_select(0, index.to(tensor.device)) for tensor in self.tensors), beside)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from privkd.errors import TrainingStopped
 from privkd.trainer.task import Task
 
 __all__ = ["PRECISIONS", "Engine", "OneProcess", "engine_for"]
@@ -81,8 +82,12 @@ class Engine(Protocol):
         """Take back what `state_dict` gave."""
         ...
 
-    def close(self) -> None:
-        """End the processes' conversation."""
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Rows of every process, in order of rank, without gradients; every process must give as many."""
+        ...
+
+    def close(self, *, failed: bool) -> None:
+        """Let go of the run; the processes part when the program ends."""
         ...
 
 
@@ -152,7 +157,11 @@ class OneProcess:
         if self._scaler is not None:
             self._scaler.load_state_dict(state)
 
-    def close(self) -> None:
+    def gather(self, tensor: Tensor) -> Tensor:
+        """See `Engine.gather`."""
+        return tensor.detach()
+
+    def close(self, *, failed: bool) -> None:
         """See `Engine.close`: nothing to do."""
 
 
@@ -164,15 +173,25 @@ def engine_for(device: str, precision: str, *, sharded: bool = False) -> Iterato
         device: "auto" or a torch device name.
         precision: one of PRECISIONS.
         sharded: split weights and optimiser states over the processes; nothing to split in one.
+
+    Raises:
+        ValueError: half precision without an accelerator.
     """
+    place = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if precision != "fp32" and torch.device(place).type == "cpu":
+        raise ValueError(f"precision={precision!r} needs an accelerator, and there is none; on a CPU use 'fp32'")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from privkd.trainer.accelerated import Accelerated
 
         engine: Engine = Accelerated(device, precision, sharded=sharded)
     else:
-        place = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         engine = OneProcess(torch.device(place), precision)
+    failed = True
     try:
         yield engine
+        failed = False
+    except TrainingStopped:
+        failed = False  # all processes stop together
+        raise
     finally:
-        engine.close()
+        engine.close(failed=failed)

@@ -8,7 +8,7 @@ from torch import Tensor
 from privkd.errors import NonFiniteLoss, OutOfMemory, TaskError
 from privkd.trainer.task import Batch, Task
 
-__all__ = ["MISFITS", "misfit", "too_large"]
+__all__ = ["MISFITS", "misfit", "partly_used", "too_large"]
 
 MISFITS = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AssertionError)
 """What torch raises when tensors do not fit each other."""
@@ -16,13 +16,20 @@ MISFITS = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AssertionE
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc")
 
 
-def misfit(error: Exception, task: Task, batch: Batch) -> TaskError | None:
-    """The error for a first batch that does not fit its task; None for an error that says it all by itself."""
+def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> TaskError | None:
+    """The error for a first batch that does not fit its task; None for an error that says it all by itself.
+
+    Of private rows it tells shapes and dtypes only: not their range, and not torch's message, which may quote a label.
+    """
     if isinstance(error, NonFiniteLoss | TaskError) or _is_memory(error):
         return None
-    shapes = ", ".join(f"{tuple(tensor.shape)} {str(tensor.dtype)[6:]}{_range(tensor)}" for tensor in batch.tensors)
+    shapes = ", ".join(
+        f"{tuple(tensor.shape)} {str(tensor.dtype)[6:]}{'' if is_private else _range(tensor)}"
+        for tensor in batch.tensors
+    )
+    what = f"{type(error).__name__}, whose text unsafe_logging=True would show" if is_private else str(error)
     return TaskError(
-        f"the first batch does not fit {type(task).__name__}: {error} (the batch holds {shapes or 'nothing'}); check shapes, "
+        f"the first batch does not fit {type(task).__name__}: {what} (the batch holds {shapes or 'nothing'}); check shapes, "
         "dtypes and that labels lie in [0, classes)"
     )
 
@@ -35,6 +42,16 @@ def too_large(error: BaseException, *, step: int, rows: int, accumulate: int, is
     return OutOfMemory(
         f"step {step + 1} ran out of memory with {rows} rows per step in {accumulate} parts: give accumulate={2 * accumulate} "
         f"for the same gradients in half the memory, or a smaller batch_size{kept} ({str(error).splitlines()[0][:120]})"
+    )
+
+
+def partly_used(error: BaseException, task: Task) -> TaskError | None:
+    """The error for a step that several processes cannot share because it used a part of a module; None for any other."""
+    if "Expected to have finished reduction" not in str(error):
+        return None
+    return TaskError(
+        f"a step of {type(task).__name__} used only some parameters of a module, so the processes wait for gradients that never "
+        "come: make two modules of what is used apart, or run in one process"
     )
 
 

@@ -34,6 +34,7 @@ class Loop:
         accumulate: parts that a batch is computed in.
         clip_norm: largest norm of one optimiser's gradients, or None.
         averages: the modules that `task.averages` follow, without wrappers.
+        is_private: whether errors keep quiet about the rows.
         report: takes rows.
         checkpoint: called where one is due; None for never.
         checkpoint_every: steps; None for with every report.
@@ -51,17 +52,20 @@ class Loop:
         accumulate: int,
         clip_norm: float | None,
         averages: Mapping[str, nn.Module],
+        is_private: bool,
         report: Callable[[Row], None],
         checkpoint: Callable[[], None] | None,
         checkpoint_every: int | None,
     ) -> None:
         self.task, self.batches, self.engine, self.steps = task, batches, engine, steps
         self._stretch, self._accumulate, self._clip_norm = stretch, accumulate, clip_norm
+        self._is_private = is_private
         self._averages, self._report, self._checkpoint = averages, report, checkpoint
         self._every = checkpoint_every or stretch
         generator = torch.Generator().manual_seed(seed)
-        self.context = Context(0, 0, steps, engine.device, generator)
+        self.context = Context(0, 0, steps, engine.device, generator, gather=engine.gather)
         self._totals: dict[str, Tensor | float] = {}
+        self._losses: set[str] = set()
         self._counts: dict[str, float] = {}
         self._parameters = {
             name: [p for group in optimizer.param_groups for p in group["params"]]
@@ -91,7 +95,8 @@ class Loop:
             self._one_step()
         for scheduler in task.schedulers:
             scheduler.step()
-        self._follow_averages()
+        if task.averages:
+            self._follow_averages()
         context.step += 1
         done, is_last = context.step, context.step == self.steps
         figures: Mapping[str, float] = {}
@@ -138,10 +143,10 @@ class Loop:
         try:
             self._one_step()
         except MISFITS as error:
-            told = misfit(error, self.task, self.batches.at(0))
+            told = misfit(error, self.task, self.batches.at(0), is_private=self._is_private)
             if told is None:
                 raise
-            raise told from error
+            raise told from (None if self._is_private else error)
 
     def _one_step(self) -> None:
         batch = self.batches.at(self.context.step)
@@ -156,6 +161,8 @@ class Loop:
             while (moves := self._moves(games)) is not None:
                 self._update(moves, [])
         for name, value in self.context.logs.items():
+            if name in self._losses:
+                raise TaskError(f"log {name!r} has the name of a loss, and one column cannot hold both; rename it")
             self._add(name, value)
 
     def _game(self, part: Batch) -> Iterator[Update]:
@@ -211,6 +218,7 @@ class Loop:
         else:  # reading one number would make the accelerator wait
             seen = [value.detach() for value in values]
         self.engine.backward(total / parts if parts > 1 else total, parameters)
+        self._losses.update(losses)
         for name, value in zip(losses, seen, strict=True):
             self._add(name, value / parts, weight=1.0 / parts)
 
@@ -281,14 +289,8 @@ class Loop:
     def _validated(self) -> Mapping[str, float]:
         if type(self.task).validate is Task.validate:
             return {}
-        modules = list(self.task.modules.values())
-        for module in modules:
-            module.eval()
-        with torch.no_grad():
-            figures = self.task.validate(self.context)
-        for module in modules:
-            module.train()
-        return figures
+        with self.task.evaluating():
+            return self.task.validate(self.context)
 
 
 def _parts(batch: Batch, count: int) -> Iterator[Batch]:

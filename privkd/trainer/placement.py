@@ -14,7 +14,7 @@ from privkd.errors import TaskError
 from privkd.trainer.engine import Engine
 from privkd.trainer.task import Task
 
-__all__ = ["placed", "threads_limited"]
+__all__ = ["digest", "placed", "threads_limited"]
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def placed(task: Task, engine: Engine, *, compiled: bool) -> Iterator[None]:
         TaskError: a frozen module has another state after the run than before.
     """
     wanted = [p for module in task.frozen.values() for p in module.parameters() if p.requires_grad]
-    before = {name: _digest(module) for name, module in task.frozen.items()}
+    before = {name: digest(module) for name, module in task.frozen.items()}
     modules, optimizers = dict(task.modules), dict(task.optimizers)
     for name in task.averaged:
         if name not in task.averages:
@@ -55,7 +55,7 @@ def placed(task: Task, engine: Engine, *, compiled: bool) -> Iterator[None]:
             module.eval().to("cpu")
         for optimizer in optimizers.values():
             _follow(optimizer)
-    changed = [name for name, module in task.frozen.items() if _digest(module) != before[name]]
+    changed = [name for name, module in task.frozen.items() if digest(module) != before[name]]
     if changed:
         raise TaskError(
             f"frozen modules changed during the run: {changed}; a step must not write to them (buffers of a module in train "
@@ -71,7 +71,8 @@ def _follow(optimizer: torch.optim.Optimizer) -> None:
                 state[name] = value.to(parameter.device)
 
 
-def _digest(module: nn.Module) -> bytes:
+def digest(module: nn.Module) -> bytes:
+    """A fingerprint of all parameters and buffers."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         digest.update(name.encode())

@@ -13,10 +13,11 @@ import torch
 from privkd.charged import LEAK, leaks_of
 from privkd.errors import CheckpointError
 from privkd.trainer.checkpoints import Checkpoints
-from privkd.trainer.datasets import batches_of, form_of
+from privkd.trainer.datasets import batches_of, form_of, require_data
 from privkd.trainer.engine import Engine
 from privkd.trainer.history import History, MetricsFile, Row
 from privkd.trainer.loop import Loop
+from privkd.trainer.placement import digest
 from privkd.trainer.randomness import random_state, restore_random_state
 from privkd.trainer.seeding import mixed
 from privkd.trainer.task import Stage
@@ -48,9 +49,10 @@ class Run:
         self.trainer, self.stages, self.engine, self.checkpoints = trainer, stages, engine, checkpoints
         self.is_private = trainer.ledger is not None and not trainer.unsafe_logging
         self.history = History(leaks=_disclosed(trainer))
-        self.position = 0
+        self.position, self._done = 0, 0  # stages, and the steps of those that are done
         self._modules = [dict(stage.task.modules) for stage in stages]
         self._optimizers = [dict(stage.task.optimizers) for stage in stages]
+        self._frozen = _fixed(stages)
         self._loop: Loop | None = None
         self._resumed: dict[str, Any] | None = None
         self._metrics: MetricsFile | None = None
@@ -84,7 +86,10 @@ class Run:
             self.stages, self._modules, self._optimizers, state["stages"], strict=True
         ):
             _load(stage, modules, optimizers, saved)
-        self.position = state["position"]
+        self.position, self._done = state["position"], state["done"]
+        mine = state["processes"][self.engine.process[0]]
+        for stage, remembered in zip(self.stages, mine["tasks"], strict=True):
+            stage.task.load_state_dict(remembered)
         self.history.rows.extend(state["history"])
         self._resumed = state
 
@@ -92,16 +97,19 @@ class Run:
         """The loop of a stage, at its beginning or where the run was stopped."""
         stage, trainer = self.stages[position], self.trainer
         self.position = position
+        data = stage.data() if callable(stage.data) else stage.data
+        require_data(data)
         batches = batches_of(
-            stage.data,
-            trainer.batch_size,
+            data,
+            stage.batch_size or trainer.batch_size,
             mixed(trainer.seed, position),
             beside=stage.beside,
             device=self.engine.device,
             process=self.engine.process,
             workers=trainer.workers,
         )
-        steps = stage.steps or trainer.steps or (trainer.epochs or 0) * batches.steps_per_epoch
+        epochs = stage.epochs or (trainer.epochs if stage.steps is None else None)
+        steps = epochs * batches.steps_per_epoch if epochs else stage.steps or trainer.steps or 0
         loop = Loop(
             stage.task,
             batches,
@@ -112,6 +120,7 @@ class Run:
             accumulate=trainer.accumulate,
             clip_norm=trainer.clip_norm,
             averages=self._modules[position],
+            is_private=self.is_private,
             report=lambda row: self._report(stage, row),
             checkpoint=self.save if self.checkpoints is not None else None,
             checkpoint_every=trainer.checkpoint_every,
@@ -131,23 +140,28 @@ class Run:
             if self.checkpoints is None:
                 self._loop.refuse_broken()
             self.save()
+            self._done += self._loop.steps
         self.position = position + 1
 
     def save(self) -> None:
         """Write a checkpoint; the first process does, all must call."""
         if self.checkpoints is None or self._loop is None:
             return
-        mine = {"loop": self._loop.state_dict(), "random": random_state()}
+        mine = {
+            "loop": self._loop.state_dict(),
+            "random": random_state(),
+            "tasks": [stage.task.state_dict() for stage in self.stages],
+        }
         processes = self.engine.gathered(mine)
         with self.engine.whole():
             self._loop.refuse_broken()
             if self.engine.process[0] != 0:
                 return
-            before = sum(stage.steps or 0 for stage in self.stages[: self.position])
             state = {
                 "format": _FORMAT,
                 "fingerprint": self._fingerprint(),
                 "position": self.position,
+                "done": self._done,
                 "stages": [
                     _saved(stage, modules, optimizers)
                     for stage, modules, optimizers in zip(self.stages, self._modules, self._optimizers, strict=True)
@@ -156,7 +170,7 @@ class Run:
                 "processes": processes,
                 "history": list(self.history.rows),
             }
-            self.checkpoints.save(before + self._loop.step, state)
+            self.checkpoints.save(self._done + self._loop.step, state)
 
     def _report(self, stage: Stage, row: Row) -> None:
         if len(self.stages) > 1:
@@ -183,11 +197,26 @@ class Run:
             "stages": [stage.name for stage in self.stages],
             "tasks": [type(stage.task).__qualname__ for stage in self.stages],
             "data": [form_of(stage.data) for stage in self.stages],
+            "beside": [{name: form_of(one) for name, one in stage.beside.items()} for stage in self.stages],
+            "frozen": self._frozen,
             "modules": [
                 {name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
                 for modules in self._modules
             ],
         }
+
+
+def _fixed(stages: Sequence[Stage]) -> list[dict[str, str]]:
+    """Digests of the frozen modules that no stage trains: a run does not go on with another teacher."""
+    trained = {p for stage in stages for module in stage.task.modules.values() for p in module.parameters()}
+    return [
+        {
+            name: digest(module).hex()[:16]
+            for name, module in stage.task.frozen.items()
+            if trained.isdisjoint(module.parameters())
+        }
+        for stage in stages
+    ]
 
 
 def _disclosed(trainer: Trainer) -> tuple[str, ...]:
@@ -209,7 +238,6 @@ def _saved(
         "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
         "schedulers": [_plain(scheduler.state_dict()) for scheduler in task.schedulers],
         "averages": {name: module.state_dict() for name, module in task.averages.items()},
-        "task": task.state_dict(),
     }
 
 
@@ -229,7 +257,6 @@ def _load(
         average = copy.deepcopy(modules[name]).requires_grad_(False)
         average.load_state_dict(state)
         stage.task.averages[name] = average
-    stage.task.load_state_dict(saved["task"])
 
 
 def _plain(state: dict[str, Any]) -> dict[str, Any]:

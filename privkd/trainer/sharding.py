@@ -93,7 +93,7 @@ class Shards:
 def _sharded(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
     """A copy in parts; the blocks of sequences and lists are gathered one at a time."""
     copied = copy.deepcopy(module)
-    for inner in list(copied.modules()):
+    for inner in reversed(list(copied.modules())):  # the innermost first, as fully_shard needs
         if isinstance(inner, nn.Sequential | nn.ModuleList):
             for block in inner:
                 if not isinstance(block, nn.ModuleList) and next(block.parameters(), None) is not None:

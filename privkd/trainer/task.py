@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+from accountants import check
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
@@ -45,6 +48,8 @@ class Context:
         device: where the modules are.
         generator: random numbers of this run (augmentation, latents), on the CPU; part of every checkpoint.
         logs: see `log`.
+        gather: rows of a tensor from all processes of the run, in order of rank and without gradients; every process must
+            call it. One process gets its own rows back.
     """
 
     step: int
@@ -53,6 +58,7 @@ class Context:
     device: torch.device
     generator: torch.Generator
     logs: dict[str, Tensor | float] = field(default_factory=dict)
+    gather: Callable[[Tensor], Tensor] = Tensor.detach
 
     def log(self, name: str, value: Tensor | float) -> None:
         """Add a scalar to the history beside the losses; averaged like them, never minimised."""
@@ -130,6 +136,19 @@ class Task(ABC):
         ```
         """
 
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Modules in eval mode and no gradients within the block, for example to look at all rows between two passes."""
+        before = {module: module.training for module in self.modules.values()}
+        for module in before:
+            module.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for module, training in before.items():
+                module.train(training)
+
     def on_epoch_start(self, context: Context) -> None:  # noqa: B027 - most tasks need none of the moments
         """Called before the first step of every pass over the data."""
 
@@ -158,13 +177,28 @@ class Stage:
         name: of the stage, in history and checkpoints.
         task: what is learned; stages may share modules.
         data: tensors with a common number of rows, `Records`, or a torch `Dataset`; an empty tuple for a task that makes its
-            own batches.
-        steps: of this stage; None for the trainer's own number.
+            own batches. A function without arguments is called when the stage begins, and may use what earlier stages
+            learned.
+        steps: of this stage; or give `epochs`; None of both for the trainer's own number.
         beside: further data sets, by name.
+        epochs: passes over the data of this stage.
+        batch_size: rows per step in this stage; None for the trainer's own.
+
+    Raises:
+        ValueError: a number is below 1, or both steps and epochs are given.
     """
 
     name: str
     task: Task
-    data: Data = ()
+    data: Data | Callable[[], Data] = ()
     steps: int | None = None
     beside: Mapping[str, Data] = field(default_factory=dict)
+    epochs: int | None = None
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "epochs", "batch_size"):
+            if getattr(self, name) is not None:
+                check.integer(**{name: getattr(self, name)}, at_least=1)
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(f"steps={self.steps}, epochs={self.epochs} of stage {self.name!r}: give one of the two")

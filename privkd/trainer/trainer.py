@@ -14,7 +14,7 @@ from privkd.progress import track
 from privkd.trainer.checkpoints import Checkpoints
 from privkd.trainer.datasets import Data, require_data
 from privkd.trainer.engine import PRECISIONS, engine_for
-from privkd.trainer.guards import too_large
+from privkd.trainer.guards import partly_used, too_large
 from privkd.trainer.history import History
 from privkd.trainer.loop import Loop
 from privkd.trainer.placement import placed, threads_limited
@@ -95,12 +95,14 @@ class Trainer:
             check.real(clip_norm=self.clip_norm, above=0.0)
         if self.trackers and self.folder is None:
             raise ValueError(f"trackers={self.trackers!r} need a folder for their files; give folder")
+        if self.trackers:
+            from privkd.trainer.accelerated import require_trackers
+
+            require_trackers(self.trackers)
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"steps={self.steps!r}, epochs={self.epochs!r}: give exactly one of the two")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision={self.precision!r} must be one of {', '.join(PRECISIONS)}")
-        if self.precision != "fp32" and self.device == "cpu":
-            raise ValueError(f"precision={self.precision!r} needs an accelerator; on a CPU use 'fp32'")
 
     def run(
         self,
@@ -135,7 +137,7 @@ class Trainer:
         if not stages:
             raise ValueError("stages is empty; give at least one")
         for stage in stages:
-            for one in (stage.data, *stage.beside.values()):
+            for one in (*(() if callable(stage.data) else (stage.data,)), *stage.beside.values()):
                 require_data(one)
         checkpoints = None if self.folder is None else Checkpoints(Path(self.folder) / "checkpoints", keep=self.keep)
         with (
@@ -163,7 +165,7 @@ def _advance(run: Run, loop: Loop, label: str, stop: Callable[[int], bool]) -> N
                 loop.advance()
             except (RuntimeError, MemoryError) as error:
                 settings = run.trainer
-                told = too_large(
+                told = partly_used(error, loop.task) or too_large(
                     error,
                     step=loop.step,
                     rows=settings.batch_size,

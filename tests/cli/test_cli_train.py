@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,7 @@ def test_options_reach_the_recipe_where_it_has_such_settings_and_the_trainer_els
         (["classifier", "--data=digits", "--device=tpu9"], "tpu9"),
         (["classifier", "--data=digits", "--device=cuda:77"], "cuda:77"),
         (["classifier", "--data=digits", "--processes=0"], "processes=0"),
+        (["classifier", "--data=digits", "--tracker=tensorbord"], "did you mean 'tensorboard'"),
         (["classifier", "--data=absent.npz"], "absent.npz"),
         (["classifier", "--data=absent.npz", "--processes=2"], "absent.npz"),
         (["classifier", "--data=digits", "--set=lrr=3", "--processes=2"], "'lrr' is no setting"),
@@ -150,3 +153,39 @@ def test_two_processes_end_with_what_one_learns_and_speak_once(privkd, tmp_path)
     assert (refused.returncode, out) == (3, "")
     assert "config.lr was 0.002, is 0.5" in err
     assert "Traceback" not in err
+
+
+def test_several_processes_save_themselves_when_they_are_asked_to_end_and_go_on(tmp_path):
+    command = ("train", "classifier", "--data=digits", "--set=epochs=40", "--out", tmp_path / "run", "--processes=2")
+    process = start(*command)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("run/checkpoints/step-*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (3, ""), err
+    assert err.count("the run is saved") == 1
+    assert "Traceback" not in err
+    stopped = max(int(path.name[5:]) for path in tmp_path.glob("run/checkpoints/step-*"))
+    assert f"at step {stopped} of 1000" in err
+    process = start(*command, "--json")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert json.loads(out)["last"]["step"] == 1000
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps))
+
+
+def test_sharded_weights_and_a_tracker_are_for_the_asking(privkd, tmp_path):
+    pytest.importorskip("tensorboard")
+    process = start(
+        "train", "classifier", "--data=digits", "--set=epochs=2", "--out", tmp_path / "run", "--processes=2", "--sharded",
+        "--tracker=tensorboard", "--json",
+    )  # fmt: skip
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    alone = json.loads(
+        privkd("train", "classifier", "--data=digits", "--set=epochs=2", "--out", tmp_path / "one", "--json").out
+    )
+    assert json.loads(out)["last"]["accuracy"] == pytest.approx(alone["last"]["accuracy"], abs=0.03)
+    assert list(tmp_path.glob("run/**/events.out.tfevents*"))

@@ -81,7 +81,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been(digits, tmp_path, 
     train(recipe, digits, folder=tmp_path / "whole")
     stop = iter([*[False] * 20, *[True] * 10])
     with monkeypatch.context() as patched:
-        patched.setattr("privkd.trainer.trainer.watching_for_stop", lambda: _Watch(stop))
+        patched.setattr("privkd.trainer.trainer.watching_for_stop", lambda engine: _Watch(stop))
         with pytest.raises(TrainingStopped):
             train(recipe, digits, folder=tmp_path / "cut")
     assert json.loads((tmp_path / "cut" / "config.json").read_text())["deployed"] is None
@@ -98,7 +98,7 @@ class _Watch:
         self.answers = answers
 
     def __enter__(self):
-        return lambda: next(self.answers)
+        return lambda step: next(self.answers)
 
     def __exit__(self, *_):
         return None

@@ -97,3 +97,16 @@ def test_threads_are_put_back():
     before = torch.get_num_threads()
     Trainer(steps=1, threads=2).run(Regression(), problem())
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.proof
+def test_compiled_modules_learn_what_plain_ones_learn():
+    compiled, plain = Regression(), Regression()
+    compiled.step = lambda batch, context: {"square": functional.mse_loss(
+        compiled.modules["net"](batch.tensors[0]).squeeze(1), batch.tensors[1])}  # fmt: skip
+    plain.step = lambda batch, context: {"square": functional.mse_loss(
+        plain.modules["net"](batch.tensors[0]).squeeze(1), batch.tensors[1])}  # fmt: skip
+    Trainer(steps=30, batch_size=10, compile=True).run(compiled, problem())
+    Trainer(steps=30, batch_size=10).run(plain, problem())
+    assert type(compiled.modules["net"]) is nn.Linear
+    assert torch.allclose(compiled.net.weight, plain.net.weight, atol=1e-5)

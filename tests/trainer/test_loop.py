@@ -330,9 +330,80 @@ def test_a_step_that_does_not_fit_into_memory_says_what_to_make_smaller_and_lose
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"steps": 1, "epochs": 1}, {"steps": 1, "precision": "fp8"}, {"steps": 1, "precision": "bf16", "device": "cpu"},
-     {"steps": 1, "clip_norm": 0.0}, {"steps": 1, "keep": 0}, {"steps": 1, "accumulate": 0}],
+    [{}, {"steps": 1, "epochs": 1}, {"steps": 1, "precision": "fp8"},
+     {"steps": 1, "workers": -1}, {"steps": 1, "clip_norm": 0.0}, {"steps": 1, "keep": 0}, {"steps": 1, "accumulate": 0}],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(ValueError, match="|".join([*settings, "steps"])):
         Trainer(**settings)
+
+
+class Misfit(Plain):
+    def step(self, batch, context):
+        raise IndexError("Target 971 is out of bounds")
+
+
+def test_errors_of_private_runs_keep_quiet_about_the_rows():
+    from accountants import Ledger
+
+    with pytest.raises(TaskError, match=r"Target 971.* in \[\d"):
+        Trainer(steps=1, batch_size=4).run(Misfit(), rows())
+    with pytest.raises(TaskError, match="unsafe_logging=True would show") as caught:
+        Trainer(steps=1, batch_size=4, ledger=Ledger(adjacency="add-remove")).run(Misfit(), rows())
+    assert "971" not in str(caught.value)
+    assert " in [0, 1]" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_log_with_the_name_of_a_loss_is_refused():
+    class Twice(Plain):
+        def step(self, batch, context):
+            context.log("cross-entropy", 7.0)
+            return super().step(batch, context)
+
+    with pytest.raises(TaskError, match="'cross-entropy' has the name of a loss"):
+        Trainer(steps=2).run(Twice(), rows())
+
+
+def test_a_stage_may_have_its_own_length_and_batches_and_data_of_what_came_before():
+    seen = []
+
+    class Watching(Plain):
+        def step(self, batch, context):
+            seen.append(len(batch.index))
+            return super().step(batch, context)
+
+    first = Watching()
+    before = first.net.weight.detach().clone()
+
+    def later():
+        assert not torch.equal(before, first.net.weight)  # the first stage has learned
+        return tuple(tensor[:6] for tensor in rows())
+
+    stages = [Stage("a", first, rows(), epochs=2, batch_size=16), Stage("b", Watching(), later, steps=3)]
+    Trainer(steps=50, batch_size=64).run(stages)
+    n = len(rows()[0])
+    assert seen == [16] * (2 * (n // 16)) + [6] * 3
+
+
+@pytest.mark.parametrize("numbers", [{"steps": 0}, {"epochs": 0}, {"batch_size": 0}, {"steps": 1, "epochs": 1}])
+def test_a_stage_with_impossible_numbers_is_refused(numbers):
+    with pytest.raises(ValueError, match="|".join(numbers)):
+        Stage("a", Plain(), rows(), **numbers)
+
+
+def test_half_precision_without_an_accelerator_is_refused():
+    if torch.cuda.is_available():
+        pytest.skip("there is an accelerator")
+    with pytest.raises(ValueError, match="needs an accelerator"):
+        Trainer(steps=1, precision="bf16").run(Plain(), rows())
+
+
+def test_evaluating_puts_modes_and_gradients_back():
+    task = Plain()
+    task.net.train()
+    with task.evaluating():
+        assert not task.net.training
+        assert not torch.is_grad_enabled()
+    assert task.net.training
+    assert torch.is_grad_enabled()

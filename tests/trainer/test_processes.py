@@ -49,6 +49,8 @@ def test_two_processes_learn_what_one_learns(alone, tmp_path, how):
         assert torch.allclose(shared["net"][name], weight, atol=2e-3), name
     for one, two in zip(alone["history"], shared["history"], strict=True):
         assert two["cross-entropy"] == pytest.approx(one["cross-entropy"], rel=1e-3)
+        assert two["rows"] == one["rows"] == 64  # together, each row once
+        assert two["seen"] == pytest.approx(one["seen"] / 2)
 
 
 @pytest.mark.parametrize("how", [(), pytest.param(("sharded",), marks=pytest.mark.proof)], ids=["copied", "sharded"])
@@ -60,6 +62,11 @@ def test_a_signal_to_one_process_stops_all_and_the_run_goes_on_as_if_nothing_had
     again = start(tmp_path / "run.pt", 2, f"{tmp_path}/run", "dropout", *how)
     assert again["history"] == whole["history"]
     assert all(torch.equal(again["net"][name], weight) for name, weight in whole["net"].items())
+
+
+def test_a_program_may_have_several_runs(alone, tmp_path):
+    again = start(tmp_path / "run.pt", 2, "twice")
+    assert again["history"][-1]["cross-entropy"] == pytest.approx(alone["history"][-1]["cross-entropy"], rel=1e-3)
 
 
 def test_processes_draw_different_numbers(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from privkd.errors import CheckpointError, TrainingStopped
-from privkd.trainer import Checkpoints, Trainer
+from privkd.trainer import Checkpoints, Stage, Trainer, seeded
 
 RUN = Path(__file__).with_name("dropped_run.py")
 _spec = importlib.util.spec_from_file_location("dropped_run", RUN)
@@ -140,6 +140,35 @@ def test_a_finished_run_is_not_run_again(uninterrupted, tmp_path, monkeypatch):
     second = main(str(tmp_path))
     assert all(torch.equal(a, b) for a, b in zip(first.coder.parameters(), second.coder.parameters(), strict=True))
     assert torch.equal(first.averages["coder"][0].weight, second.averages["coder"][0].weight)
+
+
+@pytest.mark.parametrize("lengths", [{"steps": 40}, {"epochs": 5}])
+def test_checkpoints_of_a_later_stage_count_the_steps_of_earlier_ones(tmp_path, lengths):
+    x = torch.randn(128, 16)
+    stages = [Stage("first", Game(), (x,), batch_size=16, **lengths), Stage("second", Game(), (x,), steps=7)]
+    Trainer(steps=1, folder=tmp_path, checkpoint_every=3, keep=3).run(stages)
+    assert Checkpoints(tmp_path / "checkpoints").steps() == [43, 46, 47]
+
+
+def test_a_run_does_not_go_on_with_another_frozen_teacher(tmp_path):
+    class Taught(Game):
+        def __init__(self, seed):
+            super().__init__()
+            with seeded(seed):
+                self.frozen["teacher"] = torch.nn.Linear(16, 2)
+
+    x = (torch.zeros(32, 16),)
+    Trainer(steps=3, folder=tmp_path).run(Taught(0), x)
+    Trainer(steps=3, folder=tmp_path).run(Taught(0), x)
+    with pytest.raises(CheckpointError, match="frozen was"):
+        Trainer(steps=3, folder=tmp_path).run(Taught(1), x)
+
+
+def test_a_run_does_not_go_on_with_other_data_beside(tmp_path):
+    x = torch.zeros(32, 16)
+    Trainer(steps=3, folder=tmp_path).run(Game(), (x,), beside={"more": (x,)})
+    with pytest.raises(CheckpointError, match="beside was"):
+        Trainer(steps=3, folder=tmp_path).run(Game(), (x,), beside={"more": (x[:9],)})
 
 
 def test_another_run_in_the_same_folder_is_refused(tmp_path):
