@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from accountants import check
@@ -15,7 +16,7 @@ from privkd.mechanisms.clipping.looped import loop
 from privkd.mechanisms.clipping.opacus import through_opacus
 from privkd.mechanisms.clipping.rules import Rule, as_rule
 from privkd.mechanisms.clipping.validation import require_separate_records
-from privkd.mechanisms.clipping.verification import check_records_are_separate, check_strategy, layout_of, quiet
+from privkd.mechanisms.clipping.verification import check_records_are_separate, check_strategy, exact, layout_of, quiet
 from privkd.mechanisms.clipping.vmapped import vectorized
 
 __all__ = ["Clipper", "clipped_sum"]
@@ -135,19 +136,27 @@ class Clipper:
             return
         rows = tuple(part[:tried] for part in batch)
         with quiet(self._job.model):
-            repeatable = check_records_are_separate(self._job, rows)
-            meaningful = True
-            while self.strategy != "loop":
-                try:
-                    run = _STRATEGIES[self.strategy]
-                    meaningful = check_strategy(self._job, rows, run, self.strategy, repeatable)
-                    break
-                except _UNABLE as problem:
-                    if isinstance(problem, UnsupportedModule) or not (self._free or isinstance(problem, NotCovered)):
-                        raise
-                    self._slower(str(problem))
+            with exact(self._job, rows):
+                repeatable = check_records_are_separate(self._job, rows)
+            meaningful = self._settle(rows, repeatable)
         if meaningful:
             self._checked[layout] = tried
+
+    def _settle(self, rows: Rows, repeatable: bool) -> bool:
+        """Go to slower strategies until one passes; whether there was anything to compare."""
+        while self.strategy != "loop":
+            run = _STRATEGIES[self.strategy]
+            try:
+                with exact(self._job, rows):
+                    meaningful = check_strategy(self._job, rows, run, self.strategy, repeatable)
+                if torch.is_autocast_enabled(rows[0].device.type):
+                    run(self._job, rows)  # some strategies cannot do in half precision what they can do otherwise
+                return meaningful
+            except _UNABLE as problem:
+                if isinstance(problem, UnsupportedModule) or not (self._free or isinstance(problem, NotCovered)):
+                    raise
+                self._slower(str(problem))
+        return True
 
     def _slower(self, reason: str) -> None:
         lines = reason.strip().splitlines()

@@ -36,30 +36,35 @@ def fix(model: nn.Module) -> nn.Module:
         >>> fix(nn.Sequential(nn.Conv2d(1, 48, 3), nn.BatchNorm2d(48)))[1].num_groups
         12
     """
+    _refuse_lazy(model)
     made: dict[int, nn.Module] = {}  # a layer that stands in two places stays one layer
     copied = copy.deepcopy(model)
 
-    def walk(module: nn.Module, path: str) -> nn.Module:
+    def walk(module: nn.Module) -> nn.Module:
         if id(module) not in made:
             made[id(module)] = module
-            new = _replacement(module, path)
+            new = _replacement(module)
             if new is None:
                 for name, child in list(module._modules.items()):
                     if child is not None:
-                        module._modules[name] = walk(child, f"{path}.{name}" if path else name)
+                        module._modules[name] = walk(child)
             else:
                 made[id(module)] = new
         return made[id(module)]
 
-    return walk(copied, "")
+    return walk(copied)
 
 
-def _replacement(module: nn.Module, path: str) -> nn.Module | None:
-    if isinstance(module, _LazyNormBase):
+def _refuse_lazy(model: nn.Module) -> None:
+    lazy = [f"{path}: {type(m).__name__}" for path, m in model.named_modules() if isinstance(m, _LazyNormBase)]
+    if lazy:
         raise UnsupportedModule(
-            f"{path}: {type(module).__name__} does not know its number of channels yet; run one batch of public or random "
-            "data through the model, or write GroupNorm yourself"
+            f"{', '.join(lazy)} does not know its number of channels yet; run one batch of public or random data through the "
+            "model, or write GroupNorm yourself"
         )
+
+
+def _replacement(module: nn.Module) -> nn.Module | None:
     if isinstance(module, _InstanceNorm):
         if not module.track_running_stats:
             return None

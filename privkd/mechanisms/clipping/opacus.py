@@ -68,6 +68,8 @@ def _hooked(model: nn.Module) -> Iterator[None]:
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
     ]
     wrapped = None
+    for p in before:
+        p.grad = None  # or the backward pass would add to the caller's tensors
     try:
         wrapped = wrapper(model, batch_first=True, loss_reduction="sum", strict=False)
         yield
