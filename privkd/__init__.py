@@ -19,6 +19,7 @@ _LAZY = {
     "PrivkdError": "privkd.errors",
     "TeacherEnsemble": "privkd.teachers",
     "Transcription": "privkd.transcription",
+    "fix": "privkd.mechanisms.clipping.fixing",
     "load": "privkd.transcription",
     "transcribe": "privkd.transcription",
 }
@@ -33,6 +34,7 @@ __all__ = [
     "PrivkdError",
     "TeacherEnsemble",
     "Transcription",
+    "fix",
     "load",
     "transcribe",
 ]
@@ -44,6 +46,7 @@ if TYPE_CHECKING:  # what checkers and editors read
     from privkd.errors import GuaranteeError as GuaranteeError
     from privkd.errors import PrivacyScopeWarning as PrivacyScopeWarning
     from privkd.errors import PrivkdError as PrivkdError
+    from privkd.mechanisms.clipping.fixing import fix as fix
     from privkd.teachers import CertifiedModel as CertifiedModel
     from privkd.teachers import InputSpec as InputSpec
     from privkd.teachers import TeacherEnsemble as TeacherEnsemble

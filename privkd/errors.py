@@ -21,6 +21,7 @@ __all__ = [
     "GuaranteeError",
     "InputRangeWarning",
     "LedgerError",
+    "MixedRecordsError",
     "NonFiniteLoss",
     "OutOfMemory",
     "PrivacyScopeWarning",
@@ -33,11 +34,20 @@ __all__ = [
     "TeacherError",
     "TrainingStopped",
     "UnsupportedEvent",
+    "UnsupportedModule",
 ]
 
 
 class GuaranteeError(PrivkdError):
     """The guarantee that was asked for cannot be given for this teacher; the message lists the ways out."""
+
+
+class MixedRecordsError(GuaranteeError):
+    """A model mixes the records of a batch, so that no clipping bounds the influence of one of them."""
+
+
+class UnsupportedModule(PrivkdError):
+    """A model cannot be handled in the way that was asked for; the message names the modules and another way."""
 
 
 class CertificateError(PrivkdError):

@@ -8,34 +8,55 @@ class, so that a learner can use the noise that it knows. No model, no training 
 from typing import TYPE_CHECKING
 
 _LAZY = {
+    "Automatic": "privkd.mechanisms.clipping.rules",
     "CandidateSets": "privkd.mechanisms.candidates",
     "CellHistogram": "privkd.mechanisms.votes",
+    "ClippedSum": "privkd.mechanisms.clipping.clipped",
+    "Clipper": "privkd.mechanisms.clipping.clipper",
     "CostRelease": "privkd.mechanisms.cost",
+    "Flat": "privkd.mechanisms.clipping.rules",
     "GNMax": "privkd.mechanisms.votes",
     "KaryResponse": "privkd.mechanisms.response",
     "NoiseSource": "privkd.mechanisms.noise",
+    "PerLayer": "privkd.mechanisms.clipping.rules",
     "ResponseWithPrior": "privkd.mechanisms.response",
     "SeededNoise": "privkd.mechanisms.noise",
     "SelectiveResponse": "privkd.mechanisms.response",
     "SystemNoise": "privkd.mechanisms.noise",
     "VoteHistogram": "privkd.mechanisms.votes",
+    "clipped_sum": "privkd.mechanisms.clipping.clipper",
+    "problems": "privkd.mechanisms.clipping.validation",
 }
 __all__ = [
+    "Automatic",
     "CandidateSets",
     "CellHistogram",
+    "ClippedSum",
+    "Clipper",
     "CostRelease",
+    "Flat",
     "GNMax",
     "KaryResponse",
     "NoiseSource",
+    "PerLayer",
     "ResponseWithPrior",
     "SeededNoise",
     "SelectiveResponse",
     "SystemNoise",
     "VoteHistogram",
+    "clipped_sum",
+    "problems",
 ]
 
 if TYPE_CHECKING:
     from privkd.mechanisms.candidates import CandidateSets as CandidateSets
+    from privkd.mechanisms.clipping.clipped import ClippedSum as ClippedSum
+    from privkd.mechanisms.clipping.clipper import Clipper as Clipper
+    from privkd.mechanisms.clipping.clipper import clipped_sum as clipped_sum
+    from privkd.mechanisms.clipping.rules import Automatic as Automatic
+    from privkd.mechanisms.clipping.rules import Flat as Flat
+    from privkd.mechanisms.clipping.rules import PerLayer as PerLayer
+    from privkd.mechanisms.clipping.validation import problems as problems
     from privkd.mechanisms.cost import CostRelease as CostRelease
     from privkd.mechanisms.noise import NoiseSource as NoiseSource
     from privkd.mechanisms.noise import SeededNoise as SeededNoise

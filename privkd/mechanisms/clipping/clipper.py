@@ -1,0 +1,239 @@
+"""One call for sums of clipped gradients, whatever the model: chooses the fastest strategy that is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from accountants import check
+from privkd.errors import UnsupportedModule
+from privkd.mechanisms.clipping.clipped import ClippedSum, empty
+from privkd.mechanisms.clipping.ghost import ghost, uncovered
+from privkd.mechanisms.clipping.job import Job, NotCovered, Rows
+from privkd.mechanisms.clipping.looped import loop
+from privkd.mechanisms.clipping.opacus import through_opacus
+from privkd.mechanisms.clipping.rules import Rule, as_rule
+from privkd.mechanisms.clipping.validation import require_separate_records
+from privkd.mechanisms.clipping.verification import check_records_are_separate, check_strategy, exact, layout_of, quiet
+from privkd.mechanisms.clipping.vmapped import vectorized
+
+__all__ = ["Clipper", "clipped_sum"]
+
+_STRATEGIES: dict[str, Callable[[Job, Rows], ClippedSum]] = {
+    "ghost": ghost,
+    "vmap": vectorized,
+    "loop": loop,
+    "opacus": through_opacus,
+}
+_BY_SPEED = ("ghost", "vmap", "loop")
+_TRIED = 3  # records that a check looks at
+_UNABLE = (NotCovered, RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, AssertionError)
+
+
+class Clipper:
+    """Sums clipped gradients of batch after batch.
+
+    Nothing is noised and nothing is charged here: what it returns is private. The model is left as it was: no hooks, no
+    `.grad`, no changed modes or buffers, also when the loss raises. Random layers draw from the global generator.
+
+    Every new shape, memory layout and mode of a batch is checked on its first three records (see `verification`): that
+    records do not mix, and that the strategy finds what the loop finds.
+
+    Args:
+        model: the module; its parameters that require a gradient are clipped together.
+        loss_per_sample: called as `loss_per_sample(model, *rows)`, gives one loss per row, shape (rows,). The loss of a
+            row must not depend on the other rows.
+        rule: flat clipping at this L2 norm (> 0), or a rule: `Flat`, `PerLayer`, `Automatic`.
+        strategy: `"auto"` (the fastest of the next three that is exact for this model), `"ghost"` (common layers),
+            `"vmap"` (functional models), `"loop"` (all), or `"opacus"` (through that library).
+        views: rows per record K; for K > 1 tensors have shape (records, K, ...), the loss function sees records * K
+            rows, and a record's gradient is the mean over its views, clipped once (De et al., arXiv 2204.13650).
+        at_once: most records in one forward pass; None for all. It changes the memory, not the result.
+
+    Attributes:
+        strategy: what runs; with `"auto"` it is settled by the first batch.
+        reasons: why faster strategies do not run, one line each.
+
+    Raises:
+        ValueError: no parameter requires a gradient, or an argument is out of range.
+        MixedRecordsError: the model mixes records; all known places are listed.
+        UnsupportedModule: the strategy that was asked for by name does not cover the model.
+
+    Example:
+        >>> import torch
+        >>> model, data = nn.Linear(2, 1, bias=False), torch.tensor([[3.0, 4.0], [0.3, 0.4]])
+        >>> total = Clipper(model, lambda m, x: m(x).squeeze(1), 1.0)(data)
+        >>> [round(value, 4) for value in total.gradients["weight"].flatten().tolist()]
+        [0.9, 1.2]
+        >>> total.sensitivity("replace-one")
+        2.0
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_per_sample: Callable[..., Tensor],
+        rule: float | Rule,
+        strategy: str = "auto",
+        views: int = 1,
+        at_once: int | None = None,
+    ) -> None:
+        if strategy != "auto" and strategy not in _STRATEGIES:
+            raise ValueError(f"strategy={strategy!r}; allowed are 'auto', {', '.join(map(repr, _STRATEGIES))}")
+        check.integer(views=views, at_least=1)
+        if at_once is not None:
+            check.integer(at_once=at_once, at_least=1)
+        self._job = Job(model, loss_per_sample, as_rule(rule), views)
+        self._at_once = at_once
+        self._free = strategy == "auto"
+        self._checked: dict[object, int] = {}
+        self.strategy = "ghost" if self._free else strategy
+        self.reasons: tuple[str, ...] = ()
+        self._trained()
+        require_separate_records(model)
+        if self.strategy == "ghost":
+            self._require_coverage()
+
+    def __call__(self, *batch: Tensor) -> ClippedSum:
+        """Sum over the records of a batch, which may be empty.
+
+        Args:
+            *batch: tensors with a common number of records b >= 0, shape (b, ...), or (b, views, ...).
+
+        Raises:
+            ValueError: tensors do not fit each other.
+            MixedRecordsError: records mix.
+            UnsupportedModule: the strategy that was asked for is not exact for this model and batch.
+        """
+        records = self._count(batch)
+        require_separate_records(self._job.model)
+        if self.strategy == "ghost":
+            self._require_coverage()
+        if records == 0:
+            return empty(self._trained(), self._job.rule)
+        self._check(batch)
+        while True:
+            try:
+                return self._run(batch)
+            except NotCovered as problem:  # the forward pass took a way that the checked records did not take
+                self._slower(str(problem))
+                self._check(batch)
+
+    def _run(self, batch: Rows) -> ClippedSum:
+        step = self._at_once or len(batch[0])
+        run = _STRATEGIES[self.strategy]
+        starts = range(0, len(batch[0]), step)
+        parts = (run(self._job, tuple(part[start : start + step] for part in batch)) for start in starts)
+        return sum(parts, next(parts))
+
+    def _check(self, batch: Rows) -> None:
+        """Try the strategy on the first records, and a slower one if it fails; nothing for layouts known already."""
+        layout = layout_of(self._job, batch)
+        tried = min(_TRIED, len(batch[0]))
+        if self._checked.get(layout, 0) >= tried:
+            return
+        rows = tuple(part[:tried] for part in batch)
+        with quiet(self._job.model):
+            with exact(self._job, rows):
+                repeatable = check_records_are_separate(self._job, rows)
+            meaningful = self._settle(rows, repeatable)
+        if meaningful:
+            self._checked[layout] = tried
+
+    def _settle(self, rows: Rows, repeatable: bool) -> bool:
+        """Go to slower strategies until one passes; whether there was anything to compare."""
+        while self.strategy != "loop":
+            run = _STRATEGIES[self.strategy]
+            try:
+                with exact(self._job, rows):
+                    meaningful = check_strategy(self._job, rows, run, self.strategy, repeatable)
+                if torch.is_autocast_enabled(rows[0].device.type):
+                    run(self._job, rows)  # some strategies cannot do in half precision what they can do otherwise
+                return meaningful
+            except _UNABLE as problem:
+                if isinstance(problem, UnsupportedModule) or not (self._free or isinstance(problem, NotCovered)):
+                    raise
+                self._slower(str(problem))
+        return True
+
+    def _slower(self, reason: str) -> None:
+        lines = reason.strip().splitlines()
+        line = f"{self.strategy}: {lines[0] if lines else 'failed without a message'}"
+        if not self._free:
+            raise UnsupportedModule(
+                f"strategy={self.strategy!r} is not exact for this model. {line}. Use strategy='auto', which takes a slower "
+                "one where it must, or rewrite these parts"
+            )
+        self.reasons = (*self.reasons, line)
+        self.strategy = _BY_SPEED[_BY_SPEED.index(self.strategy) + 1]
+        self._checked.clear()
+
+    def _require_coverage(self) -> None:
+        found = uncovered(self._job.model)
+        if found:
+            self._slower("; ".join(found))
+
+    def _trained(self) -> dict[str, nn.Parameter]:
+        trained = self._job.trained()
+        if not trained:
+            raise ValueError("no parameter of the model requires a gradient; set requires_grad on those to be trained")
+        self._job.rule.groups(list(trained))
+        return trained
+
+    def _count(self, batch: Rows) -> int:
+        views = self._job.views
+        least = 1 if views == 1 else 2
+        for part in batch:
+            if not isinstance(part, Tensor) or part.dim() < least:
+                shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
+                raise ValueError(
+                    f"a batch is made of tensors of shape (records, {'views, ' * (views > 1)}...), got {shape}"
+                )
+        sizes = {len(part) for part in batch}
+        if len(sizes) != 1:
+            raise ValueError(
+                f"the tensors of a batch have {sorted(sizes)} records; they must have the same number (>= 0)"
+            )
+        if views > 1 and any(part.shape[1] != views for part in batch):
+            shapes = ", ".join(str(tuple(part.shape)) for part in batch)
+            raise ValueError(f"views={views} needs tensors of shape (records, {views}, ...), got {shapes}")
+        return sizes.pop()
+
+
+def clipped_sum(
+    model: nn.Module,
+    loss_per_sample: Callable[..., Tensor],
+    batch: Rows,
+    bound: float | Rule,
+    strategy: str = "auto",
+    *,
+    views: int = 1,
+    at_once: int | None = None,
+) -> ClippedSum:
+    """Sum of clipped gradients of one batch; for many batches keep a `Clipper`, which checks the model once.
+
+    Args:
+        model: the module whose trained parameters are meant.
+        loss_per_sample: called as `loss_per_sample(model, *rows)`, gives one loss per row.
+        batch: tensors with a common number of records b >= 0.
+        bound: L2 norm of flat clipping (> 0), or a rule.
+        strategy: see `Clipper`.
+        views: rows per record.
+        at_once: most records in one forward pass; None for all.
+
+    Returns:
+        The sum, without noise: private.
+
+    Raises:
+        MixedRecordsError: the model mixes records.
+        UnsupportedModule: the strategy that was asked for by name does not cover the model.
+
+    Example:
+        >>> import torch
+        >>> total = clipped_sum(nn.Linear(2, 1), lambda m, x: m(x).squeeze(1), (torch.ones(0, 2),), 1.0)
+        >>> total.gradients["bias"].tolist(), total.records
+        ([0.0], 0)
+    """
+    return Clipper(model, loss_per_sample, bound, strategy, views, at_once)(*batch)
