@@ -1,0 +1,220 @@
+"""One private run: clipped sums of its batches, noise, and the certificate."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from accountants import Ledger
+from privkd.certificate import Certificate
+from privkd.errors import LedgerError, TaskError
+from privkd.mechanisms.clipping.clipper import Clipper
+from privkd.mechanisms.clipping.rules import Flat, as_rule
+from privkd.mechanisms.gradients.banded import BandedNoise
+from privkd.mechanisms.gradients.quantile import Quantile
+from privkd.mechanisms.noise import NoiseSource, coarsen
+from privkd.trainer.gradients import Setting
+from privkd.trainer.task import Batch, Context
+
+if TYPE_CHECKING:
+    from privkd.mechanisms.gradients.private import PrivateGradients
+
+__all__ = ["PrivateRun"]
+
+_CONDITIONS = (
+    "every iterate of the training may be seen",
+    "the task touches private rows in per_record alone, where the loss of a row depends on no other row",
+    "settings were not chosen by looking at private records",
+)
+
+
+class PrivateRun:
+    """Gradients of private records for the trainer; see `privkd.trainer.gradients.GradientRun`.
+
+    Args:
+        settings: what was asked for.
+        setting: what the run says of itself.
+
+    Raises:
+        ValueError: settings and run do not go together.
+        BudgetExceeded: the ledger refuses; nothing was drawn.
+        LedgerError: the ledger in the folder is not that of this run.
+        MixedRecordsError: a module mixes records.
+    """
+
+    def __init__(self, settings: PrivateGradients, setting: Setting) -> None:
+        self.settings, self._engine, self._task = settings, setting.engine, setting.task
+        plan = settings.plan(
+            rows=setting.rows, batch_size=setting.batch_size, steps=setting.steps, process=setting.engine.process
+        )
+        self.plan, self._draws = plan, plan.draws
+        rule = Flat(settings.clip.start) if isinstance(settings.clip, Quantile) else as_rule(settings.clip)
+        self._model = _Holder(setting.task.modules)
+        self._trained = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
+        self._owned(setting)
+        self._context: Context | None = None
+        self._clipper = Clipper(
+            self._model, self._losses, rule, settings.strategy, views=settings.views, at_once=setting.at_once
+        )
+        self._banded = None if settings.noise is None else BandedNoise(settings.noise)
+        state = setting.resumed or {"id": secrets.token_hex(8)}
+        self._id = str(state["id"])
+        if "bound" in state:
+            self._clipper.rule = Flat(float(state["bound"]))
+        if self._banded is not None and "banded" in state:
+            self._banded.load_state_dict(state["banded"])
+        self.ledger = self._charged(setting)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """See `GradientRun`."""
+        return self._draws.steps_per_epoch
+
+    def at(self, step: int) -> Tensor:
+        """See `GradientRun`."""
+        return self._draws.at(step)
+
+    def fill(self, batch: Batch, context: Context) -> Mapping[str, Tensor | float]:
+        """See `GradientRun`: the noisy sum of clipped gradients, divided by the expected number of records."""
+        if batch.beside:
+            raise TaskError("a private run takes one data set: rows beside it would have influence that nothing bounds")
+        self._context = context
+        rows = (batch.index.to(context.device), *batch.tensors)
+        clipped = self._clipper(*_viewed(rows, self.settings.views))
+        self._context = None
+        names = list(self._trained)
+        total = torch.cat([clipped.gradients[name].flatten().double() for name in names])
+        total = self._engine.sum(total).cpu()
+        noisy = total  # only the first process draws: the noise is added once
+        bound = clipped.rule.bound
+        if self._engine.process[0] == 0:
+            noisy = _noised(total, bound, self._gradient_multiplier, self.settings.source, self._banded)
+        if isinstance(self.settings.clip, Quantile):
+            self._move(clipped.norms, bound)
+        noisy = self._engine.shared(noisy) / self._draws.divisor
+        for name, part in zip(names, noisy.split([self._trained[name].numel() for name in names]), strict=True):
+            parameter = self._trained[name]
+            parameter.grad = part.reshape(parameter.shape).to(parameter.device, parameter.dtype)
+        return {"loss": clipped.losses.mean()} if len(clipped.losses) else {}
+
+    def certificate(self) -> Certificate:
+        """See `GradientRun`."""
+        certificate = Certificate.from_ledger(
+            self.ledger,
+            scope=self.settings.unit,
+            delta=self.settings.delta,
+            basis="per-example-clipping",
+            conditions=_CONDITIONS,
+            secure_rng=self.settings.source.secure,
+        )
+        self.ledger.claim(certificate.epsilon, certificate.delta, certificate.accountant)
+        return certificate
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `GradientRun`; with correlated noise it is as private as the records."""
+        state: dict[str, Any] = {"id": self._id}
+        if isinstance(self.settings.clip, Quantile):
+            state["bound"] = self._clipper.rule.bound
+        if self._banded is not None:
+            state["banded"] = self._banded.state_dict()
+        return state
+
+    @property
+    def _gradient_multiplier(self) -> float:
+        clip = self.settings.clip
+        multiplier = self.plan.multiplier
+        return clip.gradient_multiplier(multiplier) if isinstance(clip, Quantile) else multiplier
+
+    def _losses(self, model: nn.Module, index: Tensor, *tensors: Tensor) -> Tensor:
+        """Sum of the task's named losses, one number per row."""
+        assert self._context is not None
+        losses = self._task.per_record(Batch(index, tensors), self._context)
+        strange = [name for name, loss in losses.items() if not isinstance(loss, Tensor) or loss.shape != index.shape]
+        if strange or not losses:
+            raise TaskError(
+                f"{type(self._task).__name__}.per_record gave {', '.join(map(repr, strange)) or 'no loss'}, which is not one "
+                "number per row: use reduction='none' and average over all other dimensions"
+            )
+        values = list(losses.values())
+        return values[0] if len(values) == 1 else torch.stack(values).sum(0)
+
+    def _move(self, norms: Tensor, bound: float) -> None:
+        """The next clipping norm, from a noisy count that the event pays for."""
+        clip = self.settings.clip
+        assert isinstance(clip, Quantile)
+        below = self._engine.sum(clip.centred(norms, bound).reshape(1)).cpu()
+        moved = torch.tensor([bound], dtype=torch.float64)
+        if self._engine.process[0] == 0:
+            moved[0] = clip.next(
+                bound,
+                float(below),
+                multiplier=self.plan.multiplier,
+                divisor=self._draws.divisor,
+                noise=self.settings.source,
+            )
+        self._clipper.rule = Flat(float(self._engine.shared(moved)))
+
+    def _owned(self, setting: Setting) -> None:
+        """Every parameter that an optimiser moves must get its gradient here, and the other way round."""
+        mine = {id(p) for p in self._trained.values()}
+        moved = {id(p) for one in setting.task.optimizers.values() for group in one.param_groups for p in group["params"]}
+        if moved - mine:
+            raise TaskError(
+                f"an optimiser of {type(setting.task).__name__} moves parameters of no module in `modules`, or frozen ones: "
+                "a private run gives gradients to the parameters of `modules` alone"
+            )
+
+    def _charged(self, setting: Setting) -> Ledger:
+        """The ledger with the whole run in it, before anything is drawn; a run that goes on is not charged again."""
+        where = f"private gradients of run {self._id}"
+        path = None if setting.folder is None else setting.folder / "ledger.json"
+        own = setting.ledger is None
+        if own and path is not None and setting.resumed is not None:
+            ledger = _read(path, where)
+        else:
+            ledger = self.settings.new_ledger(self.plan, steps=setting.steps) if own else setting.ledger
+            assert ledger is not None
+            if all(charge.where != where for charge in ledger.charges):
+                ledger.charge(self.plan.event, where=where)
+        if not self.settings.source.secure and not any("seeded" in text for text in ledger.disclosed):
+            ledger.disclose("noise was seeded: void outside tests")
+        if own and path is not None and self._engine.process[0] == 0:
+            ledger.save(path)
+        return ledger
+
+
+class _Holder(nn.Module):
+    """The modules of a task as one, so that their parameters have names."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        for name, module in modules.items():
+            self.add_module(name.replace(".", "_"), module)
+
+
+def _viewed(rows: tuple[Tensor, ...], views: int) -> tuple[Tensor, ...]:
+    """Every row K times, shape (b, K, ...); as it is for one view."""
+    return rows if views == 1 else tuple(one.unsqueeze(1).expand(-1, views, *one.shape[1:]) for one in rows)
+
+
+def _noised(total: Tensor, bound: float, multiplier: float, source: NoiseSource, banded: BandedNoise | None) -> Tensor:
+    """The sum with noise, float64; rounded to a public grid that hides the low-order bits."""
+    fresh = source.normal((total.numel(),), std=multiplier)
+    if banded is not None:
+        fresh = banded.correlated({"all": fresh})["all"]
+    return coarsen(total + bound * fresh, std=multiplier * bound)
+
+
+def _read(path: Path, where: str) -> Ledger:
+    ledger = Ledger.read(path)
+    if all(charge.where != where for charge in ledger.charges):
+        raise LedgerError(
+            f"{path} holds no charge of this run ({where}); put the ledger back that the run began with, or choose another folder"
+        )
+    return ledger
