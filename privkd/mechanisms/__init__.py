@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 _LAZY = {
     "Automatic": "privkd.mechanisms.clipping.rules",
+    "Banded": "privkd.mechanisms.gradients.banded",
     "CandidateSets": "privkd.mechanisms.candidates",
     "CellHistogram": "privkd.mechanisms.votes",
     "ClippedSum": "privkd.mechanisms.clipping.clipped",
@@ -19,6 +20,8 @@ _LAZY = {
     "KaryResponse": "privkd.mechanisms.response",
     "NoiseSource": "privkd.mechanisms.noise",
     "PerLayer": "privkd.mechanisms.clipping.rules",
+    "PrivateGradients": "privkd.mechanisms.gradients.private",
+    "Quantile": "privkd.mechanisms.gradients.quantile",
     "ResponseWithPrior": "privkd.mechanisms.response",
     "SeededNoise": "privkd.mechanisms.noise",
     "SelectiveResponse": "privkd.mechanisms.response",
@@ -29,6 +32,7 @@ _LAZY = {
 }
 __all__ = [
     "Automatic",
+    "Banded",
     "CandidateSets",
     "CellHistogram",
     "ClippedSum",
@@ -39,6 +43,8 @@ __all__ = [
     "KaryResponse",
     "NoiseSource",
     "PerLayer",
+    "PrivateGradients",
+    "Quantile",
     "ResponseWithPrior",
     "SeededNoise",
     "SelectiveResponse",
@@ -58,6 +64,9 @@ if TYPE_CHECKING:
     from privkd.mechanisms.clipping.rules import PerLayer as PerLayer
     from privkd.mechanisms.clipping.validation import problems as problems
     from privkd.mechanisms.cost import CostRelease as CostRelease
+    from privkd.mechanisms.gradients.banded import Banded as Banded
+    from privkd.mechanisms.gradients.private import PrivateGradients as PrivateGradients
+    from privkd.mechanisms.gradients.quantile import Quantile as Quantile
     from privkd.mechanisms.noise import NoiseSource as NoiseSource
     from privkd.mechanisms.noise import SeededNoise as SeededNoise
     from privkd.mechanisms.noise import SystemNoise as SystemNoise

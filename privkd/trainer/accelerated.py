@@ -44,8 +44,13 @@ class Accelerated:
         self._sharded = sharded
         self._shards: Shards | None = None
 
-    def prepare(self, task: Task) -> None:
+    def prepare(self, task: Task, *, wrapped: bool) -> None:
         """Wrap every module and optimiser; `Task.modules` then holds the wrappers."""
+        if not wrapped:
+            for module in task.modules.values():
+                for tensor in module.state_dict().values():
+                    tensor.copy_(self.shared(tensor))
+            return
         if self._sharded:
             self._shards = Shards(task, init_device_mesh(self.device.type, (self.process[1],)))
             return
@@ -81,6 +86,16 @@ class Accelerated:
     def mean(self, value: Tensor) -> Tensor:
         """See `Engine.mean`."""
         return self._accelerator.reduce(value.detach().clone(), reduction="mean")  # type: ignore[return-value]
+
+    def sum(self, value: Tensor) -> Tensor:
+        """See `Engine.sum`."""
+        return self._accelerator.reduce(value.detach().clone(), reduction="sum")  # type: ignore[return-value]
+
+    def shared(self, value: Tensor) -> Tensor:
+        """See `Engine.shared`."""
+        there = value.detach().to(self.device).contiguous().clone()
+        torch.distributed.broadcast(there, src=0)
+        return there.to(value.device)
 
     def any(self, flag: bool) -> bool:
         """See `Engine.any`."""

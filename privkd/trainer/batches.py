@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from privkd.trainer.seeding import mixed
 from privkd.trainer.task import Batch
 
-__all__ = ["ArrayBatches", "Batches", "Order"]
+__all__ = ["ArrayBatches", "Batches", "Order", "Rows"]
 
 _NO_ROWS = torch.empty(0, dtype=torch.int64)
 
@@ -27,6 +27,20 @@ class Batches(Protocol):
 
     def at(self, step: int) -> Batch:
         """The batch of a step, counted from 0 over all passes."""
+        ...
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Which rows make a batch."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass."""
+        ...
+
+    def at(self, step: int) -> Tensor:
+        """Rows of a step for this process, int64; the same whenever it is asked for."""
         ...
 
 
@@ -70,29 +84,25 @@ class ArrayBatches:
 
     Args:
         tensors: with a common number of rows; empty for a task that makes its own batches.
-        batch_size: see `Order`.
-        seed: see `Order`.
+        order: from the number of rows to which of them make a batch.
         beside: further data sets, by name; each has passes of its own, in step with nothing.
-        process: see `Order`.
 
     Raises:
-        ValueError: no rows, different numbers of rows, or see `Order`.
+        ValueError: no rows, or different numbers of rows.
     """
 
     def __init__(
         self,
         tensors: tuple[Tensor, ...],
-        batch_size: int,
-        seed: int,
+        order: Callable[[int], Rows],
         *,
         beside: Mapping[str, Batches] | None = None,
-        process: tuple[int, int] = (0, 1),
     ) -> None:
         rows = {len(tensor) for tensor in tensors}
         if len(rows) > 1 or 0 in rows:
             raise ValueError(f"data tensors must have one common number of rows >= 1, got {[len(t) for t in tensors]}")
         self.tensors, self._beside = tensors, dict(beside or {})
-        self._order = Order(rows.pop(), batch_size, seed, process=process) if rows else None
+        self._order = order(rows.pop()) if rows else None
         self.steps_per_epoch = self._order.steps_per_epoch if self._order else 1
 
     def at(self, step: int) -> Batch:

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from privkd.data.records import Records
-from privkd.trainer.batches import ArrayBatches, Batches, Order
+from privkd.trainer.batches import ArrayBatches, Batches, Order, Rows
 from privkd.trainer.seeding import mixed, seeded
 from privkd.trainer.task import Batch
 
-__all__ = ["Data", "DatasetBatches", "batches_of", "form_of", "require_data"]
+__all__ = ["Data", "DatasetBatches", "batches_of", "form_of", "require_data", "rows_of"]
 
 Data: TypeAlias = "tuple[Tensor, ...] | Records | Dataset[Any]"
 """Tensors with a common number of rows, checked records, or a data set with a length."""
@@ -30,6 +30,7 @@ def batches_of(
     device: torch.device,
     process: tuple[int, int],
     workers: int,
+    order: Callable[[int], Rows] | None = None,
 ) -> Batches:
     """Batches on a device.
 
@@ -41,6 +42,7 @@ def batches_of(
         device: of the run.
         process: (rank, world).
         workers: processes that read a `Dataset`; 0 reads between steps.
+        order: from the number of rows of the main data set to which of them make a batch; an `Order` if None.
 
     Raises:
         ValueError: no rows or different numbers of rows.
@@ -52,12 +54,14 @@ def batches_of(
         )
         for place, (name, one) in enumerate(sorted(beside.items()), start=1)
     }
+    order = order or (lambda rows: Order(rows, batch_size, seed, process=process))
     if isinstance(data, Records):
         data = (data.inputs,) if data.labels is None else (data.inputs, data.labels)
     if isinstance(data, tuple):
         tensors = tuple(one.to(device) for one in data)
-        return ArrayBatches(tensors, batch_size, seed, beside=further, process=process)
-    return DatasetBatches(data, batch_size, seed, beside=further, device=device, process=process, workers=workers)
+        return ArrayBatches(tensors, order, beside=further)
+    seed = mixed(seed, process[0])
+    return DatasetBatches(data, order, seed, beside=further, device=device, workers=workers)
 
 
 def require_data(data: object) -> None:
@@ -75,6 +79,13 @@ def require_data(data: object) -> None:
         f"data is {type(data).__name__}; give {hint}: the trainer orders the rows itself, so that a run can be repeated and "
         "gone on with"
     )
+
+
+def rows_of(data: Data) -> int:
+    """Number of rows; 0 for a task that makes its own batches."""
+    if isinstance(data, tuple):
+        return len(data[0]) if data else 0
+    return len(cast(Sized, data))
 
 
 def form_of(data: Data | Callable[[], Data]) -> list[Any]:
@@ -95,11 +106,10 @@ class DatasetBatches:
 
     Args:
         dataset: with a length; its items are tensors, arrays or numbers, alone or in a tuple, list or dict.
-        batch_size: see `Order`.
-        seed: see `batches_of`.
+        order: see `ArrayBatches`.
+        seed: of what the data set draws.
         beside: further batches, by name.
         device: where batches go.
-        process: see `Order`.
         workers: see `batches_of`.
 
     Raises:
@@ -110,12 +120,11 @@ class DatasetBatches:
     def __init__(
         self,
         dataset: Dataset[Any],
-        batch_size: int,
+        order: Callable[[int], Rows],
         seed: int,
         *,
         beside: Mapping[str, Batches],
         device: torch.device,
-        process: tuple[int, int],
         workers: int,
     ) -> None:
         try:
@@ -126,7 +135,7 @@ class DatasetBatches:
             ) from None
         if not rows:
             raise ValueError(f"{type(dataset).__name__} has no rows; at least one is needed")
-        self._reader, self._order = _Reader(dataset), Order(rows, batch_size, seed, process=process)
+        self._reader, self._order, self._seed = _Reader(dataset), order(rows), seed
         self._beside, self._device, self._workers = dict(beside), device, workers
         self.steps_per_epoch = self._order.steps_per_epoch
         self._next, self._read = -1, iter(())
@@ -144,7 +153,7 @@ class DatasetBatches:
     def _from(self, step: int) -> Iterator[tuple[Tensor, ...]]:
         loader = DataLoader(
             self._reader,
-            batch_sampler=_Plan(self._order, step),
+            batch_sampler=_Plan(self._order, self._seed, step),
             num_workers=self._workers,
             collate_fn=_collated,
             generator=torch.Generator().manual_seed(0),  # of seeds that are not used; the global one stays untouched
@@ -157,14 +166,13 @@ class DatasetBatches:
 class _Plan:
     """Endless lists of what to read: a seed, then the rows of a step."""
 
-    def __init__(self, order: Order, step: int) -> None:
-        self._order, self._step = order, step
+    def __init__(self, order: Rows, seed: int, step: int) -> None:
+        self._order, self._seed, self._step = order, seed, step
 
     def __iter__(self) -> Iterator[list[int]]:
         step = self._step
         while True:
-            rank = self._order.process[0]
-            yield [mixed(self._order.seed, step, rank), *self._order.at(step).tolist()]
+            yield [mixed(self._seed, step), *self._order.at(step).tolist()]
             step += 1
 
 
@@ -176,6 +184,8 @@ class _Reader(Dataset[Any]):
 
     def __getitems__(self, plan: list[int]) -> list[Any]:
         with seeded(plan[0]):
+            if len(plan) == 1:  # an empty batch has the shapes of a row
+                return [_NONE, self._dataset[0]]
             many = getattr(self._dataset, "__getitems__", None)
             return many(plan[1:]) if many else [self._dataset[row] for row in plan[1:]]
 
@@ -183,7 +193,12 @@ class _Reader(Dataset[Any]):
         return self._dataset[row]
 
 
+_NONE = "no rows"
+
+
 def _collated(items: list[Any]) -> tuple[Tensor, ...]:
+    if isinstance(items[0], str) and items[0] == _NONE:
+        return tuple(one[:0] for one in _collated(items[1:]))
     first = items[0]
     if isinstance(first, Tensor | np.ndarray | int | float):
         return (default_collate(items),)

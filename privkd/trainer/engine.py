@@ -38,8 +38,13 @@ class Engine(Protocol):
         """Whether gradients should be finite: with loss scaling they need not be."""
         ...
 
-    def prepare(self, task: Task) -> None:
-        """Replace the task's modules and optimisers by ones that work here."""
+    def prepare(self, task: Task, *, wrapped: bool) -> None:
+        """Replace the task's modules and optimisers by ones that work here.
+
+        Args:
+            task: its modules are on the device.
+            wrapped: whether backward passes shall share gradients; otherwise weights are made equal everywhere, no more.
+        """
         ...
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -64,6 +69,14 @@ class Engine(Protocol):
 
     def mean(self, value: Tensor) -> Tensor:
         """Over all processes."""
+        ...
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Over all processes."""
+        ...
+
+    def shared(self, value: Tensor) -> Tensor:
+        """The first process's, in all of them; same shape and dtype everywhere."""
         ...
 
     def any(self, flag: bool) -> bool:
@@ -105,7 +118,7 @@ class OneProcess:
         self._scaler = torch.amp.GradScaler(device.type) if precision == "fp16" else None
         self.checks_gradients = self._scaler is None
 
-    def prepare(self, task: Task) -> None:
+    def prepare(self, task: Task, *, wrapped: bool) -> None:
         """See `Engine.prepare`: nothing to do."""
 
     def whole(self) -> AbstractContextManager[Any]:
@@ -138,6 +151,14 @@ class OneProcess:
 
     def mean(self, value: Tensor) -> Tensor:
         """See `Engine.mean`."""
+        return value
+
+    def sum(self, value: Tensor) -> Tensor:
+        """See `Engine.sum`."""
+        return value
+
+    def shared(self, value: Tensor) -> Tensor:
+        """See `Engine.shared`."""
         return value
 
     def any(self, flag: bool) -> bool:

@@ -23,9 +23,9 @@ def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> T
     """
     if isinstance(error, NonFiniteLoss | TaskError) or _is_memory(error):
         return None
+    rows = [tensor[0] if is_private and len(tensor) else tensor for tensor in batch.tensors]  # sampled: their number is private
     shapes = ", ".join(
-        f"{tuple(tensor.shape)} {str(tensor.dtype)[6:]}{'' if is_private else _range(tensor)}"
-        for tensor in batch.tensors
+        f"{'rows of ' * is_private}{tuple(one.shape)} {str(one.dtype)[6:]}{'' if is_private else _range(one)}" for one in rows
     )
     what = f"{type(error).__name__}, whose text unsafe_logging=True would show" if is_private else str(error)
     return TaskError(

@@ -7,9 +7,12 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from privkd.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from privkd.certificate import Certificate
 
 __all__ = ["History", "MetricsFile"]
 
@@ -23,7 +26,12 @@ class History(Sequence[Row]):
     Args:
         rows: as a run reports them.
         leaks: what was written down although nothing protects it, in words.
+
+    Attributes:
+        certificate: of a run with private gradients: what its iterates guarantee; None for any other run.
     """
+
+    certificate: Certificate | None = None
 
     def __init__(self, rows: Iterable[Row] = (), *, leaks: tuple[str, ...] = ()) -> None:
         self.rows, self.leaks = list(rows), leaks

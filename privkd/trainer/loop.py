@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from privkd.errors import NonFiniteLoss, TaskError
 from privkd.trainer.batches import Batches
 from privkd.trainer.engine import Engine
+from privkd.trainer.gradients import GradientRun
 from privkd.trainer.guards import MISFITS, misfit
 from privkd.trainer.history import Row
 from privkd.trainer.task import Batch, Context, Losses, Task, Update
@@ -35,6 +36,7 @@ class Loop:
         clip_norm: largest norm of one optimiser's gradients, or None.
         averages: the modules that `task.averages` follow, without wrappers.
         is_private: whether errors keep quiet about the rows.
+        gradients: of a private run; None for those of the mean losses.
         report: takes rows.
         checkpoint: called where one is due; None for never.
         checkpoint_every: steps; None for with every report.
@@ -53,13 +55,14 @@ class Loop:
         clip_norm: float | None,
         averages: Mapping[str, nn.Module],
         is_private: bool,
+        gradients: GradientRun | None,
         report: Callable[[Row], None],
         checkpoint: Callable[[], None] | None,
         checkpoint_every: int | None,
     ) -> None:
         self.task, self.batches, self.engine, self.steps = task, batches, engine, steps
         self._stretch, self._accumulate, self._clip_norm = stretch, accumulate, clip_norm
-        self._is_private = is_private
+        self._is_private, self._gradients = is_private, gradients
         self._averages, self._report, self._checkpoint = averages, report, checkpoint
         self._every = checkpoint_every or stretch
         generator = torch.Generator().manual_seed(seed)
@@ -150,6 +153,9 @@ class Loop:
 
     def _one_step(self) -> None:
         batch = self.batches.at(self.context.step)
+        if self._gradients is not None:
+            self._private_step(batch, self._gradients)
+            return
         parts = [batch] if self._accumulate == 1 else list(_parts(batch, self._accumulate))
         self.context.logs = {}
         with self.engine.autocast():
@@ -164,6 +170,18 @@ class Loop:
             if name in self._losses:
                 raise TaskError(f"log {name!r} has the name of a loss, and one column cannot hold both; rename it")
             self._add(name, value)
+
+    def _private_step(self, batch: Batch, gradients: GradientRun) -> None:
+        self.context.logs = {}
+        for optimizer in self.task.optimizers.values():
+            optimizer.zero_grad()
+        with self.engine.autocast():
+            losses = gradients.fill(batch, self.context)
+        for name, optimizer in self.task.optimizers.items():
+            self.engine.step(optimizer, self._parameters[name], None)
+        if not self._is_private:
+            for name, value in losses.items():
+                self._add(name, value)
 
     def _game(self, part: Batch) -> Iterator[Update]:
         game = self.task.step(part, self.context)
@@ -287,7 +305,7 @@ class Loop:
                     value.copy_(theirs[key])
 
     def _validated(self) -> Mapping[str, float]:
-        if type(self.task).validate is Task.validate:
+        if self._is_private or type(self.task).validate is Task.validate:
             return {}
         with self.task.evaluating():
             return self.task.validate(self.context)

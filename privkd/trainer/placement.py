@@ -18,7 +18,7 @@ __all__ = ["digest", "placed", "threads_limited"]
 
 
 @contextmanager
-def placed(task: Task, engine: Engine, *, compiled: bool) -> Iterator[None]:
+def placed(task: Task, engine: Engine, *, compiled: bool, wrapped: bool = True) -> Iterator[None]:
     """Modules on the device, trained ones in train mode, frozen ones without gradients; all in eval mode on the CPU after.
 
     Raises:
@@ -42,7 +42,7 @@ def placed(task: Task, engine: Engine, *, compiled: bool) -> Iterator[None]:
         task.modules.update({name: torch.compile(module) for name, module in modules.items()})  # type: ignore[misc]
     failed = True
     try:
-        engine.prepare(task)
+        engine.prepare(task, wrapped=wrapped)
         yield
         failed = False
     finally:

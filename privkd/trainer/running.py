@@ -13,8 +13,9 @@ import torch
 from privkd.charged import LEAK, leaks_of
 from privkd.errors import CheckpointError
 from privkd.trainer.checkpoints import Checkpoints
-from privkd.trainer.datasets import batches_of, form_of, require_data
+from privkd.trainer.datasets import Data, batches_of, form_of, require_data, rows_of
 from privkd.trainer.engine import Engine
+from privkd.trainer.gradients import GradientRun, Gradients, Setting
 from privkd.trainer.history import History, MetricsFile, Row
 from privkd.trainer.loop import Loop
 from privkd.trainer.placement import digest
@@ -23,6 +24,8 @@ from privkd.trainer.seeding import mixed
 from privkd.trainer.task import Stage
 
 if TYPE_CHECKING:
+    from accountants import Ledger
+    from privkd.certificate import Certificate
     from privkd.trainer.accelerated import Trackers
     from privkd.trainer.trainer import Trainer
 
@@ -47,8 +50,11 @@ class Run:
         self, trainer: Trainer, stages: Sequence[Stage], engine: Engine, checkpoints: Checkpoints | None
     ) -> None:
         self.trainer, self.stages, self.engine, self.checkpoints = trainer, stages, engine, checkpoints
-        self.is_private = trainer.ledger is not None and not trainer.unsafe_logging
-        self.history = History(leaks=_disclosed(trainer))
+        has_ledger = trainer.ledger is not None or trainer.privacy is not None
+        self.is_private = has_ledger and not trainer.unsafe_logging
+        self.history = History()
+        self._disclose(trainer.ledger)
+        self._gradients: GradientRun | None = None
         self.position, self._done = 0, 0  # stages, and the steps of those that are done
         self._modules = [dict(stage.task.modules) for stage in stages]
         self._optimizers = [dict(stage.task.optimizers) for stage in stages]
@@ -99,17 +105,23 @@ class Run:
         self.position = position
         data = stage.data() if callable(stage.data) else stage.data
         require_data(data)
+        batch_size = stage.batch_size or trainer.batch_size
+        steps = self._length(stage, data, batch_size)
+        order = None
+        if trainer.privacy is not None:
+            self._gradients = self._begin(trainer.privacy, stage, data, batch_size, steps)
+            gradients = self._gradients
+            order = lambda rows: gradients  # noqa: E731
         batches = batches_of(
             data,
-            stage.batch_size or trainer.batch_size,
+            batch_size,
             mixed(trainer.seed, position),
             beside=stage.beside,
             device=self.engine.device,
             process=self.engine.process,
             workers=trainer.workers,
+            order=order,
         )
-        epochs = stage.epochs or (trainer.epochs if stage.steps is None else None)
-        steps = epochs * batches.steps_per_epoch if epochs else stage.steps or trainer.steps or 0
         loop = Loop(
             stage.task,
             batches,
@@ -121,6 +133,7 @@ class Run:
             clip_norm=trainer.clip_norm,
             averages=self._modules[position],
             is_private=self.is_private,
+            gradients=self._gradients,
             report=lambda row: self._report(stage, row),
             checkpoint=self.save if self.checkpoints is not None else None,
             checkpoint_every=trainer.checkpoint_every,
@@ -141,6 +154,10 @@ class Run:
                 self._loop.refuse_broken()
             self.save()
             self._done += self._loop.steps
+        if self._gradients is not None:
+            self.history.certificate = self._gradients.certificate()
+            if self.trainer.folder is not None and self.engine.process[0] == 0:
+                self._keep(self.history.certificate)
         self.position = position + 1
 
     def save(self) -> None:
@@ -167,10 +184,48 @@ class Run:
                     for stage, modules, optimizers in zip(self.stages, self._modules, self._optimizers, strict=True)
                 ],
                 "engine": self.engine.state_dict(),
+                "gradients": None if self._gradients is None else self._gradients.state_dict(),
                 "processes": processes,
                 "history": list(self.history.rows),
             }
             self.checkpoints.save(self._done + self._loop.step, state)
+
+    def _length(self, stage: Stage, data: Data, batch_size: int) -> int:
+        """Steps of a stage."""
+        epochs = stage.epochs or (self.trainer.epochs if stage.steps is None else None)
+        if epochs is None:
+            return stage.steps or self.trainer.steps or 0
+        rows = rows_of(data)
+        return epochs * (max(1, rows // min(batch_size, rows)) if rows else 1)
+
+    def _begin(self, privacy: Gradients, stage: Stage, data: Data, batch_size: int, steps: int) -> GradientRun:
+        """Private gradients, planned and charged."""
+        trainer, resumed = self.trainer, self._resumed
+        parts = trainer.accumulate
+        run = privacy.begin(
+            Setting(
+                task=stage.task,
+                rows=rows_of(data),
+                batch_size=batch_size,
+                steps=steps,
+                at_once=None if parts == 1 else max(1, -(-batch_size // (parts * self.engine.process[1]))),
+                engine=self.engine,
+                ledger=trainer.ledger,
+                folder=None if trainer.folder is None else Path(trainer.folder),
+                resumed=None if resumed is None else resumed["gradients"],
+            )
+        )
+        self._disclose(run.ledger)
+        return run
+
+    def _disclose(self, ledger: Ledger | None) -> None:
+        """Write into the ledger that the run writes down what nothing protects, before it does."""
+        if ledger is None or not self.trainer.unsafe_logging:
+            return
+        leak = "losses and logs of private records were written down without noise (unsafe_logging)"
+        if leak not in leaks_of(ledger):
+            ledger.disclose(LEAK + leak)
+        self.history.leaks = (leak,)
 
     def _report(self, stage: Stage, row: Row) -> None:
         if len(self.stages) > 1:
@@ -183,6 +238,13 @@ class Run:
         if self._trackers is not None:
             self._trackers.log(row)
 
+    def _keep(self, certificate: Certificate) -> None:
+        """The certificate and its ledger, beside the checkpoints."""
+        folder = Path(self.trainer.folder or ".")
+        assert certificate.ledger is not None
+        certificate.ledger.save(folder / "ledger.json")
+        (folder / "certificate.json").write_text(json.dumps(certificate.to_dict(), indent=1), encoding="utf-8")
+
     def close(self) -> None:
         """Let the trackers write what is left."""
         if self._trackers is not None:
@@ -193,6 +255,7 @@ class Run:
         trainer = self.trainer
         return {
             **{name: getattr(trainer, name) for name in _SETTINGS},
+            "privacy": None if trainer.privacy is None else trainer.privacy.to_dict(),
             "processes": self.engine.process[1],
             "stages": [stage.name for stage in self.stages],
             "tasks": [type(stage.task).__qualname__ for stage in self.stages],
@@ -217,16 +280,6 @@ def _fixed(stages: Sequence[Stage]) -> list[dict[str, str]]:
         }
         for stage in stages
     ]
-
-
-def _disclosed(trainer: Trainer) -> tuple[str, ...]:
-    """The leaks of a run that writes down what nothing protects; in its ledger before the first of it is written."""
-    if trainer.ledger is None or not trainer.unsafe_logging:
-        return ()
-    leak = "losses and logs of private records were written down without noise (unsafe_logging)"
-    if leak not in leaks_of(trainer.ledger):
-        trainer.ledger.disclose(LEAK + leak)
-    return (leak,)
 
 
 def _saved(

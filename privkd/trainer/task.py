@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from accountants import check
+from privkd.errors import TaskError
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
@@ -78,11 +79,11 @@ class Update:
     optimizers: tuple[str, ...]
 
 
-class Task(ABC):
+class Task(ABC):  # noqa: B024 - either of two methods is to be written
     """Something to learn by gradient steps on named losses.
 
-    A subclass writes `step` and, where it needs them, the moments `on_epoch_start`, `on_epoch_end` and `validate`, and
-    `state_dict` and `load_state_dict` for what it remembers beside its modules (queues, masks, counters).
+    A subclass writes `per_record` or `step` and, where it needs them, the moments `on_epoch_start`, `on_epoch_end` and
+    `validate`, and `state_dict` and `load_state_dict` for what it remembers beside its modules (queues, masks, counters).
 
     Args:
         modules: the modules to train, by name; the trainer puts them in train mode and moves them to its device. Use
@@ -125,9 +126,23 @@ class Task(ABC):
             if not 0.0 < decay < 1.0:
                 raise ValueError(f"averaged[{name!r}]={decay!r} must be a decay in (0, 1), for example 0.999")
 
-    @abstractmethod
+    def per_record(self, batch: Batch, context: Context) -> Losses:
+        """Losses of every row, shape (b,), none of which depends on another row: what private training needs.
+
+        A task writes this or `step`. The names are those of the history.
+
+        Raises:
+            TaskError: the task has no such losses.
+        """
+        raise TaskError(
+            f"{type(self).__name__} has no losses per record: write per_record(batch, context), which returns named tensors of "
+            "shape (rows,), for example with reduction='none'"
+        )
+
     def step(self, batch: Batch, context: Context) -> Losses | Iterator[Update]:
-        """Losses of one batch for all optimisers at once; or, as a generator, one update after another.
+        """Losses of one batch for all optimisers at once; by default the means of `per_record`.
+
+        Or, as a generator, one update after another:
 
         ```python
         def step(self, batch, context):
@@ -135,6 +150,7 @@ class Task(ABC):
             yield Update({"generator": ...}, ("generator",))
         ```
         """
+        return {name: loss.mean() for name, loss in self.per_record(batch, context).items()}
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

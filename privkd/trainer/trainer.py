@@ -14,6 +14,7 @@ from privkd.progress import track
 from privkd.trainer.checkpoints import Checkpoints
 from privkd.trainer.datasets import Data, require_data
 from privkd.trainer.engine import PRECISIONS, engine_for
+from privkd.trainer.gradients import Gradients
 from privkd.trainer.guards import partly_used, too_large
 from privkd.trainer.history import History
 from privkd.trainer.loop import Loop
@@ -54,8 +55,11 @@ class Trainer:
         keep: how many of the latest checkpoints stay, >= 1.
         trackers: services that show the run beside `metrics.jsonl`, for example ("tensorboard",); accelerate knows their
             names, and each needs its package. They get the rows of history and the settings, so nothing private.
-        ledger: of a run on private data: losses and logs are then kept out of history and files, because nothing protects
-            them.
+        privacy: `privkd.mechanisms.PrivateGradients`: every record's gradient is clipped and noise is added to the sums, so that
+            the trained modules may be released; `History.certificate` says what is guaranteed. The task needs `per_record`,
+            the run one stage. Everything about the rows is then kept out of history and files.
+        ledger: of a run on private data; with `privacy` it is charged. Losses, logs and figures are then kept out of history and
+            files, because nothing protects them.
         unsafe_logging: write them down all the same; the ledger discloses it first, and no certificate from it states a
             guarantee any more.
 
@@ -80,6 +84,7 @@ class Trainer:
     checkpoint_every: int | None = None
     keep: int = 3
     trackers: tuple[str, ...] = ()
+    privacy: Gradients | None = None
     ledger: Ledger | None = None
     unsafe_logging: bool = False
 
@@ -99,10 +104,26 @@ class Trainer:
             from privkd.trainer.accelerated import require_trackers
 
             require_trackers(self.trackers)
+        if self.privacy is not None:
+            self._check_private()
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"steps={self.steps!r}, epochs={self.epochs!r}: give exactly one of the two")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision={self.precision!r} must be one of {', '.join(PRECISIONS)}")
+
+    def _check_private(self) -> None:
+        if self.clip_norm is not None:
+            raise ValueError(
+                f"clip_norm={self.clip_norm!r} clips whole batches; a private run clips every record: PrivateGradients(clip=...)"
+            )
+        if self.sharded:
+            raise ValueError("sharded=True splits weights, and gradients per record need them whole; run without it")
+        if self.compile:
+            raise ValueError(
+                "compile=True hides the layers whose inputs private gradients are made from; run without it"
+            )
+        if self.precision == "fp16":
+            raise ValueError("precision='fp16' scales losses, which private gradients do not; use 'bf16' or 'fp32'")
 
     def run(
         self,
@@ -139,6 +160,12 @@ class Trainer:
         for stage in stages:
             for one in (*(() if callable(stage.data) else (stage.data,)), *stage.beside.values()):
                 require_data(one)
+        if self.privacy is not None and (len(stages) > 1 or stages[0].beside):
+            raise ValueError(
+                f"privacy covers one stage with one data set, got {len(stages)} stages"
+                + (f" and {sorted(stages[0].beside)} beside" if stages[0].beside else "")
+                + "; train on public data in a run of its own"
+            )
         checkpoints = None if self.folder is None else Checkpoints(Path(self.folder) / "checkpoints", keep=self.keep)
         with (
             threads_limited(self.threads),
@@ -151,7 +178,7 @@ class Trainer:
             for position in range(run.position, len(stages)):
                 stage = stages[position]
                 label = description if len(stages) == 1 else f"{description}: {stage.name}"
-                with placed(stage.task, engine, compiled=self.compile):
+                with placed(stage.task, engine, compiled=self.compile, wrapped=self.privacy is None):
                     _advance(run, run.loop(position), label, stop)
                 run.finished(position)
             return run.history

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -95,6 +96,16 @@ class Clipper:
         require_separate_records(model)
         if self.strategy == "ghost":
             self._require_coverage()
+
+    @property
+    def rule(self) -> Rule:
+        """How records are clipped; another rule may be given between two batches."""
+        return self._job.rule
+
+    @rule.setter
+    def rule(self, rule: Rule) -> None:
+        rule.groups(list(self._job.trained()))
+        self._job = replace(self._job, rule=rule)
 
     def __call__(self, *batch: Tensor) -> ClippedSum:
         """Sum over the records of a batch, which may be empty.

@@ -95,7 +95,9 @@ class PrivateGradients:
         if self.sampling not in SAMPLINGS:
             raise ValueError(f"sampling={self.sampling!r} must be one of {', '.join(SAMPLINGS)}")
         if self.noise is not None and isinstance(self.clip, Quantile):
-            raise ValueError("clip=Quantile(...) releases a count in every step, which Banded noise does not cover; use one")
+            raise ValueError(
+                "clip=Quantile(...) releases a count in every step, which Banded noise does not cover; use one"
+            )
         if self.noise is not None and self.sampling != "poisson":
             raise ValueError(f"sampling={self.sampling!r} has no meaning with Banded noise, which needs cyclic batches")
         if self.unit not in ("training-record", "training-user"):
@@ -103,7 +105,9 @@ class PrivateGradients:
         kinds = CyclicDraws.adjacencies if self.noise is not None else SAMPLINGS[self.sampling].adjacencies
         if self.adjacency is not None and self.adjacency not in kinds:
             what = "Banded noise" if self.noise is not None else f"sampling={self.sampling!r}"
-            raise ValueError(f"adjacency={self.adjacency!r} is not covered by {what}; it is stated for {', '.join(kinds)}")
+            raise ValueError(
+                f"adjacency={self.adjacency!r} is not covered by {what}; it is stated for {', '.join(kinds)}"
+            )
 
     def plan(self, *, rows: int, batch_size: int, steps: int, process: tuple[int, int] = (0, 1)) -> Plan:
         """Noise and cost of a run, without any data.
@@ -127,7 +131,9 @@ class PrivateGradients:
         check.integer(batch_size=batch_size, at_least=1)
         check.integer(steps=steps, at_least=1)
         if self.delta >= 1.0 / rows:
-            raise ValueError(f"delta={self.delta:g} must be below 1/{rows}: it would allow one record to be published outright")
+            raise ValueError(
+                f"delta={self.delta:g} must be below 1/{rows}: it would allow one record to be published outright"
+            )
         draws = draws_for(self.sampling if self.noise is None else "cyclic", rows, batch_size, self.source, process)
         if process[1] > 1 and not draws.several:
             raise ValueError(f"sampling={self.sampling!r} runs in one process; several need 'poisson'")
@@ -136,9 +142,7 @@ class PrivateGradients:
         def event(multiplier: float) -> Event:
             if self.noise is None:
                 return draws.event(multiplier, steps, adjacency)
-            return self.noise.event(
-                multiplier, steps=steps, steps_per_epoch=draws.steps_per_epoch, adjacency=adjacency
-            )
+            return self.noise.event(multiplier, steps=steps, steps_per_epoch=draws.steps_per_epoch, adjacency=adjacency)
 
         if self.multiplier is not None:
             made = event(self.multiplier)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -163,7 +162,9 @@ class PrivateRun:
     def _owned(self, setting: Setting) -> None:
         """Every parameter that an optimiser moves must get its gradient here, and the other way round."""
         mine = {id(p) for p in self._trained.values()}
-        moved = {id(p) for one in setting.task.optimizers.values() for group in one.param_groups for p in group["params"]}
+        moved = {
+            id(p) for one in setting.task.optimizers.values() for group in one.param_groups for p in group["params"]
+        }
         if moved - mine:
             raise TaskError(
                 f"an optimiser of {type(setting.task).__name__} moves parameters of no module in `modules`, or frozen ones: "
