@@ -1,0 +1,523 @@
+"""Private training: the noise is there, in full, once; every record is clipped; everything is charged first."""
+
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import privkd
+from accountants import Gaussian, Ledger, audit, epsilon
+from privkd.errors import BudgetExceeded, LedgerError, MixedRecordsError, TaskError
+from privkd.mechanisms import Banded, PrivateGradients, Quantile, SeededNoise
+from privkd.mechanisms.clipping.clipper import Clipper
+from privkd.mechanisms.gradients import run as run_module
+from privkd.mechanisms.gradients.sampling import PoissonDraws
+from privkd.mechanisms.noise import NoiseSource
+from privkd.trainer import Stage, Task, Trainer, Update, seeded
+
+N, BATCH, STEPS = 400, 40, 20
+
+
+class Linear(Task):
+    """Squared error of a linear map; remembers the gradients that its optimiser sees."""
+
+    def __init__(self, width=5, out=1, scale=1.0, **options):
+        with seeded(0):
+            net = nn.Linear(width, out)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        super().__init__(modules={"net": net}, optimizers=[optimizer], **options)
+        self.net, self.scale, self.seen = net, scale, []
+        optimizer.register_step_pre_hook(lambda *_: self.seen.append(self.flat()))
+
+    def flat(self):
+        return torch.cat([p.grad.flatten().double() for p in self.net.parameters()])
+
+    def per_record(self, batch, context):
+        x, y = batch.tensors
+        return {"square": self.scale * (self.modules["net"](x).squeeze(1) - y).square()}
+
+
+def rows(n=N, width=5):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(n, width, generator=generator)
+    return x, x.sum(dim=1)
+
+
+def trained(task=None, data=None, *, steps=STEPS, batch_size=BATCH, trainer=None, **settings):
+    task = task or Linear()
+    settings = {"multiplier": 1.0, "source": SeededNoise(0)} | settings
+    private = PrivateGradients(**settings)
+    history = Trainer(steps=steps, batch_size=batch_size, privacy=private, device="cpu", **(trainer or {})).run(
+        task, data or rows()
+    )
+    return task, history
+
+
+# The four faults that make an epsilon a lie. `noise_is_right` and `sums_are_right` fail for each of them, see below.
+
+
+def noise_is_right(clip=0.3, multiplier=1.7, steps=200):
+    """Where gradients are zero, what the optimiser sees is N(0, (multiplier clip / batch)^2), independent over steps."""
+    task = Linear(width=30, scale=0.0)
+    trained(task, rows(width=30), steps=steps, clip=clip, multiplier=multiplier, source=SeededNoise(3))
+    seen = torch.stack(task.seen) * BATCH / (clip * multiplier)
+    count = seen.numel()
+    assert seen.square().mean().item() == pytest.approx(1.0, abs=5 * math.sqrt(2 / count))
+    assert abs(seen.mean().item()) < 5 / math.sqrt(count)
+    neighbours = (seen[1:] * seen[:-1]).mean().item()
+    assert abs(neighbours) < 5 / math.sqrt(count)
+
+
+class NoNoise(NoiseSource):
+    """Samples, but adds nothing: for looking at the sums alone."""
+
+    secure = False
+
+    def __init__(self):
+        self._inner = SeededNoise(0)
+
+    def words(self, count):
+        return self._inner.words(count)
+
+    def normal(self, shape, *, std):
+        return torch.zeros(shape, dtype=torch.float64)
+
+
+def sums_are_right(clip=0.5):
+    """Without noise, the gradient is the sum of the sampled records' clipped gradients over the EXPECTED batch size."""
+    task, data = Linear(), rows()
+    draws, source = [], NoNoise()
+    original = PoissonDraws._draw
+
+    class Watching(PoissonDraws):
+        pass
+
+    def drawn(self, step):
+        draws.append(original(self, step))
+        return draws[-1]
+
+    before = {name: p.detach().clone() for name, p in task.net.named_parameters()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PoissonDraws, "_draw", drawn)
+        trained(task, data, steps=1, clip=clip, source=source)
+    total = torch.zeros(6, dtype=torch.float64)
+    long = 0
+    for row in draws[0].tolist():
+        x, y = data[0][row].double(), data[1][row].double()
+        slope = 2 * (before["weight"].double()[0] @ x + before["bias"].double()[0] - y)
+        gradient = torch.cat([slope * x, slope.reshape(1)])
+        long += bool(gradient.norm() > clip)
+        total += gradient * min(1.0, clip / float(gradient.norm()))
+    assert long > 0
+    assert len(draws[0]) != BATCH  # so that dividing by the realised size would be seen
+    assert torch.allclose(task.seen[0], total / BATCH, atol=1e-4 * clip / BATCH * len(draws[0]))
+
+
+def test_the_noise_has_the_stated_size():
+    noise_is_right()
+
+
+def test_the_sum_is_that_of_clipped_records_over_the_expected_number():
+    sums_are_right()
+
+
+def forgotten(monkeypatch):
+    monkeypatch.setattr(run_module, "_noised", lambda total, bound, multiplier, source, banded: total)
+
+
+def a_quarter(monkeypatch):
+    honest = run_module._noised
+    monkeypatch.setattr(
+        run_module, "_noised", lambda total, bound, multiplier, *rest: honest(total, bound, multiplier / 4, *rest)
+    )
+
+
+def repeated(monkeypatch):
+    honest, kept = run_module._noised, {}
+    monkeypatch.setattr(
+        run_module, "_noised", lambda total, *rest: kept.setdefault("noise", honest(total, *rest) - total) + total
+    )
+
+
+def per_batch(monkeypatch):
+    def clipped(self, *batch):
+        plain = Clipper(self._job.model, self._job.loss_per_sample, 1e9, "loop")
+        whole = plain.__class__._run(plain, batch) if len(batch[0]) else call(self, *batch)
+        norm = math.sqrt(sum(float(g.square().sum()) for g in whole.gradients.values()))
+        factor = min(1.0, self.rule.bound / max(norm, 1e-9))
+        for value in whole.gradients.values():
+            value.mul_(factor)
+        object.__setattr__(whole, "rule", self.rule)
+        return whole
+
+    call = Clipper.__call__
+    monkeypatch.setattr(Clipper, "__call__", clipped)
+
+
+def realised_divisor(monkeypatch):
+    fill = run_module.PrivateRun.fill
+
+    def wrong(self, batch, context):
+        result = fill(self, batch, context)
+        for parameter in self._trained.values():
+            parameter.grad *= self._draws.divisor / max(1, len(batch.index))
+        return result
+
+    monkeypatch.setattr(run_module.PrivateRun, "fill", wrong)
+
+
+@pytest.mark.parametrize("fault", [forgotten, a_quarter, repeated])
+def test_faults_in_the_noise_are_seen(fault, monkeypatch):
+    fault(monkeypatch)
+    with pytest.raises(AssertionError):
+        noise_is_right()
+
+
+@pytest.mark.parametrize("fault", [per_batch, realised_divisor])
+def test_faults_in_the_sum_are_seen(fault, monkeypatch):
+    fault(monkeypatch)
+    with pytest.raises(AssertionError):
+        sums_are_right()
+
+
+# What is charged, and when.
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"clip": Quantile(start=0.5)},
+        {"sampling": "fixed-size"},
+        {"sampling": "shuffled"},
+        {"noise": Banded(4)},
+        {"noise": Banded(10), "adjacency": "replace-one"},
+        {"adjacency": "replace-one"},
+    ],
+)
+def test_the_reached_epsilon_is_within_the_budget_and_close_to_it(settings):
+    plan = PrivateGradients(epsilon=2.0, **settings).plan(rows=N, batch_size=BATCH, steps=STEPS)
+    adjacency = settings.get("adjacency") or plan.draws.adjacencies[0]
+    again = epsilon(plan.event, 1e-5, adjacency=adjacency)
+    assert again.upper <= 2.0
+    assert 2.0 - again.upper <= 2e-3
+
+
+class Recording(NoiseSource):
+    """Notes what the ledger held whenever something was drawn."""
+
+    secure = True
+
+    def __init__(self, ledger):
+        self.ledger, self.held = ledger, []
+
+    def words(self, count):
+        self.held.append(len(self.ledger.events))
+        return SeededNoise(len(self.held)).words(count)
+
+
+def test_the_whole_run_is_charged_before_anything_is_drawn():
+    ledger = Ledger(adjacency="add-remove", delta=1e-5)
+    source = Recording(ledger)
+    trained(trainer={"ledger": ledger}, source=source)
+    assert len(source.held) >= 2 * STEPS
+    assert set(source.held) == {1}
+    assert ledger.events == (Gaussian(1.0).poisson(BATCH / N) * STEPS,)
+
+
+def test_a_ledger_that_refuses_leaves_everything_as_it_was():
+    ledger = Ledger(adjacency="add-remove", epsilon=0.1, delta=1e-5)
+    source, task = Recording(ledger), Linear()
+    before = task.net.weight.detach().clone()
+    with pytest.raises(BudgetExceeded):
+        trained(task, trainer={"ledger": ledger}, source=source)
+    assert source.held == []
+    assert torch.equal(task.net.weight, before)
+    assert ledger.events == ()
+
+
+def test_the_certificate_says_what_is_protected_and_follows_from_its_ledger(tmp_path):
+    class System(SeededNoise):
+        secure = True  # for this test alone: the sentence of a secure run, repeatable
+
+    _, history = trained(trainer={"folder": tmp_path}, multiplier=None, epsilon=3.0, source=System(0))
+    certificate = history.certificate
+    assert certificate.scope == "training-record"
+    assert certificate.epsilon <= 3.0
+    assert "every iterate of the training may be seen" in str(certificate)
+    assert "every record's gradient was clipped" in str(certificate)
+    certificate.verify()
+    report = audit(Ledger.read(tmp_path / "ledger.json"))
+    assert list(report.flags) == []
+    assert report.ok
+    assert json.loads((tmp_path / "certificate.json").read_text())["sentence"] == str(certificate)
+    assert privkd.CertifiedModel(Linear().net, certificate).certificate is certificate
+
+
+def test_seeded_noise_is_for_tests_and_the_certificate_says_so():
+    _, history = trained()
+    assert "VOID OUTSIDE TESTS" in str(history.certificate)
+    assert "seeded" in history.certificate.ledger.disclosed[0]
+
+
+def test_a_user_may_be_the_unit():
+    assert trained(unit="training-user")[1].certificate.scope == "training-user"
+
+
+def test_losses_are_kept_quiet_unless_asked_and_then_nothing_is_guaranteed(tmp_path):
+    class Validating(Linear):
+        def validate(self, context):
+            raise AssertionError("figures of private rows would be a leak")
+
+    _, quiet = trained(Validating(), trainer={"folder": tmp_path})
+    assert quiet.names == ["step"]
+    assert "square" not in (tmp_path / "metrics.jsonl").read_text()
+    _, loud = trained(trainer={"unsafe_logging": True})
+    assert "loss" in loud.names
+    assert loud.certificate.scope == "none"
+    assert "without noise" in str(loud.certificate)
+
+
+# Behaviour of the run.
+
+
+def test_it_learns():
+    task, history = trained(steps=300, multiplier=None, epsilon=8.0, clip=2.0)
+    assert float((task.net.weight - 1.0).abs().max()) < 0.15
+    assert history.certificate.epsilon <= 8.0
+
+
+def test_micro_batches_and_views_change_nothing_that_they_should_not():
+    whole, _ = trained()
+    parts, _ = trained(trainer={"accumulate": 8})
+    views, _ = trained(views=3)  # three equal views: their mean is the record's own gradient
+    assert torch.allclose(whole.net.weight, parts.net.weight, atol=1e-6)
+    assert torch.allclose(whole.net.weight, views.net.weight, atol=1e-5)
+
+
+def test_views_are_averaged_before_they_are_clipped():
+    class Augmented(Linear):
+        def per_record(self, batch, context):
+            x = batch.tensors[0]
+            signs = torch.tensor([1.0, -1.0]).repeat(len(x) // 2)  # two views that pull against each other
+            return {"pull": 1000.0 * signs * self.modules["net"](x).squeeze(1)}
+
+    task = Augmented()
+    trained(task, steps=1, views=2, source=NoNoise())
+    assert float(task.seen[0].norm()) < 1e-3
+
+
+def test_a_record_with_an_infinite_gradient_has_no_influence_and_the_run_goes_on():
+    x, y = rows()
+    x[7], y[9] = float("inf"), float("nan")
+    broken, _ = trained(data=(x, y), batch_size=N)
+    keep = [row for row in range(N) if row not in (7, 9)]
+    assert bool(broken.net.weight.isfinite().all())
+    clean = Linear()
+    trained(clean, (x[keep], y[keep]), batch_size=N, steps=1, source=NoNoise())
+    again = Linear()
+    trained(again, (x, y), batch_size=N, steps=1, source=NoNoise())
+    assert torch.allclose(clean.seen[0] * len(keep), again.seen[0] * N, rtol=1e-5)
+
+
+def test_empty_batches_are_steps_with_noise_alone():
+    task, _ = trained(data=rows(3), batch_size=1, steps=30, delta=1e-2)
+    assert len(task.seen) == 30
+    assert all(bool(one.isfinite().all()) and float(one.norm()) > 0 for one in task.seen)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_data_set_that_is_read_row_by_row_trains_alike(workers):
+    class Read(torch.utils.data.Dataset):
+        def __init__(self, n):
+            self.data = rows(n)
+
+        def __len__(self):
+            return len(self.data[0])
+
+        def __getitem__(self, row):
+            return self.data[0][row], self.data[1][row]
+
+    # Reading ahead draws batches before the noise of earlier steps, so the streams of one seed differ: no noise here.
+    one, _ = trained(data=rows(4), batch_size=1, steps=12, delta=1e-2, source=NoNoise())
+    two, _ = trained(data=Read(4), batch_size=1, steps=12, delta=1e-2, source=NoNoise(), trainer={"workers": workers})
+    assert torch.allclose(one.net.weight, two.net.weight, atol=1e-6)
+
+
+def test_averages_and_schedules_follow_the_noisy_weights():
+    task = Linear(averaged={"net": 0.5})
+    trained(task)
+    assert not torch.equal(task.averages["net"].weight, task.net.weight)
+    assert torch.allclose(task.averages["net"].weight, task.net.weight, atol=0.5)
+
+
+def test_an_adaptive_norm_moves_in_the_run():
+    class Watching(Linear):
+        pass
+
+    task = Watching()
+    private = PrivateGradients(multiplier=0.5, clip=Quantile(start=100.0), source=SeededNoise(0))
+    state = {}
+    begin = PrivateGradients.begin
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PrivateGradients, "begin", lambda self, setting: state.setdefault("run", begin(self, setting)))
+        Trainer(steps=50, batch_size=BATCH, privacy=private, device="cpu").run(task, rows())
+    assert state["run"].state_dict()["bound"] < 30.0
+
+
+@pytest.mark.parametrize("settings", [{}, {"clip": Quantile(start=0.5)}, {"noise": Banded(4)}])
+def test_a_stopped_run_goes_on_without_a_second_charge(tmp_path, settings):
+    class Failing(Linear):
+        def per_record(self, batch, context):
+            if context.step == 13 and not (tmp_path / "failed").exists():
+                (tmp_path / "failed").touch()
+                raise KeyboardInterrupt
+            return super().per_record(batch, context)
+
+    folder = {"folder": tmp_path / "run", "checkpoint_every": 5}
+    with pytest.raises(KeyboardInterrupt):
+        trained(Failing(), trainer=folder, **settings)
+    before = Ledger.read(tmp_path / "run" / "ledger.json")
+    task, history = trained(Failing(), trainer=folder, **settings)
+    assert len(task.seen) == STEPS - 10
+    after = history.certificate.ledger
+    assert after.events == before.events
+    assert len(after.events) == 1
+
+
+def test_a_ledger_of_the_caller_is_charged_once_per_run_also_if_the_run_goes_on(tmp_path):
+    class Failing(Linear):
+        def per_record(self, batch, context):
+            if context.step == 13 and not (tmp_path / "failed").exists():
+                (tmp_path / "failed").touch()
+                raise KeyboardInterrupt
+            return super().per_record(batch, context)
+
+    ledger = Ledger(adjacency="add-remove", delta=1e-5)
+    with pytest.raises(KeyboardInterrupt):
+        trained(Failing(), trainer={"folder": tmp_path / "a", "checkpoint_every": 5, "ledger": ledger})
+    trained(Failing(), trainer={"folder": tmp_path / "a", "checkpoint_every": 5, "ledger": ledger})
+    assert len(ledger.events) == 1
+    trained(Failing(), trainer={"folder": tmp_path / "b", "checkpoint_every": 5, "ledger": ledger})
+    assert len(ledger.events) == 2  # another run, although with equal settings
+
+
+def test_a_run_whose_ledger_is_gone_does_not_go_on(tmp_path):
+    class Failing(Linear):
+        def per_record(self, batch, context):
+            if context.step == 13:
+                raise KeyboardInterrupt
+            return super().per_record(batch, context)
+
+    trainer = {"folder": tmp_path, "checkpoint_every": 5}
+    with pytest.raises(KeyboardInterrupt):
+        trained(Failing(), trainer=trainer)
+    other = Ledger(adjacency="add-remove", delta=1e-5)
+    (tmp_path / "ledger.json").unlink()
+    other.save(tmp_path / "ledger.json")
+    with pytest.raises(LedgerError, match="no charge of this run"):
+        trained(Failing(), trainer=trainer)
+
+
+# What is refused.
+
+
+class Mixing(Linear):
+    def __init__(self):
+        super().__init__()
+        self.modules["norm"] = nn.BatchNorm1d(5)
+
+
+class Game(Linear):
+    per_record = Task.per_record
+
+    def step(self, batch, context):
+        yield Update({"a": self.modules["net"](batch.tensors[0]).mean()}, ("0",))
+
+
+class Foreign(Linear):
+    def __init__(self):
+        super().__init__()
+        self.optimizers["0"].add_param_group({"params": [nn.Parameter(torch.zeros(3))]})
+
+
+class Mean(Linear):
+    def per_record(self, batch, context):
+        return {name: loss.mean() for name, loss in super().per_record(batch, context).items()}
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (Mixing, MixedRecordsError, r"privkd\.fix"),
+        (Game, TaskError, "no losses per record"),
+        (Foreign, TaskError, "moves parameters of no module"),
+        (Mean, TaskError, "one number per row"),
+    ],
+)
+def test_tasks_that_cannot_be_private_are_refused_before_anything_is_drawn(make, error, message):
+    task, ledger = make(), Ledger(adjacency="add-remove", delta=1e-5)
+    before = task.net.weight.detach().clone()
+    with pytest.raises(error, match=message):
+        trained(task, trainer={"ledger": ledger})
+    assert torch.equal(task.net.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "epsilon"),
+        ({"epsilon": 1.0, "multiplier": 1.0}, "exactly one"),
+        ({"epsilon": 0.0}, "epsilon"),
+        ({"epsilon": 1.0, "delta": 0.0}, "delta"),
+        ({"epsilon": 1.0, "clip": -1.0}, "bound"),
+        ({"epsilon": 1.0, "sampling": "uniform"}, "sampling='uniform'"),
+        ({"epsilon": 1.0, "sampling": "shuffled", "adjacency": "add-remove"}, "stated for zero-out"),
+        ({"epsilon": 1.0, "noise": Banded(3), "adjacency": "add-remove"}, "stated for zero-out, replace-one"),
+        ({"epsilon": 1.0, "noise": Banded(3), "clip": Quantile()}, "Quantile"),
+        ({"epsilon": 1.0, "unit": "teacher"}, "unit='teacher'"),
+        ({"epsilon": 1.0, "views": 0}, "views"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        PrivateGradients(**settings)
+
+
+def test_a_delta_that_would_allow_one_record_to_be_published_is_refused():
+    with pytest.raises(ValueError, match="below 1/400"):
+        trained(delta=0.01)
+
+
+@pytest.mark.parametrize("setting", [{"clip_norm": 1.0}, {"sharded": True}, {"compile": True}, {"precision": "fp16"}])
+def test_settings_of_the_trainer_that_do_not_go_with_privacy_are_refused(setting):
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        Trainer(steps=1, privacy=PrivateGradients(epsilon=1.0), **setting)
+
+
+def test_one_stage_with_one_data_set():
+    trainer = Trainer(steps=1, privacy=PrivateGradients(epsilon=1.0))
+    with pytest.raises(ValueError, match="one stage"):
+        trainer.run([Stage("a", Linear(), rows()), Stage("b", Linear(), rows())])
+    with pytest.raises(ValueError, match="beside"):
+        trainer.run(Linear(), rows(), beside={"more": rows()})
+
+
+def test_a_task_without_losses_of_any_kind_says_what_to_write():
+    class Nothing(Task):
+        def __init__(self):
+            net = nn.Linear(1, 1)
+            super().__init__(modules={"net": net}, optimizers=[torch.optim.SGD(net.parameters(), lr=0.1)])
+
+    with pytest.raises(TaskError, match="write per_record"):
+        Trainer(steps=1).run(Nothing(), rows())
+
+
+def test_the_plain_run_of_such_a_task_minimises_the_means():
+    task = Linear()
+    history = Trainer(steps=200, batch_size=BATCH, device="cpu").run(task, rows())
+    assert history[-1]["square"] < 1e-3
+    assert torch.allclose(task.net.weight, torch.ones(1, 5), atol=0.05)
