@@ -28,6 +28,7 @@ __all__ = ["PrivateRun"]
 
 _CONDITIONS = (
     "every iterate of the training may be seen",
+    "initial weights, buffers and the scaling of inputs do not depend on private records",
     "the task touches private rows in per_record alone, where the loss of a row depends on no other row",
     "settings were not chosen by looking at private records",
 )
