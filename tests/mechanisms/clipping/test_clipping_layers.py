@@ -122,7 +122,7 @@ def test_norms_and_clipped_sums_are_those_of_single_records(twin, layer, dtype):
         truth = twin.one_by_one(model, square_loss, (data,), bound)
         for where, x in layouts(data):
             error = twin.distance(clipped_sum(model, square_loss, (x,), bound, "loop"), truth)
-            for strategy in ("ghost", "vmap"):
+            for strategy in ("ghost", "vmap") if where in ("contiguous", "channels last") else ("ghost",):
                 clipper = Clipper(model, square_loss, bound, strategy)
                 found = clipper(x)
                 assert clipper.strategy == strategy, (where, clipper.reasons)
