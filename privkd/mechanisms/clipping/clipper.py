@@ -190,6 +190,11 @@ class Clipper:
         trained = self._job.trained()
         if not trained:
             raise ValueError("no parameter of the model requires a gradient; set requires_grad on those to be trained")
+        odd = [f"{name} ({p.dtype})" for name, p in trained.items() if not p.is_floating_point()]
+        if odd:
+            raise ValueError(
+                f"only real parameters can be clipped, got {', '.join(odd)}; keep real and imaginary parts apart"
+            )
         self._job.rule.groups(list(trained))
         return trained
 

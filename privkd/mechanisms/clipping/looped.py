@@ -32,4 +32,5 @@ def _gradients(loss: Tensor, trained: dict[str, torch.nn.Parameter]) -> dict[str
     if not loss.requires_grad:  # no trained parameter took part
         return {}
     found = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
-    return {name: value[None] for name, value in zip(trained, found, strict=True) if value is not None}
+    dense = [value.to_dense() if value is not None and value.is_sparse else value for value in found]
+    return {name: value[None] for name, value in zip(trained, dense, strict=True) if value is not None}

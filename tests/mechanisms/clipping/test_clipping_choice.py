@@ -315,6 +315,23 @@ def test_arguments_are_checked(strategy):
         clipped_sum(nn.ReLU(), square_loss, (torch.ones(3, 4),), 1.0, strategy)
 
 
+@pytest.mark.parametrize("strategy", ["auto", "loop"])
+def test_sparse_gradients_are_made_dense(twin, strategy):
+    torch.manual_seed(0)
+    model, tokens = nn.Embedding(9, 4, sparse=True).double(), torch.randint(0, 9, (5, 3))
+    truth = twin.one_by_one(model, square_loss_dense, (tokens,), 1.0)
+    twin.assert_same(clipped_sum(model, square_loss, (tokens,), 1.0, strategy), truth, torch.float64)
+
+
+def square_loss_dense(model, x):
+    return functional.embedding(x, model.weight).flatten(1).square().sum(1)
+
+
+def test_complex_parameters_are_refused():
+    with pytest.raises(ValueError, match=r"weight \(torch\.complex64\)"):
+        Clipper(nn.Linear(2, 2, dtype=torch.complex64), square_loss, 1.0)
+
+
 def test_unknown_words_and_numbers_are_refused():
     with pytest.raises(ValueError, match="strategy='fast'"):
         Clipper(nn.Linear(1, 1), square_loss, 1.0, "fast")
