@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from privkd.data.records import Records
@@ -77,7 +76,6 @@ def train(
         RecipeError: the recipe's stages do not have the modules that it deploys.
         TrainingStopped, NonFiniteLoss, TaskError: see `Trainer.run`.
     """
-    _check_device(device)
     with seeded(seed):
         stages = list(recipe.stages(records))
     modules = _deployed(recipe, stages)
@@ -102,16 +100,6 @@ def train(
     if folder is not None and is_first:
         complete(Path(folder), settings, modules)
     return Trained(recipe=recipe, modules=modules, history=history)
-
-
-def _check_device(device: str) -> None:
-    """Before the folder is made, because a mistyped device should leave nothing."""
-    try:
-        kind = "cpu" if device == "auto" else torch.device(device).type
-    except RuntimeError:
-        raise ValueError(f"device={device!r} is no device of torch; use auto, cpu or, for example, cuda:0") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device={device!r} was asked for, but this torch finds none; use auto or cpu")
 
 
 def _deployed(recipe: Recipe, stages: Sequence[Stage]) -> dict[str, nn.Module]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any, TypeAlias, cast
 
@@ -46,7 +47,6 @@ def batches_of(
 
     Raises:
         ValueError: no rows or different numbers of rows.
-        TypeError: a `Dataset` without a length.
     """
     further = {
         name: batches_of(
@@ -60,24 +60,33 @@ def batches_of(
     if isinstance(data, tuple):
         tensors = tuple(one.to(device) for one in data)
         return ArrayBatches(tensors, order, beside=further)
-    seed = mixed(seed, process[0])
-    return DatasetBatches(data, order, seed, beside=further, device=device, workers=workers)
+    own = mixed(seed, process[0])
+    return DatasetBatches(data, order, own, beside=further, device=device, workers=workers)
 
 
 def require_data(data: object) -> None:
     """Refuse what cannot be data.
 
     Raises:
-        TypeError: it is no `Data`; the message says what to give instead.
+        TypeError: it is no `Data`, or a data set without a length; the message says what to give instead.
     """
+    if isinstance(data, Dataset) and not hasattr(data, "__len__"):
+        raise TypeError(
+            f"{type(data).__name__} has no length; give a data set with __len__ and __getitem__, whose rows can be shuffled"
+        )
     if isinstance(data, Records | Dataset) or (
         isinstance(data, tuple) and all(isinstance(one, Tensor) for one in data)
     ):
         return
-    hint = "its data set (loader.dataset)" if isinstance(data, DataLoader) else "tensors, Records or a torch Dataset"
+    inside = f" of {type(data[0]).__name__}" if isinstance(data, tuple | list) and data else ""
+    wanted = (
+        "its data set (loader.dataset)"
+        if isinstance(data, DataLoader)
+        else "a tuple of tensors such as (x, y), Records or a torch Dataset"
+    )
     raise TypeError(
-        f"data is {type(data).__name__}; give {hint}: the trainer orders the rows itself, so that a run can be repeated and "
-        "gone on with"
+        f"data is {type(data).__name__}{inside}; give {wanted}: the trainer orders the rows itself, so that a run can be repeated "
+        "and gone on with"
     )
 
 
@@ -105,7 +114,7 @@ class DatasetBatches:
     What the data set draws from global generators while it reads (augmentation) depends on the seed and the step alone.
 
     Args:
-        dataset: with a length; its items are tensors, arrays or numbers, alone or in a tuple, list or dict.
+        dataset: with a length (see `require_data`); its items are tensors, arrays or numbers, alone or in a tuple, list or dict.
         order: see `ArrayBatches`.
         seed: of what the data set draws.
         beside: further batches, by name.
@@ -113,7 +122,6 @@ class DatasetBatches:
         workers: see `batches_of`.
 
     Raises:
-        TypeError: the data set has no length.
         ValueError: it has no rows.
     """
 
@@ -127,12 +135,7 @@ class DatasetBatches:
         device: torch.device,
         workers: int,
     ) -> None:
-        try:
-            rows = len(cast(Sized, dataset))
-        except (TypeError, NotImplementedError):
-            raise TypeError(
-                f"{type(dataset).__name__} has no length; give a data set with __len__ and __getitem__, whose rows can be shuffled"
-            ) from None
+        rows = len(cast(Sized, dataset))
         if not rows:
             raise ValueError(f"{type(dataset).__name__} has no rows; at least one is needed")
         self._reader, self._order, self._seed = _Reader(dataset), order(rows), seed
@@ -156,11 +159,17 @@ class DatasetBatches:
             batch_sampler=_Plan(self._order, self._seed, step),
             num_workers=self._workers,
             collate_fn=_collated,
+            worker_init_fn=_undisturbed,
             generator=torch.Generator().manual_seed(0),  # of seeds that are not used; the global one stays untouched
             pin_memory=self._device.type == "cuda",
         )
         for tensors in loader:
             yield tuple(one.to(self._device, non_blocking=True) for one in tensors)
+
+
+def _undisturbed(worker: int) -> None:
+    """A signal to the whole group of processes stops the run, which still needs its workers until it has saved."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _Plan:
@@ -200,7 +209,7 @@ def _collated(items: list[Any]) -> tuple[Tensor, ...]:
     if isinstance(items[0], str) and items[0] == _NONE:
         return tuple(one[:0] for one in _collated(items[1:]))
     first = items[0]
-    if isinstance(first, Tensor | np.ndarray | int | float):
+    if isinstance(first, Tensor | np.ndarray | np.generic | int | float):
         return (default_collate(items),)
     together = default_collate(items)
     tensors = tuple(together.values()) if isinstance(together, Mapping) else tuple(together)

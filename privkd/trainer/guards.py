@@ -23,9 +23,12 @@ def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> T
     """
     if isinstance(error, NonFiniteLoss | TaskError) or _is_memory(error):
         return None
-    rows = [tensor[0] if is_private and len(tensor) else tensor for tensor in batch.tensors]  # sampled: their number is private
+    rows = [
+        tensor[0] if is_private and len(tensor) else tensor for tensor in batch.tensors
+    ]  # sampled: their number is private
     shapes = ", ".join(
-        f"{'rows of ' * is_private}{tuple(one.shape)} {str(one.dtype)[6:]}{'' if is_private else _range(one)}" for one in rows
+        f"{'rows of ' * is_private}{tuple(one.shape)} {str(one.dtype)[6:]}{'' if is_private else _range(one)}"
+        for one in rows
     )
     what = f"{type(error).__name__}, whose text unsafe_logging=True would show" if is_private else str(error)
     return TaskError(
@@ -34,14 +37,17 @@ def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> T
     )
 
 
-def too_large(error: BaseException, *, step: int, rows: int, accumulate: int, is_saved: bool) -> OutOfMemory | None:
+def too_large(
+    error: BaseException, *, step: int, rows: int, accumulate: int, is_saved: bool, is_private: bool
+) -> OutOfMemory | None:
     """The error for a step that did not fit into memory; None for any other error."""
     if not _is_memory(error):
         return None
     kept = "; earlier checkpoints are whole, a run with the same settings goes on from the latest" if is_saved else ""
+    said = "" if is_private else f" ({(str(error).splitlines() or [type(error).__name__])[0][:120]})"
     return OutOfMemory(
         f"step {step + 1} ran out of memory with {rows} rows per step in {accumulate} parts: give accumulate={2 * accumulate} "
-        f"for the same gradients in half the memory, or a smaller batch_size{kept} ({str(error).splitlines()[0][:120]})"
+        f"for the same gradients in half the memory, or a smaller batch_size{kept}{said}"
     )
 
 

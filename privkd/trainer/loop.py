@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,10 @@ from privkd.trainer.guards import MISFITS, misfit
 from privkd.trainer.history import Row
 from privkd.trainer.task import Batch, Context, Losses, Task, Update
 
-__all__ = ["Loop"]
+__all__ = ["RESERVED", "Loop"]
+
+RESERVED = frozenset({"stage", "step", "epoch"})
+"""Columns of every history; they say nothing about the data."""
 
 _LOOK = 10  # steps between looks at all gradients; a bad one in between shows in the next loss
 
@@ -70,10 +73,6 @@ class Loop:
         self._totals: dict[str, Tensor | float] = {}
         self._losses: set[str] = set()
         self._counts: dict[str, float] = {}
-        self._parameters = {
-            name: [p for group in optimizer.param_groups for p in group["params"]]
-            for name, optimizer in task.optimizers.items()
-        }
         self._all = tuple(task.optimizers)
         self._on_cpu = engine.device.type == "cpu"
 
@@ -107,7 +106,8 @@ class Loop:
             task.on_epoch_end(context)
             figures = self._validated()
             context.epoch = done // per_epoch
-        if done % self._stretch == 0 or is_last or figures:
+        due = done % self._stretch == 0 or is_last
+        if due or ((done % per_epoch == 0) and self.engine.any(bool(figures))):
             self._report(self._row(figures))
         if self._checkpoint is not None and done % self._every == 0 and not is_last:
             self._checkpoint()
@@ -141,15 +141,23 @@ class Loop:
         self.context.generator.set_state(state["generator"])
         self._totals, self._counts = dict(state["totals"]), dict(state["counts"])
 
+    def _parameters(self, name: str) -> list[Tensor]:
+        """Of an optimiser, as its groups are now."""
+        return [p for group in self.task.optimizers[name].param_groups for p in group["params"]]
+
     def _first_step(self) -> None:
         """A batch that does not fit is told in terms of the batch, before any weight has changed."""
+        batch, told = self.batches.at(0), None
         try:
             self._one_step()
         except MISFITS as error:
-            told = misfit(error, self.task, self.batches.at(0), is_private=self._is_private)
+            told = misfit(error, self.task, batch, is_private=self._is_private)
             if told is None:
                 raise
-            raise told from (None if self._is_private else error)
+            if not self._is_private:
+                raise told from error
+        if told is not None:  # outside of the handler, so that the error does not carry what it keeps quiet about
+            raise told
 
     def _one_step(self) -> None:
         batch = self.batches.at(self.context.step)
@@ -157,19 +165,34 @@ class Loop:
             self._private_step(batch, self._gradients)
             return
         parts = [batch] if self._accumulate == 1 else list(_parts(batch, self._accumulate))
-        self.context.logs = {}
         with self.engine.autocast():
             first = self.task.step(parts[0], self.context)
         if isinstance(first, Mapping):
             self._update([Update(first, self._all)], parts[1:])
-        else:
-            games = [first, *(self._game(part) for part in parts[1:])]
+        elif isinstance(first, Iterator):
+            games, moved = [first, *(self._game(part) for part in parts[1:])], False
             while (moves := self._moves(games)) is not None:
                 self._update(moves, [])
-        for name, value in self.context.logs.items():
+                moved = True
+            if not moved:
+                raise TaskError(f"{type(self.task).__name__}.step gave no update; yield at least one")
+        else:
+            raise TaskError(
+                f"{type(self.task).__name__}.step gave {_kind(first)}; return named losses, for example {{'loss': loss}}, or yield "
+                "updates"
+            )
+        self._collect_logs(len(parts))
+
+    def _collect_logs(self, parts: int) -> None:
+        """Logs of all parts of a batch, each with its share."""
+        for name, values in self.context.logs.items():
             if name in self._losses:
                 raise TaskError(f"log {name!r} has the name of a loss, and one column cannot hold both; rename it")
-            self._add(name, value)
+            for value in values:
+                if isinstance(value, Tensor) and value.numel() != 1:
+                    raise TaskError(f"log {name!r} is {_kind(value)}; give a number, for example its mean")
+                self._add(name, value.reshape(()) if isinstance(value, Tensor) else value, weight=1.0 / len(values))
+        self.context.logs = {}
 
     def _private_step(self, batch: Batch, gradients: GradientRun) -> None:
         self.context.logs = {}
@@ -178,7 +201,7 @@ class Loop:
         with self.engine.autocast():
             losses = gradients.fill(batch, self.context)
         for name, optimizer in self.task.optimizers.items():
-            self.engine.step(optimizer, self._parameters[name], None)
+            self.engine.step(optimizer, self._parameters(name), None)
         if not self._is_private:
             for name, value in losses.items():
                 self._add(name, value)
@@ -195,6 +218,16 @@ class Loop:
         """The next update of every part's game; None when they are over."""
         with self.engine.autocast():
             moves = [next(game, None) for game in games]
+        for move in moves:
+            if move is not None and not isinstance(move, Update):
+                raise TaskError(
+                    f"{type(self.task).__name__}.step yielded {_kind(move)}; yield Update(losses, optimizers)"
+                )
+            unknown = [] if move is None else sorted(set(move.optimizers) - set(self.task.optimizers))
+            if unknown:
+                raise TaskError(
+                    f"an update names the optimisers {unknown}; the task has {sorted(self.task.optimizers)}"
+                )
         made = [move for move in moves if move is not None]
         if made and len(made) < len(games):
             raise TaskError(f"{type(self.task).__name__}.step gave different numbers of updates for parts of one batch")
@@ -204,7 +237,7 @@ class Loop:
         """Gradients of all parts, then one step of the optimisers of the update; `rest` are parts still to be computed."""
         names = moves[0].optimizers
         is_game = names != self._all
-        parameters = [p for name in names for p in self._parameters[name]] if is_game else None
+        parameters = [p for name in names for p in self._parameters(name) if p.requires_grad] if is_game else None
         for name in names:
             self.task.optimizers[name].zero_grad()
         parts = len(moves) + len(rest)
@@ -238,25 +271,25 @@ class Loop:
         self.engine.backward(total / parts if parts > 1 else total, parameters)
         self._losses.update(losses)
         for name, value in zip(losses, seen, strict=True):
-            self._add(name, value / parts, weight=1.0 / parts)
+            self._add(name, value / parts if parts > 1 else value, weight=1.0 / parts)
 
     def _step(self, name: str) -> None:
-        parameters = self._parameters[name]
+        parameters = self._parameters(name)
         if self.context.step % _LOOK == 0 and self.engine.checks_gradients:
             bad = self._not_finite(lambda p: p.grad)
             if bad:
                 raise NonFiniteLoss(
-                    f"the gradient of {bad} is not finite at step {self.context.step + 1}, although every loss is; nothing was "
-                    "changed by it: look for a root or a log at 0, or clip what goes into an exponential"
+                    f"the gradient of {bad} is not finite at step {self.context.step + 1}, although every loss is; this update was "
+                    "not made: look for a root or a log at 0, or clip what goes into an exponential"
                 )
         self.engine.step(self.task.optimizers[name], parameters, self._clip_norm)
 
     def _not_finite(self, tensor_of: Callable[[Tensor], Tensor | None]) -> str:
-        """The name of the first parameter of which something is not finite; empty if there is none."""
+        """The name of the first parameter or buffer of which something is not finite; empty if there is none."""
         for module_name, module in self._averages.items():
-            for name, parameter in module.named_parameters():
-                tensor = tensor_of(parameter)
-                if tensor is not None and not math.isfinite(float(tensor.detach().sum())):
+            for name, value in (*module.named_parameters(), *module.named_buffers()):
+                tensor = tensor_of(value)
+                if tensor is not None and not bool(torch.isfinite(tensor.detach()).all()):
                     return f"{module_name}.{name}"
         return ""
 
@@ -266,7 +299,7 @@ class Loop:
         cause = (
             f"{broken} is not finite since the step before: its gradient was not; "
             if broken
-            else "nothing was changed by it; "
+            else "this update was not made; "
         )
         raise NonFiniteLoss(
             f"loss term {', '.join(bad) or 'sum'} is not finite at step {self.context.step + 1}; {cause}lower the learning rate, "
@@ -274,32 +307,41 @@ class Loop:
         )
 
     def _add(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:
+        """Count a value with a weight; of private rows nothing is even summed, since sums are part of checkpoints."""
+        if name in RESERVED:
+            raise TaskError(f"{name!r} is a column of every history; give the loss or log another name")
+        if self._is_private:
+            return
         self._totals[name] = self._totals.get(name, 0.0) + value
         self._counts[name] = self._counts.get(name, 0.0) + weight
 
     def _row(self, figures: Mapping[str, float]) -> Row:
-        row: Row = {"step": float(self.context.step)}
-        for name, total in self._totals.items():
-            if isinstance(total, Tensor) or self.engine.process[1] > 1:
-                total = float(self.engine.mean(torch.as_tensor(total, device=self.engine.device)))
-            value = total
-            row[name] = value / self._counts[name]
+        totals = {name: (float(total), self._counts[name]) for name, total in self._totals.items()}
         self._totals, self._counts = {}, {}
-        if not self._on_cpu and not all(math.isfinite(value) for value in row.values()):
-            bad = ", ".join(name for name, value in row.items() if not math.isfinite(value))
+        means = _merged(self.engine.gathered(totals))
+        if not self._on_cpu and not all(math.isfinite(value) for value in means.values()):
+            bad = ", ".join(name for name, value in means.items() if not math.isfinite(value))
             raise NonFiniteLoss(
                 f"loss term {bad} was not finite in one of the steps up to {self.context.step}; lower the learning rate, or check "
                 "the range of the inputs. Checkpoints written before are good"
             )
-        return {**row, **{name: float(value) for name, value in figures.items()}}
+        shown = _merged(self.engine.gathered({name: (float(value), 1.0) for name, value in figures.items()}))
+        twice = sorted((set(shown) & set(means)) | (set(shown) & RESERVED))
+        if twice:
+            raise TaskError(
+                f"figures {twice} of validate have names of losses, logs or columns of every history; rename them"
+            )
+        return {"step": float(self.context.step), **means, **shown}
 
     @torch.no_grad()
     def _follow_averages(self) -> None:
         for name, average in self.task.averages.items():
             decay, module = self.task.averaged[name], self._averages[name]
             mine, theirs = average.state_dict(), module.state_dict()
-            for key, value in mine.items():
-                if value.is_floating_point():
+            for key, value in {
+                value.data_ptr(): (key, value) for key, value in mine.items() if _is_tensor(value)
+            }.values():
+                if value.is_floating_point() or value.is_complex():
                     value.lerp_(theirs[key], 1.0 - decay)
                 else:
                     value.copy_(theirs[key])
@@ -308,7 +350,10 @@ class Loop:
         if self._is_private or type(self.task).validate is Task.validate:
             return {}
         with self.task.evaluating():
-            return self.task.validate(self.context)
+            figures = self.task.validate(self.context)
+        if not isinstance(figures, Mapping):
+            raise TaskError(f"{type(self.task).__name__}.validate gave {_kind(figures)}; return named numbers, or {{}}")
+        return figures
 
 
 def _parts(batch: Batch, count: int) -> Iterator[Batch]:
@@ -324,6 +369,17 @@ def _parts(batch: Batch, count: int) -> Iterator[Batch]:
             tuple(tensor[rows_here] for tensor in batch.tensors),
             {name: part for name, one in batch.beside.items() for part in [list(_parts(one, count))[place]]},
         )
+
+
+def _merged(parts: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, float]:
+    """Means by name over processes, of which each gives sums and counts of its own."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    found = {name: [part[name] for part in parts if name in part] for name in names}
+    return {name: math.fsum(v for v, _ in pairs) / math.fsum(n for _, n in pairs) for name, pairs in found.items()}
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, Tensor)
 
 
 def _kind(value: object) -> str:

@@ -75,6 +75,9 @@ def digest(module: nn.Module) -> bytes:
     """A fingerprint of all parameters and buffers."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
+        if not isinstance(tensor, torch.Tensor):  # what get_extra_state gives
+            digest.update(repr((name, tensor)).encode())
+            continue
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.digest()

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from privkd.charged import LEAK, leaks_of
-from privkd.errors import CheckpointError
+from privkd.errors import CheckpointError, OutOfMemory, TaskError
 from privkd.trainer.checkpoints import Checkpoints
-from privkd.trainer.datasets import Data, batches_of, form_of, require_data, rows_of
+from privkd.trainer.datasets import Data, batches_of, require_data, rows_of
 from privkd.trainer.engine import Engine
+from privkd.trainer.fingerprint import SETTINGS, differences, digest_of, fingerprint, has_ledger
 from privkd.trainer.gradients import GradientRun, Gradients, Setting
+from privkd.trainer.guards import too_large
 from privkd.trainer.history import History, MetricsFile, Row
 from privkd.trainer.loop import Loop
-from privkd.trainer.placement import digest
 from privkd.trainer.randomness import random_state, restore_random_state
-from privkd.trainer.seeding import mixed
-from privkd.trainer.task import Stage
+from privkd.trainer.seeding import mixed, seeded
+from privkd.trainer.task import Stage, Task
 
 if TYPE_CHECKING:
     from accountants import Ledger
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 _FORMAT = 2
-_SETTINGS = ("steps", "epochs", "batch_size", "accumulate", "clip_norm", "precision", "seed", "records")
-_PUBLIC = ("stage", "step", "epoch")  # columns that say nothing about the data
 
 
 class Run:
@@ -50,15 +49,15 @@ class Run:
         self, trainer: Trainer, stages: Sequence[Stage], engine: Engine, checkpoints: Checkpoints | None
     ) -> None:
         self.trainer, self.stages, self.engine, self.checkpoints = trainer, stages, engine, checkpoints
-        has_ledger = trainer.ledger is not None or trainer.privacy is not None
-        self.is_private = has_ledger and not trainer.unsafe_logging
+        self.is_private = has_ledger(trainer) and not trainer.unsafe_logging
         self.history = History()
         self._disclose(trainer.ledger)
         self._gradients: GradientRun | None = None
+        self._made: str | None = None  # digest of rows that a function made for the stage
         self.position, self._done = 0, 0  # stages, and the steps of those that are done
         self._modules = [dict(stage.task.modules) for stage in stages]
         self._optimizers = [dict(stage.task.optimizers) for stage in stages]
-        self._frozen = _fixed(stages)
+        self._fingerprint = fingerprint(trainer, stages, engine.process[1])
         self._loop: Loop | None = None
         self._resumed: dict[str, Any] | None = None
         self._metrics: MetricsFile | None = None
@@ -72,17 +71,23 @@ class Run:
         """
         found = None if self.checkpoints is None else self.checkpoints.latest()
         if found is not None:
-            self._go_on(found[1])
+            try:
+                self._go_on(found[1])
+            except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise CheckpointError(
+                    f"{self.trainer.folder} holds a run whose modules, optimisers or schedulers are others ({error!r}); take back "
+                    "what was changed, or choose another folder"
+                ) from error
         if self.trainer.folder is not None and self.engine.process[0] == 0:
             self._metrics = MetricsFile(Path(self.trainer.folder) / "metrics.jsonl", self.history)
             if self.trainer.trackers:
                 from privkd.trainer.accelerated import Trackers
 
-                settings = {name: getattr(self.trainer, name) for name in _SETTINGS}
+                settings = {name: getattr(self.trainer, name) for name in SETTINGS}
                 self._trackers = Trackers(self.trainer.trackers, Path(self.trainer.folder), settings)
 
     def _go_on(self, state: dict[str, Any]) -> None:
-        differing = _differences(state["fingerprint"], self._fingerprint())
+        differing = differences(state["fingerprint"], self._fingerprint)
         if state["format"] != _FORMAT or differing:
             raise CheckpointError(
                 f"{self.trainer.folder} holds another run ({'; '.join(differing) or 'another format'}); choose another folder, "
@@ -96,15 +101,62 @@ class Run:
         mine = state["processes"][self.engine.process[0]]
         for stage, remembered in zip(self.stages, mine["tasks"], strict=True):
             stage.task.load_state_dict(remembered)
+        for stage in self.stages[: self.position]:  # as they are left when a stage is over
+            for module in (*stage.task.modules.values(), *stage.task.averages.values()):
+                module.eval()
         self.history.rows.extend(state["history"])
         self._resumed = state
 
-    def loop(self, position: int) -> Loop:
-        """The loop of a stage, at its beginning or where the run was stopped."""
+    @property
+    def step(self) -> int:
+        """Steps done in the stage."""
+        return 0 if self._loop is None else self._loop.step
+
+    def too_large(self, error: BaseException) -> OutOfMemory | None:
+        """The error for a step that did not fit into memory; None for any other error."""
+        return too_large(
+            error,
+            step=self.step,
+            rows=self.stages[self.position].batch_size or self.trainer.batch_size,
+            accumulate=self.trainer.accumulate,
+            is_saved=self.checkpoints is not None,
+            is_private=self.is_private,
+        )
+
+    def data(self, position: int) -> Data:
+        """The rows of a stage, before its modules are touched.
+
+        What a function draws depends on the seed and the stage alone, so that it makes the same rows when the run goes on.
+
+        Raises:
+            TypeError: the function gives no data.
+            CheckpointError: it makes other rows than when the stage began.
+        """
+        stage = self.stages[position]
+        self._made = None
+        if not callable(stage.data):
+            return stage.data
+        with seeded(mixed(self.trainer.seed, position, 1)), torch.no_grad():
+            data = stage.data()
+        require_data(data)
+        self._made = digest_of(data)
+        before = None if self._resumed is None or self._resumed["position"] != position else self._resumed["made"]
+        if before not in (None, self._made):
+            raise CheckpointError(
+                f"the data of stage {stage.name!r} were made anew and differ from those that it began with; let their function "
+                "depend on earlier stages alone, not on what this stage trains"
+            )
+        return data
+
+    def loop(self, position: int, data: Data) -> Loop:
+        """The loop of a stage, at its beginning or where the run was stopped.
+
+        Raises:
+            TaskError: an optimiser moves parameters that belong to no module of the task.
+        """
         stage, trainer = self.stages[position], self.trainer
         self.position = position
-        data = stage.data() if callable(stage.data) else stage.data
-        require_data(data)
+        _require_owned(stage.task, self._modules[position], self._optimizers[position])
         batch_size = stage.batch_size or trainer.batch_size
         steps = self._length(stage, data, batch_size)
         order = None
@@ -176,7 +228,7 @@ class Run:
                 return
             state = {
                 "format": _FORMAT,
-                "fingerprint": self._fingerprint(),
+                "fingerprint": self._fingerprint,
                 "position": self.position,
                 "done": self._done,
                 "stages": [
@@ -184,6 +236,8 @@ class Run:
                     for stage, modules, optimizers in zip(self.stages, self._modules, self._optimizers, strict=True)
                 ],
                 "engine": self.engine.state_dict(),
+                "made": self._made,
+                "leaks": list(self.history.leaks),
                 "gradients": None if self._gradients is None else self._gradients.state_dict(),
                 "processes": processes,
                 "history": list(self.history.rows),
@@ -230,8 +284,6 @@ class Run:
     def _report(self, stage: Stage, row: Row) -> None:
         if len(self.stages) > 1:
             row = {"stage": stage.name, **row}
-        if self.is_private:
-            row = {name: value for name, value in row.items() if name in _PUBLIC}
         self.history.rows.append(row)
         if self._metrics is not None:
             self._metrics.append(row)
@@ -250,36 +302,22 @@ class Run:
         if self._trackers is not None:
             self._trackers.finish()
 
-    def _fingerprint(self) -> dict[str, Any]:
-        """What must be equal for a checkpoint to be of this run."""
-        trainer = self.trainer
-        return {
-            **{name: getattr(trainer, name) for name in _SETTINGS},
-            "privacy": None if trainer.privacy is None else trainer.privacy.to_dict(),
-            "processes": self.engine.process[1],
-            "stages": [stage.name for stage in self.stages],
-            "tasks": [type(stage.task).__qualname__ for stage in self.stages],
-            "data": [form_of(stage.data) for stage in self.stages],
-            "beside": [{name: form_of(one) for name, one in stage.beside.items()} for stage in self.stages],
-            "frozen": self._frozen,
-            "modules": [
-                {name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
-                for modules in self._modules
-            ],
-        }
 
-
-def _fixed(stages: Sequence[Stage]) -> list[dict[str, str]]:
-    """Digests of the frozen modules that no stage trains: a run does not go on with another teacher."""
-    trained = {p for stage in stages for module in stage.task.modules.values() for p in module.parameters()}
-    return [
-        {
-            name: digest(module).hex()[:16]
-            for name, module in stage.task.frozen.items()
-            if trained.isdisjoint(module.parameters())
-        }
-        for stage in stages
+def _require_owned(
+    task: Task, modules: Mapping[str, torch.nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
+) -> None:
+    """Parameters outside of `modules` would be trained, but neither saved nor placed."""
+    known = {p for module in modules.values() for p in module.parameters()}
+    strange = [
+        name
+        for name, one in optimizers.items()
+        if any(p not in known for group in one.param_groups for p in group["params"])
     ]
+    if strange:
+        raise TaskError(
+            f"the optimisers {strange} of {type(task).__name__} move parameters of no module in `modules`, which would not be "
+            "saved: put them into a module, for example nn.ParameterDict, or take them out"
+        )
 
 
 def _saved(
@@ -315,11 +353,3 @@ def _load(
 def _plain(state: dict[str, Any]) -> dict[str, Any]:
     """A scheduler's state without functions, which come with the scheduler itself."""
     return {name: value for name, value in state.items() if not callable(value)}
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    return [
-        f"{name} was {json.dumps(before.get(name))}, is {json.dumps(value)}"
-        for name, value in now.items()
-        if json.dumps(before.get(name)) != json.dumps(value)
-    ]

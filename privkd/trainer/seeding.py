@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch.utils.data import get_worker_info
 
 __all__ = ["mixed", "seeded"]
 
@@ -31,7 +32,8 @@ def seeded(seed: int | None) -> Iterator[None]:
     if seed is None:
         yield
         return
-    devices = list(range(torch.cuda.device_count()))
+    # A worker process that reads data cannot touch accelerators, and need not.
+    devices = [] if get_worker_info() is not None else list(range(torch.cuda.device_count()))
     ours, numpys = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=devices):

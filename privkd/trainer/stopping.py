@@ -22,12 +22,14 @@ def watching_for_stop(engine: Engine) -> Iterator[Callable[[int], bool]]:
     Several processes agree on it, every few steps: one that stopped alone would leave the others waiting for its
     gradients. Outside the main thread no signal can be seen, and the answer is that of the other processes.
     """
-    arrived = threading.Event()
+    arrived, told = threading.Event(), threading.Event()
 
     def asked(step: int) -> bool:
-        if engine.process[1] == 1:
-            return arrived.is_set()
-        return step % _AGREE_EVERY == 0 and engine.any(arrived.is_set())
+        alone = engine.process[1] == 1
+        stop = arrived.is_set() if alone else step % _AGREE_EVERY == 0 and engine.any(arrived.is_set())
+        if stop:
+            told.set()
+        return stop
 
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -41,3 +43,7 @@ def watching_for_stop(engine: Engine) -> Iterator[Callable[[int], bool]]:
         yield asked
     finally:
         signal.signal(signal.SIGTERM, before)
+        if arrived.is_set() and callable(before):
+            before(signal.SIGTERM, None)  # a run around this one has to stop as well
+        elif arrived.is_set() and not told.is_set():
+            signal.raise_signal(signal.SIGTERM)  # it came too late for this run, but it came

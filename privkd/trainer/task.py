@@ -58,12 +58,12 @@ class Context:
     steps: int
     device: torch.device
     generator: torch.Generator
-    logs: dict[str, Tensor | float] = field(default_factory=dict)
+    logs: dict[str, list[Tensor | float]] = field(default_factory=dict)
     gather: Callable[[Tensor], Tensor] = Tensor.detach
 
     def log(self, name: str, value: Tensor | float) -> None:
         """Add a scalar to the history beside the losses; averaged like them, never minimised."""
-        self.logs[name] = value.detach() if isinstance(value, Tensor) else float(value)
+        self.logs.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else float(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,12 @@ class Update:
 
     losses: Losses
     optimizers: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.optimizers, str):
+            raise TypeError(
+                f"optimizers={self.optimizers!r} is one string; give a tuple of names: ({self.optimizers!r},)"
+            )
 
 
 class Task(ABC):  # noqa: B024 - either of two methods is to be written
@@ -96,7 +102,8 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
             `self.averages[name]`.
 
     Raises:
-        ValueError: a name is in use twice or unknown, or a decay is out of range.
+        ValueError: a name is in use twice or unknown, a decay is out of range, or an optimiser or a scheduler is of a kind that
+            cannot be stepped once per batch.
     """
 
     def __init__(
@@ -117,6 +124,18 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         self.schedulers = tuple(schedulers)
         self.averaged = dict(averaged or {})
         self.averages: dict[str, nn.Module] = {}
+        if not self.optimizers:
+            raise ValueError("optimizers is empty; give at least one, over parameters of the modules")
+        for name, optimizer in self.optimizers.items():
+            if isinstance(optimizer, torch.optim.LBFGS):
+                raise ValueError(
+                    f"optimizers[{name!r}] is LBFGS, which asks for its loss again and again; use another one"
+                )
+        for scheduler in self.schedulers:
+            if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+                raise ValueError(
+                    "schedulers hold a ReduceLROnPlateau, which wants a figure at every step; call it yourself in on_epoch_end"
+                )
         twice = sorted(set(self.modules) & set(self.frozen))
         if twice:
             raise ValueError(f"modules and frozen share the names {twice}; every module needs a name of its own")

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from accountants import check
-from privkd.errors import TrainingStopped
+import torch
+
+from accountants import Ledger, check
+from privkd.errors import PrivkdError, TaskError, TrainingStopped
 from privkd.progress import track
 from privkd.trainer.checkpoints import Checkpoints
 from privkd.trainer.datasets import Data, require_data
 from privkd.trainer.engine import PRECISIONS, engine_for
 from privkd.trainer.gradients import Gradients
-from privkd.trainer.guards import partly_used, too_large
+from privkd.trainer.guards import partly_used
 from privkd.trainer.history import History
 from privkd.trainer.loop import Loop
 from privkd.trainer.placement import placed, threads_limited
@@ -23,9 +26,6 @@ from privkd.trainer.running import Run
 from privkd.trainer.seeding import mixed, seeded
 from privkd.trainer.stopping import watching_for_stop
 from privkd.trainer.task import Stage, Task
-
-if TYPE_CHECKING:
-    from accountants import Ledger
 
 __all__ = ["Trainer"]
 
@@ -64,7 +64,7 @@ class Trainer:
             guarantee any more.
 
     Raises:
-        ValueError: a setting is out of range, or both or none of steps and epochs are given.
+        ValueError: a setting is out of range, both or none of steps and epochs are given, or settings exclude each other.
     """
 
     steps: int | None = None
@@ -98,6 +98,22 @@ class Trainer:
         check.integer(workers=self.workers, at_least=0)
         if self.clip_norm is not None:
             check.real(clip_norm=self.clip_norm, above=0.0)
+        if self.ledger is not None and not isinstance(self.ledger, Ledger):
+            raise TypeError(
+                f"ledger is {type(self.ledger).__name__}; give an accountants.Ledger, for example Ledger.read(path)"
+            )
+        if self.unsafe_logging and self.ledger is None and self.privacy is None:
+            raise ValueError(
+                "unsafe_logging=True has a meaning only for private rows: give ledger or privacy, or leave it out"
+            )
+        try:
+            kind = "cpu" if self.device == "auto" else torch.device(self.device).type
+        except RuntimeError:
+            raise ValueError(
+                f"device={self.device!r} is no device of torch; use auto, cpu or, for example, cuda:0"
+            ) from None
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device={self.device!r} was asked for, but this torch finds none; use auto or cpu")
         if self.trackers and self.folder is None:
             raise ValueError(f"trackers={self.trackers!r} need a folder for their files; give folder")
         if self.trackers:
@@ -168,6 +184,7 @@ class Trainer:
             )
         checkpoints = None if self.folder is None else Checkpoints(Path(self.folder) / "checkpoints", keep=self.keep)
         with (
+            torch.enable_grad(),
             threads_limited(self.threads),
             engine_for(self.device, self.precision, sharded=self.sharded) as engine,
             seeded(mixed(self.seed, engine.process[0])),
@@ -178,30 +195,45 @@ class Trainer:
             for position in range(run.position, len(stages)):
                 stage = stages[position]
                 label = description if len(stages) == 1 else f"{description}: {stage.name}"
+                data = _quiet(run, partial(run.data, position))
                 with placed(stage.task, engine, compiled=self.compile, wrapped=self.privacy is None):
-                    _advance(run, run.loop(position), label, stop)
-                run.finished(position)
+                    _quiet(run, partial(_advance, run, run.loop(position, data), label, stop))
+                _quiet(run, partial(run.finished, position))
             return run.history
+
+
+def _quiet(run: Run, call: Callable[[], Any]) -> Any:
+    """What a call of task or data gives; if the rows are private, without the text of its errors, which may quote them."""
+    try:
+        return call()
+    except PrivkdError:
+        raise
+    except Exception as error:
+        if not run.is_private:
+            raise
+        withheld = f"{type(error).__name__} in step {run.step + 1}"
+    # Outside of the handler, so that the error does not carry what it keeps quiet about.
+    raise TaskError(
+        f"{withheld}; its text may quote private rows and is kept back. unsafe_logging=True shows it, and ends every guarantee; a "
+        "run on made-up rows of the same shapes shows most mistakes, too"
+    )
 
 
 def _advance(run: Run, loop: Loop, label: str, stop: Callable[[int], bool]) -> None:
     """All steps of a stage that are left."""
     with track(label, loop.steps - loop.step) as advance:
         while loop.step < loop.steps:
+            told = None
             try:
                 loop.advance()
             except (RuntimeError, MemoryError) as error:
-                settings = run.trainer
-                told = partly_used(error, loop.task) or too_large(
-                    error,
-                    step=loop.step,
-                    rows=settings.batch_size,
-                    accumulate=settings.accumulate,
-                    is_saved=run.checkpoints is not None,
-                )
+                told = partly_used(error, loop.task) or run.too_large(error)
                 if told is None:
                     raise
-                raise told from error
+                if not run.is_private:
+                    raise told from error
+            if told is not None:
+                raise told
             advance()
             if stop(loop.step):
                 run.save()

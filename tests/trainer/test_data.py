@@ -126,7 +126,7 @@ class Named(Pairs):
         (DataLoader(Pairs()), TypeError, r"loader\.dataset"),
         (Endless(), TypeError, "has no length"),
         (Pairs(n=0), ValueError, "has no rows"),
-        ([torch.zeros(3)], TypeError, "list; give tensors, Records or a torch Dataset"),
+        ([torch.zeros(3)], TypeError, "list of Tensor; give a tuple of tensors"),
         ((torch.zeros(0, 2),), ValueError, "rows"),
         ((torch.zeros(3, 2), torch.zeros(4)), ValueError, "rows"),
     ],

@@ -57,7 +57,6 @@ class PrivateRun:
         rule = Flat(settings.clip.start) if isinstance(settings.clip, Quantile) else as_rule(settings.clip)
         self._model = _Holder(setting.task.modules)
         self._trained = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
-        self._owned(setting)
         self._context: Context | None = None
         self._clipper = Clipper(
             self._model, self._losses, rule, settings.strategy, views=settings.views, at_once=setting.at_once
@@ -159,18 +158,6 @@ class PrivateRun:
                 noise=self.settings.source,
             )
         self._clipper.rule = Flat(float(self._engine.shared(moved)))
-
-    def _owned(self, setting: Setting) -> None:
-        """Every parameter that an optimiser moves must get its gradient here, and the other way round."""
-        mine = {id(p) for p in self._trained.values()}
-        moved = {
-            id(p) for one in setting.task.optimizers.values() for group in one.param_groups for p in group["params"]
-        }
-        if moved - mine:
-            raise TaskError(
-                f"an optimiser of {type(setting.task).__name__} moves parameters of no module in `modules`, or frozen ones: "
-                "a private run gives gradients to the parameters of `modules` alone"
-            )
 
     def _charged(self, setting: Setting) -> Ledger:
         """The ledger with the whole run in it, before anything is drawn; a run that goes on is not charged again."""

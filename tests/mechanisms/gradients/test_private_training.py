@@ -454,7 +454,7 @@ class Mean(Linear):
     [
         (Mixing, MixedRecordsError, r"privkd\.fix"),
         (Game, TaskError, "no losses per record"),
-        (Foreign, TaskError, "moves parameters of no module"),
+        (Foreign, TaskError, "move parameters of no module"),
         (Mean, TaskError, "one number per row"),
     ],
 )
