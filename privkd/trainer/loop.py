@@ -181,9 +181,9 @@ class Loop:
                 f"{type(self.task).__name__}.step gave {_kind(first)}; return named losses, for example {{'loss': loss}}, or yield "
                 "updates"
             )
-        self._collect_logs(len(parts))
+        self._collect_logs()
 
-    def _collect_logs(self, parts: int) -> None:
+    def _collect_logs(self) -> None:
         """Logs of all parts of a batch, each with its share."""
         for name, values in self.context.logs.items():
             if name in self._losses:
@@ -191,7 +191,8 @@ class Loop:
             for value in values:
                 if isinstance(value, Tensor) and value.numel() != 1:
                     raise TaskError(f"log {name!r} is {_kind(value)}; give a number, for example its mean")
-                self._add(name, value.reshape(()) if isinstance(value, Tensor) else value, weight=1.0 / len(values))
+                share = 1.0 / len(values)
+                self._add(name, share * (value.reshape(()) if isinstance(value, Tensor) else value), weight=share)
         self.context.logs = {}
 
     def _private_step(self, batch: Batch, gradients: GradientRun) -> None:

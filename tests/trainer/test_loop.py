@@ -407,3 +407,115 @@ def test_evaluating_puts_modes_and_gradients_back():
         assert not torch.is_grad_enabled()
     assert task.net.training
     assert torch.is_grad_enabled()
+
+
+def returning(value):
+    class Odd(Plain):
+        def step(self, batch, context):
+            return value(self, batch) if callable(value) else value
+
+    return Odd()
+
+
+def yielding(*moves):
+    class Odd(Plain):
+        def step(self, batch, context):
+            yield from (move(self, batch) for move in moves)
+
+    return Odd()
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (returning(None), "gave NoneType; return named losses"),
+        (returning(torch.zeros(())), "return named losses"),
+        (yielding(), "gave no update"),
+        (yielding(lambda task, batch: {"loss": task.net.weight.sum()}), "yield Update"),
+        (yielding(lambda task, batch: Update({"loss": task.net.weight.sum()}, ("adam",))), r"optimisers \['adam'\]"),
+    ],
+)
+def test_steps_of_another_kind_are_told_what_a_step_is(task, message):
+    with pytest.raises(TaskError, match=message):
+        Trainer(steps=1, batch_size=4).run(task, rows())
+
+
+def test_optimizers_that_cannot_step_once_per_batch_are_refused():
+    net = nn.Linear(1, 1)
+    sgd = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    class Any(Task):
+        pass
+
+    for given, message in [
+        ({"optimizers": []}, "optimizers is empty"),
+        ({"optimizers": [torch.optim.LBFGS(net.parameters())]}, "LBFGS"),
+        ({"optimizers": [sgd], "schedulers": [torch.optim.lr_scheduler.ReduceLROnPlateau(sgd)]}, "ReduceLROnPlateau"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Any(modules={"net": net}, **given)
+    with pytest.raises(Exception, match="adam"):
+        Update({}, "adam")
+
+
+def test_logs_of_parts_of_a_batch_are_averaged():
+    class Logging(Plain):
+        def step(self, batch, context):
+            context.log("first", float(batch.index.double().mean()))
+            return super().step(batch, context)
+
+    whole = Trainer(steps=3, batch_size=16, records=3).run(Logging(), rows())
+    parts = Trainer(steps=3, batch_size=16, records=3, accumulate=4).run(Logging(), rows())
+    assert parts.column("first") == pytest.approx(whole.column("first"))
+
+
+def test_a_log_that_is_no_number_is_refused_at_once():
+    class Logging(Plain):
+        def step(self, batch, context):
+            context.log("rows", batch.tensors[0])
+            return super().step(batch, context)
+
+    with pytest.raises(TaskError, match="log 'rows' is a tensor of shape"):
+        Trainer(steps=50, batch_size=16).run(Logging(), rows())
+
+
+def test_a_run_inside_a_run_stops_both_when_asked_to_end():
+    import signal
+
+    from privkd.errors import TrainingStopped
+
+    class Outer(Plain):
+        def step(self, batch, context):
+            if context.step == 3:
+                inner = Plain()
+                inner.on_epoch_start = lambda _: signal.raise_signal(signal.SIGTERM)
+                with pytest.raises(TrainingStopped):
+                    Trainer(steps=5).run(inner, rows())
+            return super().step(batch, context)
+
+    with pytest.raises(TrainingStopped, match="at step 4 of 9"):
+        Trainer(steps=9).run(Outer(), rows())
+
+
+def test_a_buffer_that_is_not_finite_is_not_saved(tmp_path):
+    class Broken(Plain):
+        def __init__(self):
+            super().__init__()
+            self.net.register_buffer("running", torch.zeros(2))
+
+        def step(self, batch, context):
+            self.net.running.fill_(math.nan)
+            return super().step(batch, context)
+
+    with pytest.raises(NonFiniteLoss, match=r"net\.running"):
+        Trainer(steps=5, folder=tmp_path, checkpoint_every=2).run(Broken(), rows())
+    assert Checkpoints(tmp_path / "checkpoints").steps() == []
+
+
+def test_large_finite_weights_are_finite():
+    class Large(Plain):
+        def __init__(self):
+            super().__init__()
+            self.net.register_buffer("large", torch.full((4,), 3e38))
+
+    Trainer(steps=11, batch_size=8).run(Large(), rows())
