@@ -22,6 +22,7 @@ from privkd.trainer.history import History, MetricsFile, Row
 from privkd.trainer.loop import Loop
 from privkd.trainer.randomness import random_state, restore_random_state
 from privkd.trainer.seeding import mixed, seeded
+from privkd.trainer.storable import require_storable
 from privkd.trainer.task import Stage, Task
 
 if TYPE_CHECKING:
@@ -69,7 +70,13 @@ class Run:
         Raises:
             CheckpointError: the folder holds another run.
         """
-        found = None if self.checkpoints is None else self.checkpoints.latest()
+        found = None
+        if self.checkpoints is not None:
+            self._require_storable()
+            is_first = self.engine.process[0] == 0
+            found = self.checkpoints.latest() if is_first else None
+            self.engine.gathered(None)  # the first process has put the folder in order
+            found = found if is_first else self.checkpoints.latest()
         if found is not None:
             try:
                 self._go_on(found[1])
@@ -85,6 +92,22 @@ class Run:
 
                 settings = {name: getattr(self.trainer, name) for name in SETTINGS}
                 self._trackers = Trackers(self.trainer.trackers, Path(self.trainer.folder), settings)
+
+    def _require_storable(self) -> None:
+        """Before the first step, not at the first checkpoint.
+
+        Raises:
+            TaskError: a task or module has state that a checkpoint cannot hold.
+        """
+        for stage, modules in zip(self.stages, self._modules, strict=True):
+            state = {
+                "modules": {name: one.state_dict() for name, one in modules.items()},
+                "task": stage.task.state_dict(),
+            }
+            try:
+                require_storable(state)
+            except TypeError as error:
+                raise TaskError(f"checkpoints of stage {stage.name!r} are not possible: {error}") from None
 
     def _go_on(self, state: dict[str, Any]) -> None:
         differing = differences(state["fingerprint"], self._fingerprint)

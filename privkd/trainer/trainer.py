@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -167,7 +167,7 @@ class Trainer:
             TaskError: the first batch does not fit the task, or a frozen module changed.
             NonFiniteLoss: a loss or gradient became NaN or infinite.
             OutOfMemory: a step does not fit into memory.
-            CheckpointError: a checkpoint or `metrics.jsonl` could not be written, or the folder holds another run.
+            CheckpointError: a checkpoint or `metrics.jsonl` could not be written, or the folder holds another run or is in use.
             TrainingStopped: the process was asked to end; the run is saved.
         """
         stages = [Stage("training", task, data, beside=beside or {})] if isinstance(task, Task) else list(task)
@@ -189,6 +189,7 @@ class Trainer:
             engine_for(self.device, self.precision, sharded=self.sharded) as engine,
             seeded(mixed(self.seed, engine.process[0])),
             watching_for_stop(engine) as stop,
+            checkpoints.held() if checkpoints is not None and engine.process[0] == 0 else nullcontext(),
             closing(Run(self, stages, engine, checkpoints)) as run,
         ):
             run.resume()

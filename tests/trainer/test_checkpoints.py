@@ -1,7 +1,11 @@
-"""Checkpoints come back bit for bit, are whole or absent, and a damaged one is passed over."""
+"""Checkpoints come back bit for bit, are whole or absent whenever a run is killed, and damaged ones are put aside."""
 
 import errno
+import io
 import logging
+import os
+import shutil
+from contextlib import contextmanager, nullcontext, suppress
 
 import pytest
 import torch
@@ -49,17 +53,62 @@ def test_tensors_that_share_memory_are_both_kept(tmp_path):
     assert same(Checkpoints(tmp_path).latest()[1], {"one": torch.arange(6.0), "two": torch.arange(3.0)})
 
 
+def names(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name != "lock")
+
+
+def spoil(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
 def test_only_the_latest_are_kept(tmp_path):
     kept = Checkpoints(tmp_path, keep=2)
     for step in (1, 20, 300):
         kept.save(step, state(step))
     assert kept.steps() == [20, 300]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000020", "step-000000300"]
+    assert names(tmp_path) == ["step-000000020", "step-000000300"]
 
 
+@pytest.mark.parametrize("keep", [1, 2, 3])
+@pytest.mark.parametrize("hold", [True, False])
+def test_progress_after_a_rollback_past_damage_is_kept(tmp_path, keep, hold):
+    kept = Checkpoints(tmp_path, keep=10)
+    for step in (10, 20, 30, 40):
+        kept.save(step, state(step))
+    for step in (20, 30, 40):
+        spoil(tmp_path / f"step-{step:09d}" / "tensors.safetensors")
+    kept = Checkpoints(tmp_path, keep=keep)
+    with kept.held() if hold else nullcontext():
+        assert kept.latest()[0] == 10
+        for step in range(11, 50):
+            kept.save(step, state(step))
+            assert kept.latest()[0] == step
+            if hold:
+                assert kept.steps() == [10, *range(11, step + 1)][-keep:]
+    assert kept.steps() == list(range(50 - keep, 50))
+    aside = [f"damaged-step-{step:09d}" for step in (20, 30, 40)]
+    assert [name for name in names(tmp_path) if name.startswith("damaged")] == (aside if hold else [])
+
+
+def test_of_damaged_ones_the_last_few_written_are_kept(tmp_path, caplog):
+    kept = Checkpoints(tmp_path, keep=10)
+    with kept.held():
+        for step in (9, 8, 1, 2, 3):  # written in this order
+            kept.save(step, state(step))
+            os.utime(tmp_path / f"step-{step:09d}", (len(kept.steps()), len(kept.steps())))
+            spoil(tmp_path / f"step-{step:09d}" / "state.json")
+        with caplog.at_level(logging.WARNING, "privkd"):
+            assert kept.latest() is None
+    assert names(tmp_path) == [f"damaged-step-00000000{step}" for step in (1, 2, 3)]
+    assert caplog.text.count("the run begins anew") == 5
+    assert "is used" not in caplog.text
+
+
+@pytest.mark.parametrize("hold", [True, False])
 @pytest.mark.parametrize("name", ["tensors.safetensors", "state.json", "checksums.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, caplog, name, damage):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, caplog, name, damage, hold):
     kept = Checkpoints(tmp_path)
     kept.save(1, state(1))
     path = kept.save(2, state(2)) / name
@@ -71,36 +120,299 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, c
         path.write_bytes(content[: len(content) // 2])
     else:
         path.unlink()
-    with caplog.at_level(logging.WARNING, "privkd"):
+    with caplog.at_level(logging.WARNING, "privkd"), kept.held() if hold else nullcontext():
         step, found = kept.latest()
     assert (step, found["step"]) == (1, 1)
-    assert "step-000000002" in caplog.text
+    assert "step-000000002 is damaged" in caplog.text
+    assert "that of step 1 is used" in caplog.text
+    assert names(tmp_path) == ["damaged-step-000000002"] * hold + ["step-000000001"] + ["step-000000002"] * (not hold)
 
 
-def test_what_a_kill_left_half_written_is_never_read(tmp_path):
+def test_what_a_kill_left_half_written_is_never_read_and_deleted_by_the_holder_alone(tmp_path):
     kept = Checkpoints(tmp_path)
     kept.save(1, state(1))
-    (tmp_path / ".unfinished-1").mkdir()
-    (tmp_path / ".unfinished-1" / "state.json").write_text("{")
-    assert kept.latest()[0] == 1
-    assert not list(tmp_path.glob(".unfinished-*"))
+    for name in (
+        ".unfinished-1",
+        ".unfinished-step-000000002",
+        ".replaced-step-000000003",
+        ".discarded-step-000000004",
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "state.json").write_text("{")
+    with kept.held():
+        before = names(tmp_path)
+        assert Checkpoints(tmp_path).latest()[0] == 1  # another process, or a reader
+        assert names(tmp_path) == before
+        assert kept.latest()[0] == 1
+    assert names(tmp_path) == ["step-000000001"]
+
+
+class Killed(BaseException):
+    """The process makes no call after it."""
+
+
+@contextmanager
+def failing(at, monkeypatch, *, error=Killed, torn=False, once=False):
+    """The call of this number to the file system fails, and all after it; what is written by then may be cut in two.
+
+    Gives the list of calls.
+    """
+    calls = []
+
+    def guarded(name, call, is_write=False):
+        def guard(*args, **kwargs):
+            writes = is_write and (name != "open" or (kwargs.get("mode") or (*args, "r")[1])[0] == "w")
+            calls.append(name)
+            if len(calls) == at or (len(calls) > at and not once):
+                if torn and writes and len(calls) == at:
+                    result = call(*args, **kwargs)
+                    if name == "open":
+                        result.close()  # made, and nothing in it
+                    else:
+                        os.truncate(args[1], args[1].stat().st_size // 2)
+                raise error
+            return call(*args, **kwargs)
+
+        return guard
+
+    with monkeypatch.context() as patch:
+        for name in ("mkdir", "rename", "rmdir", "unlink", "open", "scandir", "listdir"):
+            patch.setattr(os, name, guarded(f"os.{name}", getattr(os, name)))
+        patch.setattr(os, "fsync", guarded("os.fsync", lambda handle: None))  # no power fails here
+        patch.setattr(io, "open", guarded("open", io.open, is_write=True))
+        patch.setattr(checkpoints, "save_file", guarded("save_file", checkpoints.save_file, is_write=True))
+        yield calls
+
+
+SAVES = {  # steps on disk, what else lies there, step that is written, keep, steps that may be found
+    "a later one": ([1], None, 2, 3, {(1, "old"), (2, "new")}),
+    "the only one": ([1], None, 2, 1, {(1, "old"), (2, "new")}),
+    "the same": ([2], None, 2, 3, {(2, "old"), (2, "new")}),
+    "the same of some": ([1, 2], None, 2, 3, {(2, "old"), (2, "new")}),
+    "after a kill before the last renaming": ([1], ".replaced-step-000000001", 1, 1, {(1, "old"), (1, "new")}),
+    "after a kill before the last deletion": ([1, 1], ".replaced-step-000000001", 1, 1, {(1, "old"), (1, "new")}),
+}
+
+
+def prepared(folder, case):
+    there, aside, step, keep, allowed = SAVES[case]
+    kept = Checkpoints(folder, keep=keep)
+    for one in there:
+        path = Checkpoints(folder, keep=9).save(one, {"is": "old"})
+        if aside is not None and not (folder / aside).exists():
+            path.rename(folder / aside)
+    return kept, step, allowed
+
+
+def tree(folder):
+    return frozenset(
+        (str(path.relative_to(folder)), path.is_file() and path.read_bytes()) for path in folder.rglob("*")
+    )
+
+
+@pytest.mark.parametrize("torn", [False, True])
+@pytest.mark.parametrize("case", SAVES)
+def test_a_kill_at_any_call_leaves_the_old_or_the_new_state(tmp_path, monkeypatch, case, torn):
+    """Also when the run that comes after is killed while it finds out, wherever that is."""
+    seen, ended = set(), 0
+    for at in range(1, 200):
+        folder = tmp_path / str(at)
+        kept, step, allowed = prepared(folder, case)
+        with failing(at, monkeypatch, torn=torn) as calls, suppress(Killed), kept.held():
+            kept.save(step, {"is": "new"})
+            ended = at
+        found = Checkpoints(folder).latest()
+        assert (found[0], found[1]["is"]) in allowed, calls
+        if ended:
+            break
+        if tree(folder) in seen:
+            continue
+        seen.add(tree(folder))
+        for again in range(1, 200):
+            copied = tmp_path / f"{at}-{again}"
+            shutil.copytree(folder, copied)
+            after = Checkpoints(copied)
+            with failing(again, monkeypatch) as later, suppress(Killed), after.held():
+                assert after.latest() == found
+                later.append("ended")
+            with after.held():
+                assert after.latest() == found, (calls, later)
+            assert all(name.startswith("step-") for name in names(copied))
+            if later[-1] == "ended":
+                break
+        else:
+            raise AssertionError("the look never ended")
+    assert 20 < ended < 199
+    assert (found[0], found[1]["is"]) == (step, "new")
+    assert len(seen) >= 6
+
+
+def test_replacing_by_deleting_first_would_be_noticed(tmp_path, monkeypatch):
+    """The obvious way, which loses the only checkpoint when it is killed in between."""
+
+    def careless(self, whole, final):
+        shutil.rmtree(final, ignore_errors=True)
+        whole.rename(final)
+
+    monkeypatch.setattr(Checkpoints, "_settle", careless)
+    monkeypatch.setattr(checkpoints, "_PREFIXES", ("step-",))  # and nothing unfinished is adopted
+    lost = 0
+    for at in range(1, 60):
+        kept, step, _ = prepared(tmp_path / str(at), "the same")
+        with failing(at, monkeypatch), suppress(Killed):
+            kept.save(step, {"is": "new"})
+        lost += Checkpoints(tmp_path / str(at)).latest() is None
+    assert lost >= 3
+
+
+@pytest.mark.parametrize("once", [True, False])
+@pytest.mark.parametrize("case", SAVES)
+def test_an_error_at_any_call_is_told_and_leaves_the_old_or_the_new_state(tmp_path, monkeypatch, case, once):
+    for at in range(1, 200):
+        folder = tmp_path / str(at)
+        kept, step, allowed = prepared(folder, case)
+        with failing(at, monkeypatch, error=OSError(errno.EIO, "Input/output error"), once=once) as calls:
+            try:
+                kept.save(step, {"is": "new"})
+                told = None
+            except CheckpointError as error:
+                told = str(error)
+        found = Checkpoints(folder).latest()
+        assert (found[0], found[1]["is"]) in allowed, calls
+        assert told is not None or (found[0], found[1]["is"]) == (step, "new"), calls
+        assert told is None or "Input/output error" in told
+        if len(calls) < at:
+            break
+    assert 20 < at < 199
+
+
+def test_a_reader_beside_the_holder_is_not_misled_by_a_renaming(tmp_path, monkeypatch):
+    kept = Checkpoints(tmp_path)
+    kept.save(1, state(1))
+    kept.save(2, state(2)).rename(tmp_path / ".unfinished-step-000000002")  # killed just before its last renaming
+    read, calls = checkpoints._read, []
+
+    def overtaken(path):
+        calls.append(path.name)
+        if len(calls) == 1:
+            with kept.held():
+                (tmp_path / ".unfinished-step-000000002").rename(tmp_path / "step-000000002")
+        return read(path)
+
+    monkeypatch.setattr(checkpoints, "_read", overtaken)
+    assert Checkpoints(tmp_path).latest()[0] == 2
+    assert calls == [".unfinished-step-000000002", "step-000000001", "step-000000002"]
 
 
 def test_a_full_disk_is_told_and_loses_nothing(tmp_path, monkeypatch):
     kept = Checkpoints(tmp_path)
-    kept.save(1, state(1))
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "save_file", full)
-    with pytest.raises(CheckpointError, match=r"step 2 .* disk is full.*make\s+room"):
+    with pytest.raises(CheckpointError, match=r"step 2 .* disk is full; there is no earlier one: make room and start"):
         kept.save(2, state(2))
-    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
+    assert kept.latest() is None
+    monkeypatch.undo()
+    kept.save(1, state(1))
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    with pytest.raises(
+        CheckpointError, match=r"step 2 .* disk is full; .* untouched: make room .* from that of step 1"
+    ):
+        kept.save(2, state(2))
+    assert names(tmp_path) == ["step-000000001"]
     assert kept.latest()[0] == 1
 
 
+def test_a_folder_that_is_gone_is_told_as_such(tmp_path):
+    kept = Checkpoints(tmp_path / "run")
+    with kept.held():
+        kept.save(1, state(1))
+        shutil.rmtree(tmp_path / "run")
+        with pytest.raises(
+            CheckpointError, match=r"step 2 .* is not there any more, nor are its checkpoints"
+        ) as refused:
+            kept.save(2, state(2))
+        assert "untouched" not in str(refused.value)
+        for look in (kept.latest, kept.steps):
+            with pytest.raises(CheckpointError, match="is not there any more"):
+                look()
+        (tmp_path / "run").write_text("now a file")
+        with pytest.raises(CheckpointError, match="is no folder"):
+            kept.save(3, state(3))
+    with pytest.raises(CheckpointError, match=r"lock cannot be opened: .* is no folder"):
+        kept.save(3, state(3))
+    assert (tmp_path / "run").read_text() == "now a file"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_folder_that_cannot_be_written_can_be_read_and_says_so(tmp_path, monkeypatch, number):
+    kept = Checkpoints(tmp_path)
+    kept.save(1, state(1))
+    opened, made = os.open, os.mkdir
+
+    def refused(path, flags=0, *args, **kwargs):
+        if flags & os.O_CREAT or not isinstance(flags, int) or args == ():
+            raise OSError(number, os.strerror(number), str(path))
+        return opened(path, flags, *args, **kwargs)
+
+    with kept.held():
+        monkeypatch.setattr(os, "mkdir", lambda path, *_: refused(path, os.O_CREAT))
+        with pytest.raises(CheckpointError, match=r"step 2 .* cannot be written .*untouched: make it writable"):
+            kept.save(2, state(2))
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(CheckpointError, match=r"lock cannot be opened: .* cannot be written .*; make it writable"):
+        kept.save(2, state(2))
+    assert Checkpoints(tmp_path).latest()[0] == 1
+    monkeypatch.setattr(os, "mkdir", made)
+    assert names(tmp_path) == ["step-000000001"]
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_taken_for_damaged(tmp_path, monkeypatch):
+    kept = Checkpoints(tmp_path)
+    for step in (1, 2):
+        kept.save(step, state(step))
+    read = checkpoints._checksum
+
+    def forbidden(path):
+        if path.parent.name == "step-000000002":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(checkpoints, "_checksum", forbidden)
+    with (
+        kept.held(),
+        pytest.raises(CheckpointError, match=r"step-000000002 cannot be read .*Permission denied.* may be whole"),
+    ):
+        kept.latest()
+    assert names(tmp_path) == ["step-000000001", "step-000000002"]
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(CheckpointError, match="exists and is no folder; choose another"):
+        Checkpoints(tmp_path / "file")
+    with pytest.raises(CheckpointError, match=r"cannot be made: .*Not a directory"):
+        Checkpoints(tmp_path / "file" / "run")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_state_that_cannot_be_written_as_data_is_refused(tmp_path):
-    with pytest.raises(TypeError, match="set"):
+    with pytest.raises(TypeError, match=r"state\['bad'\], a set"):
         Checkpoints(tmp_path).save(1, {"bad": {1, 2}})
     assert Checkpoints(tmp_path).latest() is None
+    assert names(tmp_path) == []
+
+
+def test_two_runs_cannot_write_into_one_folder(tmp_path):
+    first, second = Checkpoints(tmp_path), Checkpoints(tmp_path)
+    with first.held():
+        first.save(1, state(1))
+        with pytest.raises(CheckpointError, match=r"in use by another run \(process"):
+            second.save(2, state(2))
+        with pytest.raises(CheckpointError, match="in use"), second.held():
+            pass
+        assert second.latest()[0] == 1
+    second.save(2, state(2))
+    assert first.steps() == [1, 2]

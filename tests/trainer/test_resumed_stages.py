@@ -159,3 +159,25 @@ def test_tied_weights_are_averaged_once():
     Trainer(steps=1, device="cpu").run(task, (X,))
     expected = 0.9 * before + 0.1 * task.modules["net"][0].weight.detach()
     assert torch.allclose(task.averages["net"][0].weight, expected, atol=1e-7)
+
+
+def test_two_runs_in_one_folder_at_once_are_refused(tmp_path):
+    class Outer(Learner):
+        def on_epoch_start(self, context):
+            with pytest.raises(CheckpointError, match="in use by another run"):
+                begin(tmp_path)
+
+    begin(tmp_path, task=Outer(lambda x: x))
+    assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 4
+
+
+def test_state_that_no_checkpoint_can_hold_is_told_before_the_first_step(tmp_path):
+    class Strange(Learner):
+        def state_dict(self):
+            return {"queue": {1, 2}}
+
+    task = Strange(lambda x: x)
+    before = copy.deepcopy(task.net.state_dict())
+    with pytest.raises(TaskError, match=r"\['task'\]\['queue'\]"):
+        begin(tmp_path, task=task)
+    assert all(torch.equal(before[name], value) for name, value in task.net.state_dict().items())
