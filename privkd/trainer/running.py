@@ -154,8 +154,10 @@ class Run:
         Raises:
             TypeError: the function gives no data.
             CheckpointError: it makes other rows than when the stage began.
+            TaskError: an optimiser moves parameters that belong to no module of the task.
         """
         stage = self.stages[position]
+        _require_owned(stage.task, self._modules[position], self._optimizers[position])
         self._made = None
         if not callable(stage.data):
             return stage.data
@@ -172,14 +174,9 @@ class Run:
         return data
 
     def loop(self, position: int, data: Data) -> Loop:
-        """The loop of a stage, at its beginning or where the run was stopped.
-
-        Raises:
-            TaskError: an optimiser moves parameters that belong to no module of the task.
-        """
+        """The loop of a stage, at its beginning or where the run was stopped."""
         stage, trainer = self.stages[position], self.trainer
         self.position = position
-        _require_owned(stage.task, self._modules[position], self._optimizers[position])
         batch_size = stage.batch_size or trainer.batch_size
         steps = self._length(stage, data, batch_size)
         order = None
