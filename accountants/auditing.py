@@ -11,7 +11,7 @@ from accountants.errors import PrivkdError
 from accountants.events import normal_form
 from accountants.ledger.comparison import disagreements, remarks
 from accountants.ledger.entries import Claim
-from accountants.ledger.flags import flags_of
+from accountants.ledger.flags import disclosed_leaks, flags_of
 from accountants.ledger.ledger import Ledger
 from accountants.opinions.asking import OUTSIDERS, ask
 from accountants.opinions.opinion import Opinion
@@ -39,8 +39,8 @@ class Verdict:
     Attributes:
         claim: the claim, read as one about everything in the ledger.
         status: PASS (proven), PASS-LOOSE (proven, but not shown to be within 5 % of the truth), FAIL (proven
-            false), ERROR (the events are not those of the data loader), UNPROVEN (neither), UNSUPPORTED (no accountant
-            applies) or INTERNAL-ERROR (two accountants contradict).
+            false), ERROR (void: the events are not those of the data loader, or a leak is disclosed), UNPROVEN (neither),
+            UNSUPPORTED (no accountant applies) or INTERNAL-ERROR (two accountants contradict).
         bound: recomputed epsilon at the claim's delta, by the tightest accountant; None if there is none.
         others: the same by every other accountant that applies; they share no numerics with it.
         opinions: what outside accountants say about `bound`.
@@ -83,7 +83,7 @@ class AuditReport:
 
     Attributes:
         verdicts: one per claim, in order.
-        errors: where the events understate what the data loader did; every claim is then void.
+        errors: what makes every claim void: events that understate what the data loader did, and disclosed leaks.
         flags: what a reader should know beside the verdicts.
         digest: head of the audited ledger; compare it with the one that was published.
     """
@@ -128,7 +128,7 @@ def audit(ledger: Ledger, *, opinions: Sequence[str] = ()) -> AuditReport:
     Each claim is read as one about all events of the ledger, also about those charged after it: a claim cannot be saved
     by writing it down early. It is judged by the tightest accountant that applies; every other one that applies must
     give an interval that shares a point with it. If the ledger states how its data loader drew batches, the events must
-    say the same.
+    say the same. If it discloses a leak, no event covers what was released, and no claim holds.
 
     Args:
         ledger: as read or as built; `Ledger.read` has already checked its chain.
@@ -156,16 +156,18 @@ def audit(ledger: Ledger, *, opinions: Sequence[str] = ()) -> AuditReport:
     unknown = [name for name in opinions if name not in OUTSIDERS]
     if isinstance(opinions, str) or unknown:
         raise ValueError(f"opinions={opinions!r} must be a list of names out of {', '.join(OUTSIDERS)}")
-    errors, differences = disagreements(ledger.sampler, ledger.events, n=ledger.n)
-    verdicts = tuple(_verdict(ledger, claim, tuple(opinions), void=bool(errors)) for claim in ledger.claims)
+    understated, differences = disagreements(ledger.sampler, ledger.events, n=ledger.n)
+    leaked = [f"leak disclosed, which no event covers: {text[:200]!r}" for text in disclosed_leaks(ledger)]
+    void = "a leak is disclosed" if leaked else "the events are not what the loader did" if understated else None
+    verdicts = tuple(_verdict(ledger, claim, tuple(opinions), void=void) for claim in ledger.claims)
     flags = [*flags_of(ledger), *(f"count mismatch: {text}" for text in differences)]
     if ledger.sampler is not None:
         flags += remarks(ledger.sampler, ledger.events, n=ledger.n)
     flags += [f"{opinion}" for one in verdicts for opinion in one.opinions if opinion.finding == "contradicts"]
-    return AuditReport(verdicts, tuple(errors), tuple(dict.fromkeys(flags)), ledger.digest)
+    return AuditReport(verdicts, (*leaked, *understated), tuple(dict.fromkeys(flags)), ledger.digest)
 
 
-def _verdict(ledger: Ledger, claim: Claim, names: tuple[str, ...], *, void: bool) -> Verdict:
+def _verdict(ledger: Ledger, claim: Claim, names: tuple[str, ...], *, void: str | None) -> Verdict:
     try:
         bound, status = _recomputed(ledger, claim)
     except PrivkdError as error:
@@ -180,8 +182,8 @@ def _verdict(ledger: Ledger, claim: Claim, names: tuple[str, ...], *, void: bool
     contradiction = _contradiction(bound, others, opinions)
     if contradiction is not None:
         status, reason, excess = "INTERNAL-ERROR", f"{contradiction}; please report this", None
-    elif void and status != "FAIL":
-        status, reason, excess = "ERROR", f"void: the events are not what the loader did ({reason})", None
+    elif void is not None and status != "FAIL":
+        status, reason, excess = "ERROR", f"void: {void} (by the events alone: {reason})", None
     return Verdict(claim, status, bound, others, opinions, excess, reason)
 
 

@@ -23,7 +23,16 @@ from accountants import (
     teacher_ceiling,
 )
 from accountants.events import distinct
-from privkd.charged import bound_in, leaks_of, listed
+from privkd.charged import (
+    bound_in,
+    forbids_leaks,
+    later_leaks,
+    leaks_of,
+    listed,
+    require_current,
+    require_no_leaks,
+    require_possible,
+)
 from privkd.errors import CertificateError, GuaranteeError
 from privkd.scopes import BASES, IMPLIED, Scope, check_delta
 from privkd.sentence import sentence
@@ -34,6 +43,10 @@ from privkd.version import __version__
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
     """A guarantee and everything that it rests on.
+
+    No guarantee of scope `teacher` or `training-*` has leaks: making one raises GuaranteeError. A leak that the ledger
+    discloses only after a certificate was issued cannot change what that certificate prints; `verify` finds it, and no
+    rule infers anything from it any more.
 
     Attributes:
         scope: what is protected.
@@ -121,20 +134,19 @@ class Certificate:
                 f"scope={scope.value!r} was asked for a ledger that counts {ledger.unit!r} events; open the ledger with "
                 f"unit={scope.value!r}, or use an inference rule (weakened, in_teacher_scope)"
             )
-        if leaks and (scope.startswith("training-") or scope is Scope.TEACHER):
-            raise GuaranteeError(f"scope={scope.value!r} cannot be certified with leaks: {'; '.join(leaks)}")
+        require_possible(scope, leaks)
         check_delta(delta, ledger.n)
         bound, answer = bound_in(ledger, scope, delta)
-        composed = ledger.epsilon(delta)
+        composed, disclosed = ledger.epsilon(delta), leaks_of(ledger)
         return cls(
-            scope=Scope.NONE if math.isinf(bound.upper) or leaks_of(ledger) else scope,
+            scope=Scope.NONE if math.isinf(bound.upper) or disclosed else scope,
             adjacency=ledger.adjacency,
             epsilon=bound.upper,
             delta=0.0 if answer else delta,
             accountant=bound.method,
             mechanisms=listed(ledger),
             conditions=(*((BASES[basis],) if basis else ()), *conditions),
-            leaks=(*leaks, *leaks_of(ledger)),
+            leaks=(*leaks, *disclosed),
             secure_rng=secure_rng,
             n_records_declared=ledger.n,
             library_version=__version__,
@@ -200,36 +212,44 @@ class Certificate:
         """The same guarantee stated for a scope that it implies (rule 2): `teacher` covers users and records.
 
         Raises:
-            GuaranteeError: the implication does not hold.
+            GuaranteeError: the implication does not hold, or there are leaks.
         """
         wanted = Scope(scope)
+        require_current(self)
         if wanted is self.scope:
             return self
+        require_no_leaks(self)
         if wanted not in IMPLIED.get(self.scope, set()):
             raise GuaranteeError(
                 f"a guarantee of scope {self.scope.value!r} does not imply scope {wanted.value!r}; only 'teacher' implies "
                 "'training-user' and 'training-record', and 'training-user' implies 'training-record'"
             )
-        if self.leaks:
-            raise GuaranteeError(f"a guarantee with leaks implies nothing else: {'; '.join(self.leaks)}")
         return replace(self, scope=wanted)._sealed()
 
     def assuming(self, *conditions: str) -> Certificate:
-        """The same guarantee under further conditions."""
+        """The same guarantee, with the same leaks, under further conditions.
+
+        Raises:
+            GuaranteeError: the ledger has disclosed a leak since this certificate was issued.
+        """
+        require_current(self)
         return replace(self, conditions=(*self.conditions, *conditions))._sealed() if conditions else self
 
     def after(self, *, private: Sequence[str] = (), what: str = "post-processing") -> Certificate:
         """The certificate of something computed from a certified release (rules 1 and 5).
+
+        Names what the ledger has disclosed as a leak since this certificate was issued; that ends every scope.
 
         Args:
             private: names of uncertified private objects that were used as well, e.g. "teacher weights as initial
                 weights", "early stopping on private records". Any such use ends a `training-*` or `teacher` guarantee.
             what: the computation, for the leak's text.
         """
-        if not private:
+        later = later_leaks(self.ledger, scope=self.scope, named=self.leaks)
+        if not private and not later:
             return self
-        leaks = (*self.leaks, *(f"{what} used {name}, which is private and uncertified" for name in private))
-        ends = self.scope in (Scope.TEACHER,) or self.scope.startswith("training-")
+        used = (f"{what} used {name}, which is private and uncertified" for name in private)
+        leaks, ends = tuple(dict.fromkeys((*self.leaks, *later, *used))), bool(later) or forbids_leaks(self.scope)
         return replace(self, leaks=leaks, scope=Scope.NONE if ends else self.scope)._sealed()
 
     def in_teacher_scope(self, *, queries_independent: bool) -> Certificate:
@@ -239,8 +259,9 @@ class Certificate:
             queries_independent: whether the queries depend on nothing but public data and earlier noisy answers.
 
         Raises:
-            GuaranteeError: not a per-answer certificate, or the queries depend on the teacher.
+            GuaranteeError: not a per-answer certificate, the queries depend on the teacher, or there are leaks.
         """
+        require_no_leaks(self)
         if self.scope is not Scope.SYNTHETIC_LABEL or self.teacher_epsilon is None or self.teacher_delta is None:
             raise GuaranteeError(
                 f"only a 'synthetic-label' certificate composes over answers, this is {self.scope.value!r}"
@@ -253,16 +274,26 @@ class Certificate:
         return composed.assuming("the queries are independent of the teacher but for its earlier noisy answers")
 
     def for_group(self, size: int) -> Certificate:
-        """The guarantee for `size` records together (rule 6), by group privacy."""
+        """The guarantee for `size` records together (rule 6), by group privacy.
+
+        Raises:
+            GuaranteeError: there are leaks.
+        """
         return replace(self._many_steps(size), records=self.records * size)._sealed()
 
     def as_replace_one(self) -> Certificate:
-        """An add-remove guarantee stated for replace-one (rule 6): removing one record and adding another."""
+        """An add-remove guarantee stated for replace-one (rule 6): removing one record and adding another.
+
+        Raises:
+            GuaranteeError: there are leaks.
+        """
+        require_current(self)
         if self.adjacency is Adjacency.REPLACE_ONE:
             return self
         return replace(self._many_steps(2), adjacency=Adjacency.REPLACE_ONE)._sealed()
 
     def _many_steps(self, count: int) -> Certificate:
+        require_no_leaks(self)
         epsilon, delta = group_privacy(self.epsilon, self.delta, count)
         first = self.delta if self.step_delta is None else self.step_delta
         return replace(self, epsilon=epsilon, delta=delta, steps=self.steps * count, step_delta=first)
@@ -274,6 +305,7 @@ class Certificate:
             value = getattr(self, name)
             if value is not None and not value >= 0:  # also refuses NaN
                 raise ValueError(f"{name}={value!r} must be >= 0")
+        require_possible(self.scope, self.leaks)
 
     def _sealed(self) -> Certificate:
         """Write the fingerprint of everything that is stated into the ledger's chain, where `verify` looks for it."""
@@ -346,7 +378,7 @@ class Certificate:
         try:
             values["scope"], values["adjacency"] = Scope(values["scope"]), Adjacency(values["adjacency"])
             certificate = cls(**values, ledger=ledger)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, GuaranteeError) as error:
             raise CertificateError(f"the certificate has impossible values: {error}") from error
         if sentence != str(certificate):
             raise CertificateError(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from accountants import Adjacency, Bound, Ledger, group_privacy
-from privkd.charged import bound_in, leaks_of, listed
+from privkd.charged import bound_in, forbids_leaks, later_leaks, listed
 from privkd.scopes import IMPLIED, Scope
 
 _RELATIVE_SLACK = 1e-9
@@ -43,7 +43,9 @@ def verified(certificate: Any, ledger: Ledger) -> tuple[Bound, list[str]]:
             problems.append(f"in scope teacher the events cost {composed.upper:.6g}, stated is {c.teacher_epsilon:.6g}")
     if c.secure_rng and any("seeded" in text for text in ledger.disclosed):
         problems.append("the ledger discloses seeded noise, the certificate does not")
-    unnamed = [leak for leak in leaks_of(ledger) if leak not in c.leaks or c.scope is not Scope.NONE]
+    if c.leaks and forbids_leaks(c.scope):
+        problems.append(f"scope {c.scope.value!r} cannot be guaranteed with leaks: {'; '.join(c.leaks)}")
+    unnamed = later_leaks(ledger, scope=c.scope, named=c.leaks)
     if unnamed:
         problems.append(f"the ledger discloses leaks, and the certificate speaks of a guarantee: {'; '.join(unnamed)}")
     return bound, problems

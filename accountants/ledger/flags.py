@@ -6,7 +6,7 @@ Disclosures are free text; some words in them have a meaning here, so that a pro
 - "hyper-parameter search" or "tuning": settings were chosen by trying them on private data. Answered by a charge whose
   `where` names the search.
 - "adaptive": noise, rates or a stopping time were chosen after noisy answers were seen. Answered by a budget.
-- "leak:" at the beginning: private quantities were released outside the accounting; no claim holds.
+- "leak:" at the beginning: private quantities were released outside the accounting. No flag, an error: no claim holds.
 - "data-dependent": a cost was computed from private data. Answered by a disclosure that names smooth sensitivity.
 """
 
@@ -15,14 +15,28 @@ import re
 from accountants.bound import round_up
 from accountants.ledger.ledger import Ledger
 
-__all__ = ["flags_of"]
+__all__ = ["disclosed_leaks", "flags_of"]
 
+_LEAK = re.compile(r"\s*leak\s*:", re.IGNORECASE)
 _SEED = re.compile(r"\bseed", re.IGNORECASE)
 _SEARCH = re.compile(r"hyper-?parameter|\btuning|\bsearch", re.IGNORECASE)
 _ADAPTIVE = re.compile(r"\badaptiv", re.IGNORECASE)
 _DATA_DEPENDENT = re.compile(r"data[- ]dependent", re.IGNORECASE)
 _SMOOTH = re.compile(r"smooth sensitivity", re.IGNORECASE)
 _LABEL = re.compile(r"\blabel\b", re.IGNORECASE)
+
+
+def disclosed_leaks(ledger: Ledger) -> tuple[str, ...]:
+    """The disclosures that begin with "leak:", in any case, word by word as they stand in the ledger.
+
+    Example:
+        >>> ledger = Ledger(adjacency="add-remove")
+        >>> ledger.disclose("no leak: nothing private was logged")
+        >>> ledger.disclose("Leak: losses were logged")
+        >>> disclosed_leaks(ledger)
+        ('Leak: losses were logged',)
+    """
+    return tuple(text for text in ledger.disclosed if _LEAK.match(text))
 
 
 def flags_of(ledger: Ledger) -> list[str]:
@@ -64,8 +78,6 @@ def _about_disclosures(ledger: Ledger) -> list[str]:
     smooth = any(_SMOOTH.search(text) for text in ledger.disclosed)
     for text in ledger.disclosed:
         shown = f"({text[:80]!r})"
-        if text.startswith("leak:"):
-            flags.append(f"leak disclosed: private data left outside the accounting, no claim holds for it {shown}")
         if _SEED.search(text):
             flags.append(f"seeded noise disclosed: whoever knows the seed can remove the noise {shown}")
         if _SEARCH.search(text) and not searched:

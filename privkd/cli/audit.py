@@ -25,8 +25,9 @@ def audit(
 ) -> None:
     """Recompute what a ledger's events cost and judge every claim in it; for a folder, its certificate as well.
 
-    Exit codes: 0 every claim is proven, 1 a claim is false, or the events are not what the data loader did, 2 a
-    claim is neither proven nor refuted, 3 the ledger is damaged, edited or cannot be accounted (the entry is named).
+    Exit codes: 0 every claim is proven, 1 a claim is false or void (the events are not what the data loader did, or a
+    leak is disclosed), 2 a claim is neither proven nor refuted, 3 the ledger is damaged, edited or cannot be accounted
+    (the entry is named).
 
     In Python: accountants.audit(accountants.Ledger.read(path), opinions=["prv-accountant"])
     """

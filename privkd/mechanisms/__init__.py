@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 _LAZY = {
     "Automatic": "privkd.mechanisms.clipping.rules",
     "Banded": "privkd.mechanisms.gradients.banded",
+    "BoundedSum": "privkd.mechanisms.sums",
     "CandidateSets": "privkd.mechanisms.candidates",
     "CellHistogram": "privkd.mechanisms.votes",
     "ClippedSum": "privkd.mechanisms.clipping.clipped",
@@ -33,6 +34,7 @@ _LAZY = {
 __all__ = [
     "Automatic",
     "Banded",
+    "BoundedSum",
     "CandidateSets",
     "CellHistogram",
     "ClippedSum",
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from privkd.mechanisms.response import KaryResponse as KaryResponse
     from privkd.mechanisms.response import ResponseWithPrior as ResponseWithPrior
     from privkd.mechanisms.response import SelectiveResponse as SelectiveResponse
+    from privkd.mechanisms.sums import BoundedSum as BoundedSum
     from privkd.mechanisms.votes import CellHistogram as CellHistogram
     from privkd.mechanisms.votes import GNMax as GNMax
     from privkd.mechanisms.votes import VoteHistogram as VoteHistogram

@@ -25,7 +25,7 @@ def by_certified_answers(request: Request) -> Transcription:
         BudgetExceeded: the model's certificate costs more than the epsilon or delta asked for.
     """
     certified = cast(CertifiedModel, request.teacher)
-    certificate = certified.certificate.weakened(request.scope)
+    certificate = certified.certificate
     if certificate.epsilon > request.epsilon or certificate.delta > request.delta:
         raise BudgetExceeded(
             f"the teacher's certificate is ({rounded_up(certificate.epsilon)}, {certificate.delta:g})-DP, more than the asked "
@@ -45,6 +45,9 @@ def by_certified_answers(request: Request) -> Transcription:
         settings = DataFreeSettings.spread(count)
         student, generator, history = learn_data_free(request, CertifiedOracle(bare), settings)
     queries = PUBLIC_QUERIES if request.queries is not None else DRIVEN_QUERIES
+    certificate = certificate.after()  # names what its ledger has disclosed as a leak since it was issued
+    if not certificate.leaks:
+        certificate = certificate.weakened(request.scope)
     certificate = certificate.assuming(queries, *request.assumptions)
     return Transcription(
         student=student,

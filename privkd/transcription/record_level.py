@@ -246,7 +246,8 @@ def _certified(
         conditions=(*conditions, *request.assumptions),
         secure_rng=request.noise.secure,
     )
-    ledger.claim(certificate.epsilon, certificate.delta, certificate.accountant)
+    if not certificate.leaks:  # with a leak there is nothing to claim
+        ledger.claim(certificate.epsilon, certificate.delta, certificate.accountant)
     return Transcription(
         student=student,
         generator=generator,

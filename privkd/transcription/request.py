@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Ledger, check
+from privkd.charged import carry_leaks, leaks_of
 from privkd.data import Records
 from privkd.errors import BudgetExceeded, GuaranteeError, TeacherError
 from privkd.mechanisms import NoiseSource, SystemNoise
@@ -63,11 +64,14 @@ class Request:
     noise: NoiseSource
 
     def new_ledger(self, unit: Scope, *, capped: bool = True) -> Ledger:
-        """An empty replace-one ledger of this release, with the asked epsilon as its hard cap."""
+        """A replace-one ledger of this release: no charges, the asked epsilon as its hard cap, the teacher's leaks."""
         cap = self.epsilon if capped and math.isfinite(self.epsilon) else None
         ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=unit.value, n=self.n)
         if not self.noise.secure:
             ledger.disclose("noise was seeded: void outside tests")
+        shared = ledger_of(self.teacher)
+        if shared is not None:
+            carry_leaks(shared, ledger)
         return ledger
 
     @property
@@ -95,6 +99,19 @@ class Request:
         if width != self.classes:
             raise ValueError(f"student= returns {width} logits, the teacher has {self.classes} classes")
         return student
+
+
+def ledger_of(teacher: object) -> Ledger | None:
+    """The ledger in which a teacher's private data are accounted, or None for a bare module."""
+    if isinstance(teacher, TeacherEnsemble):
+        return teacher.ledger
+    return teacher.certificate.ledger if isinstance(teacher, CertifiedModel) else None
+
+
+def leaks_behind(teacher: object) -> tuple[str, ...]:
+    """What the teacher's ledger discloses as leaks: no release that has to do with its data is guaranteed anything."""
+    ledger = ledger_of(teacher)
+    return () if ledger is None else leaks_of(ledger)
 
 
 def default_delta(n: int | None) -> float:

@@ -23,6 +23,7 @@ from privkd.transcription.request import (
     checked_queries,
     checked_records,
     checked_seed,
+    leaks_behind,
 )
 from privkd.transcription.result import Transcription
 
@@ -77,7 +78,8 @@ def transcribe(
         The transcription: `.student`, `.generator`, `.certificate`, `.ledger`, `.history`, `.save(directory)`.
 
     Raises:
-        GuaranteeError: the scope cannot be reached with this teacher; the message lists the ways out.
+        GuaranteeError: the scope cannot be reached with this teacher; the message lists the ways out. A teacher whose
+            ledger discloses a leak reaches none: without `scope` there is a warning, and the certificate says so.
         BudgetExceeded: epsilon cannot buy one query.
         TeacherError: the teacher's output is not (batch, classes) finite logits.
         ValueError, TypeError: bad arguments; the message names the argument.
@@ -194,6 +196,12 @@ def _scope(teacher: object, name: str, scope: str | None, epsilon: float) -> Sco
         wanted = Scope(scope)
     except ValueError:
         raise ValueError(f"scope={scope!r} is unknown; scopes are {', '.join(Scope)}") from None
+    leaks = leaks_behind(teacher)
+    if leaks:
+        raise GuaranteeError(
+            f"scope={wanted.value!r} cannot be certified: the teacher's ledger discloses a leak ({'; '.join(leaks)}), and no "
+            "noise takes it back. Train a new teacher on other records, or leave scope=None for a student without a guarantee"
+        )
     if isinstance(teacher, CertifiedModel) and name == "certified":
         return teacher.certificate.weakened(wanted).scope
     if wanted in possible:
@@ -228,6 +236,14 @@ def _warn(request: Request, asked: str | None, *, guessed: bool) -> None:
             f"{request.spec.shape}, which is a guess. A wrong range gives a useless student: pass "
             "inputs=InputSpec(shape, low, high), or public queries",
             InputRangeWarning,
+            stacklevel=3,
+        )
+    leaks = leaks_behind(request.teacher)
+    if leaks:
+        warnings.warn(
+            f"the teacher's ledger discloses a leak ({'; '.join(leaks)}), which no noise takes back: the student will have NO "
+            "guarantee, and its certificate the scope 'none'",
+            PrivacyScopeWarning,
             stacklevel=3,
         )
     if request.scope is Scope.SYNTHETIC_LABEL and asked is None:

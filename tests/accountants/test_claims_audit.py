@@ -215,6 +215,39 @@ def test_training_runs_are_judged_from_both_sides():
     assert audit(ledger_with(1.5, event=event, adjacency="add-remove")).exit_code == 1
 
 
+@pytest.mark.parametrize("text", ["leak: losses were logged", "leak:losses were logged", "Leak: losses were logged"])
+def test_a_disclosed_leak_voids_every_claim(text):
+    ledger = ledger_with(TRUTH.upper)
+    ledger.claim(math.inf, 1e-5, "nobody")
+    ledger.disclose("no leak: nothing was logged")
+    assert (audit(ledger).exit_code, audit(ledger).errors) == (0, ())
+    ledger.disclose(text)
+    report = audit(ledger)
+    assert [verdict.status for verdict in report.verdicts] == ["ERROR", "ERROR"]
+    assert "void: a leak is disclosed" in report.verdicts[0].reason
+    assert (report.exit_code, report.to_dict()["exit_code"]) == (1, 1)
+    assert report.errors == (f"leak disclosed, which no event covers: {text!r}",)
+    assert f"error: {report.errors[0]}" in str(report)
+    assert report.flags == ()
+
+
+def test_a_leak_keeps_the_meaning_of_the_other_verdicts(monkeypatch):
+    refuted = ledger_with(TRUTH.lower / 2)
+    refuted.disclose("leak: losses were logged")
+    assert (audit(refuted).verdicts[0].status, audit(refuted).exit_code) == ("FAIL", 1)
+    unclaimed = ledger_with()
+    unclaimed.disclose("leak: losses were logged")
+    assert audit(unclaimed).exit_code == 1
+    understated = ledger_with(5.0, adjacency="add-remove", event=Gaussian(9.0).poisson(0.1), sampler={"kind": "full"})
+    assert "not what the loader did" in audit(understated).verdicts[0].reason
+    understated.disclose("leak: losses were logged")
+    assert len(audit(understated).errors) == 2
+    monkeypatch.setattr("accountants.question.rdp_epsilon", lambda *_: (0.01, 2.0))
+    contradicted = ledger_with(TRUTH.upper)
+    contradicted.disclose("leak: losses were logged")
+    assert (audit(contradicted).verdicts[0].status, audit(contradicted).exit_code) == ("INTERNAL-ERROR", 3)
+
+
 def test_the_report_is_json_and_text():
     report = audit(ledger_with(math.inf))
     assert isinstance(report, AuditReport)

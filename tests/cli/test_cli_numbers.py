@@ -202,6 +202,24 @@ def test_audit_of_a_loader_that_did_something_else_exits_with_one(privkd, tmp_pa
     assert "error" in privkd("audit", tmp_path / "ledger.json").out
 
 
+def test_audit_of_a_ledger_that_discloses_a_leak_exits_with_one(privkd, tmp_path):
+    made = Ledger(adjacency="add-remove", n=1000)
+    made.charge(Gaussian(10.0))
+    made.claim(5.0, 1e-5, "test")
+    made.save(tmp_path / "ledger.json")
+    assert privkd("audit", tmp_path / "ledger.json").code == 0
+    made.disclose("leak: losses were logged")
+    made.save(tmp_path / "ledger.json")
+    outcome = privkd("audit", tmp_path / "ledger.json", "--json")
+    assert outcome.code == 1
+    values = json.loads(outcome.out)
+    assert (values["exit_code"], values["verdicts"][0]["status"]) == (1, "ERROR")
+    assert "losses were logged" in values["errors"][0]
+    said = privkd("audit", tmp_path / "ledger.json").out
+    assert "error" in said
+    assert "losses were logged" in " ".join(said.split())
+
+
 def test_audit_speaks_json_and_takes_folders(privkd, ledger):
     path = ledger()
     outcome = privkd("audit", path.parent, "--json")

@@ -76,6 +76,9 @@ SAMPLERS = re.compile(
 ALLOWED = {
     "privkd/mechanisms/noise.py": "the noise source itself",
     "privkd/mechanisms/votes.py": "mechanisms draw from it",
+    "privkd/mechanisms/sums.py": "mechanisms draw from it",
+    "privkd/mechanisms/gradients/run.py": "mechanisms draw from it",
+    "privkd/mechanisms/gradients/quantile.py": "mechanisms draw from it",
     "privkd/mechanisms/cost.py": "mechanisms draw from it",
     "privkd/data/bundled.py": "public split of public data",
     "privkd/trainer/randomness.py": "global states for checkpoints; nothing is drawn",

@@ -147,6 +147,7 @@ def test_only_teachers_and_mechanisms_open_private_values():
     }
     assert opening == {
         "mechanisms/response.py",
+        "mechanisms/sums.py",
         "mechanisms/votes.py",
         "transcription/certified.py",  # a certified model's answers are not private
         "transcription/oracles.py",  # CertifiedOracle only

@@ -112,7 +112,8 @@ class PrivateRun:
             conditions=_CONDITIONS,
             secure_rng=self.settings.source.secure,
         )
-        self.ledger.claim(certificate.epsilon, certificate.delta, certificate.accountant)
+        if not certificate.leaks:
+            self.ledger.claim(certificate.epsilon, certificate.delta, certificate.accountant)
         return certificate
 
     def state_dict(self) -> dict[str, Any]:
