@@ -195,9 +195,7 @@ class Checkpoints:
             except _DAMAGE as error:
                 damaged[candidate] = error
             except OSError as error:
-                if (
-                    error.errno != errno.EIO
-                ):  # not allowed, too many open files, ...: it says nothing about the checkpoint
+                if error.errno != errno.EIO:  # not allowed, too many open files, ...: it may be whole
                     raise CheckpointError(
                         f"checkpoint {candidate.path} cannot be read ({error}), but may be whole; make it readable, or move it "
                         "away to go on without it"
@@ -209,7 +207,7 @@ class Checkpoints:
         """Give a whole checkpoint its name; the one that had it stays until then."""
         replaced = self.folder / f".replaced-{final.name}"
         if os.path.lexists(final):
-            shutil.rmtree(replaced, ignore_errors=True)  # left by a kill; `final` was written after it
+            _remove(replaced)  # left by a kill; `final` was written after it
             final.rename(replaced)
         whole.rename(final)
         _flush(self.folder)
@@ -235,7 +233,7 @@ class Checkpoints:
         try:
             for path in damaged:
                 aside = self.folder / f"{_DAMAGED}{path.name}"
-                shutil.rmtree(aside, ignore_errors=True)
+                _remove(aside)
                 path.rename(aside)
             if chosen is not None and not chosen.is_settled:
                 _flush_all(chosen.path)  # the run that was killed may not have come to it
@@ -262,9 +260,15 @@ class Checkpoints:
         return f"{told}; earlier checkpoints are untouched: {remedy} and start the run again to go on from that of step {kept[-1]}"
 
 
+def _remove(folder: Path) -> None:
+    """Make a name free, or say why that is not possible."""
+    if os.path.lexists(folder):
+        shutil.rmtree(folder)
+
+
 def _write(folder: Path, tensors: dict[str, Tensor], text: str) -> None:
     """The checksums last: what has them is whole."""
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)  # left by a kill
     folder.mkdir()
     save_file(tensors, folder / _FILES[0])
     (folder / _FILES[1]).write_text(text, encoding="utf-8")

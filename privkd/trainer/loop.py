@@ -130,7 +130,7 @@ class Loop:
         return {
             "step": self.context.step,
             "epoch": self.context.epoch,
-            "generator": self.context.generator.get_state(),
+            "generator": None if self._gradients is not None else self.context.generator.get_state(),
             "totals": {name: float(value) for name, value in self._totals.items()},
             "counts": dict(self._counts),
         }
@@ -138,7 +138,8 @@ class Loop:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.context.step, self.context.epoch = state["step"], state["epoch"]
-        self.context.generator.set_state(state["generator"])
+        if state["generator"] is not None:
+            self.context.generator.set_state(state["generator"])
         self._totals, self._counts = dict(state["totals"]), dict(state["counts"])
 
     def _parameters(self, name: str) -> list[Tensor]:

@@ -66,17 +66,17 @@ def held(folder: Path) -> Iterator[None]:
         why, remedy = trouble(error, folder)
         raise CheckpointError(f"{path} cannot be opened: {why}; {remedy}") from error
     _descriptors.add(descriptor)
-    is_mine = False
     try:
         _lock(descriptor, folder)
-        is_mine = True
-        yield
+        try:
+            yield
+        finally:
+            if os.getpid() == owner:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, 0)
     finally:
         if os.getpid() == owner:  # a forked copy has closed it already and has nothing to give back
             _descriptors.discard(descriptor)
-            if is_mine:
-                with suppress(OSError):
-                    os.ftruncate(descriptor, 0)
             os.close(descriptor)
 
 

@@ -44,10 +44,11 @@ class Run:
         stages: in order.
         engine: where it happens.
         checkpoints: None keeps nothing on disk.
+        seed: of orders and of what tasks draw; secret where rows are private and noised.
     """
 
     def __init__(
-        self, trainer: Trainer, stages: Sequence[Stage], engine: Engine, checkpoints: Checkpoints | None
+        self, trainer: Trainer, stages: Sequence[Stage], engine: Engine, checkpoints: Checkpoints | None, *, seed: int
     ) -> None:
         self.trainer, self.stages, self.engine, self.checkpoints = trainer, stages, engine, checkpoints
         self.is_private = has_ledger(trainer) and not trainer.unsafe_logging
@@ -55,6 +56,7 @@ class Run:
         self._disclose(trainer.ledger)
         self._gradients: GradientRun | None = None
         self._made: str | None = None  # digest of rows that a function made for the stage
+        self._seed = seed
         self.position, self._done = 0, 0  # stages, and the steps of those that are done
         self._modules = [dict(stage.task.modules) for stage in stages]
         self._optimizers = [dict(stage.task.optimizers) for stage in stages]
@@ -161,7 +163,7 @@ class Run:
         self._made = None
         if not callable(stage.data):
             return stage.data
-        with seeded(mixed(self.trainer.seed, position, 1)), torch.no_grad():
+        with seeded(mixed(self._seed, position, 1)), torch.no_grad():
             data = stage.data()
         require_data(data)
         self._made = digest_of(data)
@@ -187,7 +189,7 @@ class Run:
         batches = batches_of(
             data,
             batch_size,
-            mixed(trainer.seed, position),
+            mixed(self._seed, position),
             beside=stage.beside,
             device=self.engine.device,
             process=self.engine.process,
@@ -200,7 +202,7 @@ class Run:
             self.engine,
             steps=steps,
             stretch=max(1, steps // trainer.records),
-            seed=mixed(trainer.seed, position, self.engine.process[0]),
+            seed=mixed(self._seed, position, self.engine.process[0]),
             accumulate=trainer.accumulate,
             clip_norm=trainer.clip_norm,
             averages=self._modules[position],
@@ -213,10 +215,13 @@ class Run:
         if self._resumed is not None and self._resumed["position"] == position:
             mine = self._resumed["processes"][self.engine.process[0]]
             loop.load_state_dict(mine["loop"])
-            restore_random_state(mine["random"])
+            if mine["random"] is not None:
+                restore_random_state(mine["random"])
             self.engine.load_state_dict(self._resumed["engine"])
             self._resumed = None
         self._loop = loop
+        if self._gradients is not None and loop.step == 0:
+            self.save()  # so that a run which is killed early goes on, instead of being charged again
         return loop
 
     def finished(self, position: int) -> None:
@@ -238,7 +243,7 @@ class Run:
             return
         mine = {
             "loop": self._loop.state_dict(),
-            "random": random_state(),
+            "random": None if self._gradients is not None else random_state(),  # drawn anew: nobody may foresee masks
             "tasks": [stage.task.state_dict() for stage in self.stages],
         }
         processes = self.engine.gathered(mine)

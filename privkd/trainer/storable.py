@@ -57,7 +57,7 @@ def packed(value: Any, tensors: dict[str, Tensor]) -> Any:
             tensors[name] = value.detach().cpu().clone().contiguous()
             return {"tensor": name}
         case np.ndarray():
-            native = np.array(value, dtype=value.dtype.newbyteorder("="), order="C", copy=True, subok=False)
+            native = np.array(value, dtype=value.dtype.newbyteorder("="), order="C")
             return packed(torch.from_numpy(native), tensors)
         case np.generic():
             return packed(value.item(), tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ class Trainer:
         clip_norm: largest norm of all gradients of one optimiser together, > 0; None for no limit.
         precision: "fp32", or on an accelerator "bf16" or "fp16".
         compile: compile modules with `torch.compile`.
-        seed: order of the rows and randomness of the task, >= 0. It never touches noise that protects people.
+        seed: order of the rows and randomness of the task, >= 0. It never touches noise that protects people; with `privacy` it has
+            no effect, since nobody may know which row met which mask.
         sharded: split weights, gradients and optimiser states over the processes of the run (FSDP) instead of copying them to
             each; for models that do not fit otherwise.
         device: `"auto"` (an accelerator if there is one), or a torch device name.
@@ -183,14 +185,16 @@ class Trainer:
                 + "; train on public data in a run of its own"
             )
         checkpoints = None if self.folder is None else Checkpoints(Path(self.folder) / "checkpoints", keep=self.keep)
+        # Masks and augmentations of private rows must be secret: with a known seed, one row more shifts those of all others.
+        seed = self.seed if self.privacy is None else secrets.randbits(62)
         with (
             torch.enable_grad(),
             threads_limited(self.threads),
             engine_for(self.device, self.precision, sharded=self.sharded) as engine,
-            seeded(mixed(self.seed, engine.process[0])),
+            seeded(mixed(seed, engine.process[0])),
             watching_for_stop(engine) as stop,
             checkpoints.held() if checkpoints is not None and engine.process[0] == 0 else nullcontext(),
-            closing(Run(self, stages, engine, checkpoints)) as run,
+            closing(Run(self, stages, engine, checkpoints, seed=seed)) as run,
         ):
             run.resume()
             for position in range(run.position, len(stages)):

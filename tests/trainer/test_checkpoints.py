@@ -62,12 +62,13 @@ def spoil(path):
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
-def test_only_the_latest_are_kept(tmp_path):
-    kept = Checkpoints(tmp_path, keep=2)
-    for step in (1, 20, 300):
+@pytest.mark.parametrize("keep", [1, 2, 5, 20])
+def test_only_the_latest_are_kept(tmp_path, keep):
+    kept, steps = Checkpoints(tmp_path, keep=keep), [0, 1, 20, 300, 4000, 50000, 1234567890]
+    for number, step in enumerate(steps, start=1):
         kept.save(step, state(step))
-    assert kept.steps() == [20, 300]
-    assert names(tmp_path) == ["step-000000020", "step-000000300"]
+        assert kept.steps() == steps[:number][-keep:]
+    assert names(tmp_path) == sorted(f"step-{step:09d}" for step in steps[-keep:])
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -93,16 +94,20 @@ def test_a_lock_that_workers_inherit_would_be_noticed(tmp_path, holder):
 
 
 def test_a_forked_copy_that_leaves_the_block_ends_nothing(tmp_path):
+    other = tmp_path / "other"
+    other.write_text("content")
     with run_folder.held(tmp_path):
         inside = (tmp_path / "lock").read_text()
-        copy = None
-        try:
-            with run_folder.held(tmp_path / ".."):
-                copy = os.fork()
-                if copy == 0:
-                    raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            os._exit(0 if not run_folder._descriptors else 1)
+        with suppress(KeyboardInterrupt), run_folder.held(tmp_path.parent):
+            copy = os.fork()
+            if copy == 0:
+                reused = [
+                    os.open(other, os.O_RDWR) for _ in range(2)
+                ]  # the copy has let go of both locks: numbers are free
+                raise KeyboardInterrupt
+        if copy == 0:
+            is_open = other.read_text() == "content" and all(os.fstat(one).st_size == 7 for one in reused)
+            os._exit(0 if is_open and not run_folder._descriptors else 1)
         assert os.waitpid(copy, 0)[1] == 0
         assert (tmp_path / "lock").read_text() == inside
         assert inside.split()[0] == str(os.getpid())

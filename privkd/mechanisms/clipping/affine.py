@@ -57,7 +57,7 @@ class _AffineSite(Site):
         groups, d, length, p = self._size()
         if length == 1 and groups == 1:  # the gradient is an outer product
             outputs, inputs = self._pieces(slice(None))
-            return (row_norms(outputs) * row_norms(inputs)).square()
+            return (row_norms(outputs.double()) * row_norms(inputs.double())).square()  # one factor may be tiny
         by_positions = self._positions_are_cheaper(length, p, d)
         count = max(1, _CHUNK // (groups * ((3 * length * p) if by_positions else (length * p + d * p))))
         keep = not by_positions and groups * d * p * self.records <= _KEEP * (
@@ -90,6 +90,17 @@ class _AffineSite(Site):
             return self._bias_samples()[records]
         outputs, inputs = self._pieces(records)
         return self._shaped(outputs @ inputs)
+
+    def magnitudes(self, role: str) -> Tensor:
+        """A bound on the sum of norms of the terms of all positions, by Cauchy and Schwarz, shape (records,)."""
+        outputs = row_norms(self.gradient.reshape(self.records, -1).double())
+        if role == "bias":
+            return outputs * self._size()[2] ** 0.5
+        return outputs * row_norms(self.source.reshape(self.records, -1).double()) * self._repeats()
+
+    def _repeats(self) -> float:
+        """Root of how often a value of the input takes part, at most."""
+        return 1.0
 
     def weighted(self, role: str, factors: Tensor) -> Tensor:
         """Sum over records of factor * gradient, shape of the target."""
@@ -203,6 +214,9 @@ class ConvolutionSite(_AffineSite):
             outputs.permute(0, 2, 3, 1, 4).reshape(-1, groups, d, length),
             inputs.transpose(1, 2).reshape(-1, groups, length, p) if self.views > 1 else inputs[:, 0],
         )
+
+    def _repeats(self) -> float:
+        return math.sqrt(math.prod(self._module.kernel_size))
 
     def _patches(self, source: Tensor) -> Tensor:
         """What each position sees, shape (rows, groups, T, p), p ordered as (*kernel, channels of the group).

@@ -14,6 +14,9 @@ from privkd.mechanisms.clipping.rules import Rule
 __all__ = ["ClippedSum", "Factors", "clip_samples", "empty", "full_precision", "row_norms", "working_dtype"]
 
 _BLOCK = 1024
+_LARGEST_TERMS = (
+    1024.0  # clipping norms that a record's terms may add up to before they cancel; then it contributes nothing
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,9 +26,9 @@ class ClippedSum:
     Nothing but the rule is shown by `repr`; only a mechanism that adds noise may release anything of it.
 
     Attributes:
-        gradients: sum per trained parameter, under the names of `model.named_parameters()`. The dtype is that of the
-            parameter, but never below float32: a sum that was rounded to half precision before the noise is added
-            would jump by more than the bound when one record changes.
+        gradients: sum per trained parameter, under the names of `model.named_parameters()`, float64 when it comes from a
+            `Clipper`: a sum over many records that is rounded before the noise is added would jump by more than the bound
+            when one record changes.
         norms: L2 norm of each record's whole gradient before clipping, shape (records,); inf where it is not finite.
         losses: loss of each record (mean over its views), shape (records,).
         records: how many records were summed; private too where their number is random.
@@ -80,6 +83,8 @@ class Factors:
         losses: shape (records,).
         names: all trained parameters.
         dtype: in which norms are computed.
+        sizes: where a gradient is added up from terms that the sum over records meets one by one, the sum of their norms,
+            shape (records,): terms that cancel each other must not swallow other records by rounding on the way.
 
     Attributes:
         norms: L2 norm of each whole gradient, shape (records,), inf where it is not finite.
@@ -87,7 +92,13 @@ class Factors:
     """
 
     def __init__(
-        self, rule: Rule, squared: Mapping[str, Tensor], losses: Tensor, names: Sequence[str], dtype: torch.dtype
+        self,
+        rule: Rule,
+        squared: Mapping[str, Tensor],
+        losses: Tensor,
+        names: Sequence[str],
+        dtype: torch.dtype,
+        sizes: Tensor | None = None,
     ) -> None:
         groups = dict(zip(names, rule.groups(names), strict=True))
         total = losses.new_zeros((len(losses), rule.size), dtype=dtype)
@@ -95,8 +106,11 @@ class Factors:
             total[:, groups[name]] += value.to(dtype)
         norms = total.sqrt()
         usable = norms.isfinite().all(1) & losses.isfinite()
-        factors = torch.where(usable[:, None], rule.factors(norms), 0.0)
         self.norms = torch.where(usable, total.sum(1).sqrt(), torch.inf)
+        factors = rule.factors(norms)
+        if sizes is not None:
+            usable &= sizes.to(dtype) * factors.max(1).values <= _LARGEST_TERMS * rule.bound
+        factors = torch.where(usable[:, None], factors, 0.0)
         self.broken = None if bool(usable.all()) else ~usable
         self._columns = {name: factors[:, group] for name, group in groups.items()}
 

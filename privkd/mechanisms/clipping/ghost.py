@@ -9,7 +9,7 @@ Source: Bu et al., arXiv 2210.00038 (book-keeping); Li et al., arXiv 2110.05679 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -63,7 +63,8 @@ def ghost(job: Job, rows: Rows) -> ClippedSum:
             for role, target in site.targets.items():
                 uses[target.name].append((site, role))
         squared = {name: _squared_norms(uses[name], trained[name], records) for name in uses}
-        factors = Factors(job.rule, squared, values, list(trained), working_dtype(*trained.values()))
+        sizes = _sizes(uses)
+        factors = Factors(job.rule, squared, values, list(trained), working_dtype(*trained.values()), sizes)
         if factors.broken is not None:
             for site in sites:
                 site.discard(factors.without_broken)
@@ -255,6 +256,12 @@ def _squared_norms(uses: list[tuple[Site, str]], parameter: Tensor, records: int
             samples[:, target.rows] += site.samples(role, chosen)
         norms.append(row_norms(samples).square())
     return torch.cat(norms)
+
+
+def _sizes(uses: Mapping[str, list[tuple[Site, str]]]) -> Tensor | None:
+    """At most how large all terms of a record's gradient are together, shape (records,)."""
+    squares = [torch.stack([site.magnitudes(role) for site, role in one]).sum(0).square() for one in uses.values()]
+    return torch.stack(squares).sum(0).sqrt() if squares else None
 
 
 def _weighted(uses: list[tuple[Site, str]], parameter: Tensor, factors: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ class Site(ABC):
         for what, tensor in (("input", source), ("output", output)):
             if tensor.dim() < 1 or tensor.shape[0] != rows:
                 raise NotCovered(
-                    f"dimension 0 of the {what} of {name} is {tuple(tensor.shape)[:1]}, not the {rows} rows of the batch"
+                    f"dimension 0 of the {what} of {name} is not the rows of the batch"  # their number is private
                 )
         self.name = name
         self.targets = dict(targets)
@@ -115,6 +115,10 @@ class Site(ABC):
     def weighted(self, role: str, factors: Tensor) -> Tensor:
         """Sum over records of factor * gradient, shape of the target."""
 
+    @abstractmethod
+    def magnitudes(self, role: str) -> Tensor:
+        """At least the sum of the norms of the terms that `weighted` adds up for each record, shape (records,)."""
+
 
 def _edge(output: Tensor) -> GradientEdge:
     """Where the gradient of the output arrives, also when the output is overwritten in place later on.
@@ -151,6 +155,9 @@ class _SmallSite(Site):
 
     def samples(self, role: str, records: slice) -> Tensor:
         return self._all(role)[records]
+
+    def magnitudes(self, role: str) -> Tensor:
+        return row_norms(self._all(role))
 
     def weighted(self, role: str, factors: Tensor) -> Tensor:
         kept = self._all(role)
@@ -244,6 +251,10 @@ class EmbeddingSite(Site):
         owner = torch.arange(len(indices), device=indices.device)[:, None] * self._size
         table = gradient.new_zeros(len(indices) * self._size, gradient.shape[-1])
         return table.index_add_(0, (owner + indices).flatten(), gradient.flatten(0, 1)).unflatten(0, (-1, self._size))
+
+    def magnitudes(self, role: str) -> Tensor:
+        """Sum of the norms at all positions, shape (records,)."""
+        return torch.linalg.vector_norm(self._lookups(slice(None))[1], dim=-1).sum(1)
 
     def weighted(self, role: str, factors: Tensor) -> Tensor:
         """Sum over records of factor * gradient, shape (entries, d)."""

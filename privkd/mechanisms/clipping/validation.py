@@ -65,5 +65,6 @@ def mixed_records(found: list[str]) -> MixedRecordsError:
         "the gradient of one record cannot be told from the others', so clipping would not bound its influence:\n"
         + "".join(f"  - {line}\n" for line in found)
         + "Ways out: privkd.fix(model) returns a copy with GroupNorm instead of BatchNorm and InstanceNorm without running "
-        "statistics; or put layers with fixed, public statistics into eval mode; or rewrite what mixes records"
+        "statistics; or put layers with fixed, public "
+        "statistics into eval mode (for a trainer: into frozen); or rewrite what mixes records"
     )

@@ -12,6 +12,8 @@ from privkd.mechanisms.noise import NoiseSource
 
 __all__ = ["Quantile"]
 
+_LEAST = 1e-6  # of the first norm; gradients that are all zero would drive it to nothing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantile:
@@ -74,4 +76,5 @@ class Quantile:
         """
         noisy = centred + float(noise.normal((1,), std=self.count_noise(multiplier)))
         share = min(1.0, max(0.0, noisy / divisor + 0.5))
-        return bound * math.exp(-self.rate * (share - self.target))
+        moved = bound * math.exp(-self.rate * (share - self.target))
+        return min(max(moved, self.start * _LEAST), self.start / _LEAST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["PrivateRun"]
 
+_ROUNDING = 2.0**-7
+"""Share by which the noise is larger than what is charged: room for the rounding of sums over records."""
+
 _CONDITIONS = (
-    "every iterate of the training may be seen",
+    "every iterate of the training may be seen, but for those of a killed run after its last checkpoint, which nobody saw",
     "initial weights, buffers and the scaling of inputs do not depend on private records",
     "the task touches private rows in per_record alone, where the loss of a row depends on no other row",
     "settings were not chosen by looking at private records",
+    "the number of records is public",
 )
 
 
@@ -49,7 +54,9 @@ class PrivateRun:
     """
 
     def __init__(self, settings: PrivateGradients, setting: Setting) -> None:
+        settings = _for_ledger(settings, setting)
         self.settings, self._engine, self._task = settings, setting.engine, setting.task
+        self._planned = setting.steps
         plan = settings.plan(
             rows=setting.rows, batch_size=setting.batch_size, steps=setting.steps, process=setting.engine.process
         )
@@ -61,8 +68,12 @@ class PrivateRun:
         self._clipper = Clipper(
             self._model, self._losses, rule, settings.strategy, views=settings.views, at_once=setting.at_once
         )
+        self._require_moved()
         self._banded = None if settings.noise is None else BandedNoise(settings.noise)
-        state = setting.resumed or {"id": secrets.token_hex(8)}
+        state = setting.resumed or {"id": secrets.token_hex(8), "releases": 0}
+        self._releases = int(state["releases"])
+        if "draws" in state:
+            self._draws.load_state_dict(state["draws"])
         self._id = str(state["id"])
         if "bound" in state:
             self._clipper.rule = Flat(float(state["bound"]))
@@ -83,6 +94,11 @@ class PrivateRun:
         """See `GradientRun`: the noisy sum of clipped gradients, divided by the expected number of records."""
         if batch.beside:
             raise TaskError("a private run takes one data set: rows beside it would have influence that nothing bounds")
+        if self._releases >= self._planned:
+            raise TaskError(
+                f"the run was charged for {self._planned} steps, and all of them are done; a task must not reset them"
+            )
+        self._releases += 1
         self._context = context
         rows = (batch.index.to(context.device), *batch.tensors)
         clipped = self._clipper(*_viewed(rows, self.settings.views))
@@ -91,11 +107,11 @@ class PrivateRun:
         total = torch.cat([clipped.gradients[name].flatten().double() for name in names])
         total = self._engine.sum(total).cpu()
         noisy = total  # only the first process draws: the noise is added once
-        bound = clipped.rule.bound
+        bound = clipped.rule.bound * (1.0 + _ROUNDING)
         if self._engine.process[0] == 0:
             noisy = _noised(total, bound, self._gradient_multiplier, self.settings.source, self._banded)
         if isinstance(self.settings.clip, Quantile):
-            self._move(clipped.norms, bound)
+            self._move(clipped.norms, clipped.rule.bound)
         noisy = self._engine.shared(noisy) / self._draws.divisor
         for name, part in zip(names, noisy.split([self._trained[name].numel() for name in names]), strict=True):
             parameter = self._trained[name]
@@ -118,7 +134,7 @@ class PrivateRun:
 
     def state_dict(self) -> dict[str, Any]:
         """See `GradientRun`; with correlated noise it is as private as the records."""
-        state: dict[str, Any] = {"id": self._id}
+        state: dict[str, Any] = {"id": self._id, "releases": self._releases, "draws": self._draws.state_dict()}
         if isinstance(self.settings.clip, Quantile):
             state["bound"] = self._clipper.rule.bound
         if self._banded is not None:
@@ -135,6 +151,11 @@ class PrivateRun:
         """Sum of the task's named losses, one number per row."""
         assert self._context is not None
         losses = self._task.per_record(Batch(index, tensors), self._context)
+        if not isinstance(losses, Mapping):
+            raise TaskError(
+                f"{type(self._task).__name__}.per_record gave {type(losses).__name__}; return named losses, for example "
+                "{'cross-entropy': losses}"
+            )
         strange = [name for name, loss in losses.items() if not isinstance(loss, Tensor) or loss.shape != index.shape]
         if strange or not losses:
             raise TaskError(
@@ -160,6 +181,17 @@ class PrivateRun:
             )
         self._clipper.rule = Flat(float(self._engine.shared(moved)))
 
+    def _require_moved(self) -> None:
+        """Parameters that no optimiser moves would use up the clipping norm for nothing."""
+        moved = {id(p) for one in self._task.optimizers.values() for group in one.param_groups for p in group["params"]}
+        still = [name for name, p in self._trained.items() if id(p) not in moved]
+        if still:
+            shown = ", ".join(still[:3]) + " ..." * (len(still) > 3)
+            raise TaskError(
+                f"no optimiser of {type(self._task).__name__} moves {shown}: their gradients would use up the clipping norm; set "
+                "requires_grad_(False), or put their module into frozen"
+            )
+
     def _charged(self, setting: Setting) -> Ledger:
         """The ledger with the whole run in it, before anything is drawn; a run that goes on is not charged again."""
         where = f"private gradients of run {self._id}"
@@ -168,6 +200,11 @@ class PrivateRun:
         if own and path is not None and setting.resumed is not None:
             ledger = _read(path, where)
         else:
+            if own and path is not None and path.exists():
+                raise LedgerError(
+                    f"{path} is of an earlier run, and there is no checkpoint to go on from: what that run released stays "
+                    "released. Choose another folder; to count both, give Ledger.read(...) of it as ledger"
+                )
             ledger = self.settings.new_ledger(self.plan, steps=setting.steps) if own else setting.ledger
             assert ledger is not None
             if all(charge.where != where for charge in ledger.charges):
@@ -177,6 +214,27 @@ class PrivateRun:
         if own and path is not None and self._engine.process[0] == 0:
             ledger.save(path)
         return ledger
+
+
+def _for_ledger(settings: PrivateGradients, setting: Setting) -> PrivateGradients:
+    """The settings under the adjacency of the caller's ledger.
+
+    Raises:
+        ValueError: the ledger counts something else than this run does.
+    """
+    ledger = setting.ledger
+    if ledger is None:
+        return settings
+    adjacency = str(ledger.adjacency.value)
+    if settings.adjacency not in (None, adjacency):
+        raise ValueError(f"adjacency={settings.adjacency!r}, but the ledger is for {adjacency!r}; use one for both")
+    if ledger.unit != settings.unit:
+        raise ValueError(f"unit={settings.unit!r}, but the ledger counts {ledger.unit!r}; use one for both")
+    if ledger.n not in (None, setting.rows):
+        raise ValueError(
+            f"the ledger is for n={ledger.n} records, the data have {setting.rows}; open a ledger for these data"
+        )
+    return replace(settings, adjacency=adjacency)
 
 
 class _Holder(nn.Module):

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,6 +73,13 @@ class Draws(ABC):
         """What the loader does, in the words of the ledger; None where it has no word."""
         return Sampler(kind=self.kind, batch=self.size, n=self.rows, steps=steps)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What must not be drawn again when a run goes on; private."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - most draws remember nothing
+        """Take back what `state_dict` gave."""
+
     @abstractmethod
     def _draw(self, step: int) -> Tensor: ...
 
@@ -77,7 +87,7 @@ class Draws(ABC):
 class PoissonDraws(Draws):
     """Every record enters every batch independently with probability q = batch / n; a batch may be empty.
 
-    The probability is realised as floor(q 2^64) / 2^64, never above q.
+    The probability is realised as floor(q 2^64) / 2^64 of the number q that is charged, never above it.
     """
 
     adjacencies = ("add-remove", "zero-out", "replace-one")
@@ -100,7 +110,7 @@ class PoissonDraws(Draws):
     def _draw(self, step: int) -> Tensor:
         rank, world = self.process
         own = len(range(rank, self.rows, world))
-        chosen = self.noise.bernoulli(own, threshold=(self.size << 64) // self.rows)
+        chosen = self.noise.bernoulli(own, threshold=int(Fraction(self.q) * 2**64))
         return chosen.nonzero().squeeze(1) * world + rank
 
 
@@ -131,6 +141,15 @@ class ShuffledDraws(Draws):
     def sampler(self, steps: int) -> Sampler:
         """See `Draws.sampler`."""
         return Sampler(kind=self.kind, batch=self.size, n=self.rows, epochs=self._epochs(steps), steps=steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The order of the pass: another one would let records take part twice in it."""
+        return {"pass": getattr(self, "_pass", None)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        if state["pass"] is not None:
+            self._pass = (int(state["pass"][0]), torch.as_tensor(state["pass"][1]))
 
     def _epochs(self, steps: int) -> int:
         return math.ceil(steps / self.steps_per_epoch)

@@ -1,9 +1,12 @@
 """Broken records contribute nothing and disturb nobody; half precision keeps its norms in float32."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
+from privkd.errors import MixedRecordsError, UnsupportedModule
 from privkd.mechanisms.clipping import Automatic, Clipper, PerLayer, clipped_sum
 
 STRATEGIES = ["auto", "ghost", "vmap", "loop"]
@@ -98,7 +101,7 @@ def test_under_autocast_norms_are_float32_and_bound_the_contributions(twin, stra
         clipper = Clipper(model, weighted_loss, bound, strategy)
         total = clipper(x, weight)
         assert total.norms.dtype == torch.float32
-        assert {g.dtype for g in total.gradients.values()} == {torch.float32}
+        assert {g.dtype for g in total.gradients.values()} == {torch.float64}
         # bfloat16 rounds to 2^-9: three layers, each with a rounded weight, input, output and gradient
         torch.testing.assert_close(total.norms.double(), truth.norms, rtol=12 * 2.0**-9, atol=0)
         lengths = []
@@ -136,3 +139,95 @@ def test_sums_in_float32_do_not_depend_on_the_order_of_records_much(twin):
     flipped = clipped_sum(model, weighted_loss, (x.flip(0), weight), 0.5)
     assert max(float((g - flipped.gradients[n]).norm()) for n, g in total.gradients.items()) < 64 * 2.0**-23
     assert twin.distance(total, truth) < 64 * 40 * 2.0**-23  # each record undercuts the bound by 32 ulps
+
+
+def moved_by_one_record(model, loss, rows, extra, strategy):
+    """How far the sum moves when a record joins."""
+    before = clipped_sum(model, loss, rows, 1.0, strategy).gradients
+    after = clipped_sum(
+        model, loss, tuple(torch.cat([a, b]) for a, b in zip(rows, extra, strict=True)), 1.0, strategy
+    ).gradients
+    return math.sqrt(sum(float((after[name] - value).double().square().sum()) for name, value in before.items()))
+
+
+class Difference(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.shared = nn.Linear(1, 1, bias=False)
+
+    def forward(self, x):
+        return (self.shared(x[:, :1]) - self.shared(x[:, 1:])).squeeze(1)
+
+
+class Positions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(1, 1, bias=False)
+
+    def forward(self, x):
+        return (self.layer(x[..., None]).squeeze(2) * torch.tensor([1.0, -1.0])).sum(1)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ghost", "vmap", "loop"])
+@pytest.mark.parametrize("model", [Difference(), Positions()], ids=["shared layer", "positions"])
+def test_a_record_whose_terms_cancel_cannot_erase_the_others(model, strategy):
+    rows = torch.rand(63, 2, generator=torch.Generator().manual_seed(0))
+    for size in (1e4, 1e8, 1e12):
+        extra = torch.full((1, 2), size)  # its gradient is x1 - x2 = 0, made of terms of this size
+        assert moved_by_one_record(model, lambda m, x: m(x), (rows,), (extra,), strategy) <= 1.01
+
+
+@pytest.mark.parametrize("strategy", ["ghost", "vmap", "loop"])
+def test_sums_over_many_records_are_not_rounded_away(strategy):
+    model = nn.Linear(1, 1, bias=False)
+    # 4096 records of norm 1, then many small ones: in float32 these would be rounded to another grid beyond 4096.
+    x = torch.cat([torch.ones(4096), torch.full((6000,), -2.2e-4)])[:, None]
+    if strategy == "loop":
+        x = torch.cat([torch.ones(300), torch.full((300,), -2.2e-4)])[:, None]
+    extra = torch.ones(1, 1)
+    joined = torch.cat([extra, x])  # in front: everything after it is moved
+    before = clipped_sum(model, lambda m, x: m(x).squeeze(1), (x,), 1.0, strategy).gradients["weight"]
+    after = clipped_sum(model, lambda m, x: m(x).squeeze(1), (joined,), 1.0, strategy).gradients["weight"]
+    assert float((after - before).abs()) <= 1.0 + 1e-3
+
+
+def test_a_norm_that_is_a_product_of_a_tiny_and_a_huge_number_is_not_zero():
+    model = nn.Linear(1000, 1, bias=False)
+    x = torch.full((2, 1000), 1.5e18)
+    total = clipped_sum(model, lambda m, x: 2e-23 * m(x).squeeze(1), (x,), 1e-3, "ghost")
+    assert total.norms.tolist() == pytest.approx([1.5e18 * 2e-23 * math.sqrt(1000)] * 2, rel=1e-4)
+    assert float(total.gradients["weight"].norm()) <= 2e-3
+
+
+def test_messages_do_not_tell_how_many_records_were_drawn():
+    class Folded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 1)
+
+        def forward(self, x):
+            return self.layer(x.reshape(-1, 2)).reshape(len(x), -1).sum(1)
+
+    with pytest.raises(UnsupportedModule) as caught:
+        clipped_sum(Folded(), lambda m, x: m(x), (torch.rand(19, 6),), 1.0, "ghost")
+    assert "19" not in str(caught.value)
+    assert "57" not in str(caught.value)
+
+
+class HomeMade(nn.Module):
+    """A batch normalisation that gradients do not see."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.layer(x - x.mean(0).detach() if self.training else x).squeeze(1)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ghost", "vmap", "loop"])
+def test_mixing_that_gradients_do_not_see_and_that_training_alone_does_is_found(strategy):
+    model = HomeMade().train()
+    with pytest.raises(MixedRecordsError, match="is not its loss alone"):
+        clipped_sum(model, lambda m, x: m(x), (torch.rand(8, 3),), 1.0, strategy)
+    clipped_sum(model.eval(), lambda m, x: m(x), (torch.rand(8, 3),), 1.0, strategy)

@@ -1,6 +1,7 @@
 """Batches of private runs: who takes part is random where it is paid for as random, and the event is that of the loader."""
 
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -36,8 +37,8 @@ def test_the_probability_is_never_above_the_one_that_is_paid_for():
     for n, batch in [(7, 3), (60_000, 600), (3, 1), (10, 10)]:
         source = Recording(0)
         PoissonDraws(n, batch, source).at(0)
-        assert source.threshold * n <= batch << 64
-        assert (source.threshold + 1) * n > batch << 64
+        charged = Fraction(min(batch, n) / n) * 2**64  # of the number that stands in the event
+        assert source.threshold <= charged < source.threshold + 1
 
 
 def test_poisson_batches_may_be_empty_and_a_full_batch_has_everybody():

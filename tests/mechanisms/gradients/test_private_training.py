@@ -521,3 +521,118 @@ def test_the_plain_run_of_such_a_task_minimises_the_means():
     history = Trainer(steps=200, batch_size=BATCH, device="cpu").run(task, rows())
     assert history[-1]["square"] < 1e-3
     assert torch.allclose(task.net.weight, torch.ones(1, 5), atol=0.05)
+
+
+# What an attacker may use.
+
+
+def test_masks_are_secret_whatever_the_seed():
+    class Dropped(Linear):
+        def per_record(self, batch, context):
+            noisy = torch.randn(3, generator=context.generator)
+            self.drawn = (*getattr(self, "drawn", ()), float(noisy.sum()), float(torch.rand(())))
+            return super().per_record(batch, context)
+
+    one, two = (trained(Dropped(), trainer={"seed": 0})[0].drawn for _ in range(2))
+    assert not set(one) & set(two)
+
+
+def test_a_ledger_of_another_adjacency_decides_the_noise_or_is_refused():
+    ledger = Ledger(adjacency="replace-one", delta=1e-5)
+    _, history = trained(trainer={"ledger": ledger}, multiplier=None, epsilon=3.0, noise=Banded(4))
+    assert history.certificate.adjacency == "replace-one"
+    assert (
+        ledger.events[0]
+        == PrivateGradients(epsilon=3.0, noise=Banded(4), adjacency="replace-one")
+        .plan(rows=N, batch_size=BATCH, steps=STEPS)
+        .event
+    )
+    assert history.certificate.epsilon <= 3.0
+    for given, settings, message in [
+        (Ledger(adjacency="add-remove", delta=1e-5), {"noise": Banded(4)}, "stated for zero-out"),
+        (Ledger(adjacency="add-remove", delta=1e-5), {"adjacency": "zero-out"}, "use one for both"),
+        (Ledger(adjacency="add-remove", delta=1e-5, unit="training-user"), {}, "counts 'training-user'"),
+        (Ledger(adjacency="add-remove", delta=1e-5, n=7), {}, "n=7"),
+    ]:
+        task = Linear()
+        with pytest.raises(ValueError, match=message):
+            trained(task, trainer={"ledger": given}, **settings)
+        assert task.seen == []
+        assert given.events == ()
+
+
+def test_a_record_takes_part_once_in_a_pass_however_often_the_run_is_stopped(tmp_path):
+    times = torch.zeros(N)
+
+    class Stopping(Linear):
+        def per_record(self, batch, context):
+            if context.step not in getattr(self, "done", ()) and len(batch.index) == BATCH:
+                self.done = (*getattr(self, "done", ()), context.step)
+                if context.step in (3, 7) and not (tmp_path / str(context.step)).exists():
+                    (tmp_path / str(context.step)).touch()
+                    raise KeyboardInterrupt
+                times[batch.index] += 1
+            return super().per_record(batch, context)
+
+    settings = {"sampling": "shuffled", "trainer": {"folder": tmp_path / "run", "checkpoint_every": 1}, "steps": 10}
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            trained(Stopping(), **settings)
+    trained(Stopping(), **settings)
+    assert times.max() == 1
+    assert times.sum() >= 9 * BATCH  # the first batch is looked at several times by the checks
+
+
+def test_a_run_without_its_checkpoints_does_not_begin_anew_for_free(tmp_path):
+    import shutil
+
+    trained(trainer={"folder": tmp_path})
+    shutil.rmtree(tmp_path / "checkpoints")
+    with pytest.raises(LedgerError, match="of an earlier run"):
+        trained(trainer={"folder": tmp_path})
+
+
+def test_a_run_that_is_killed_before_its_first_steps_goes_on_with_its_one_charge(tmp_path):
+    class Failing(Linear):
+        def per_record(self, batch, context):
+            if not (tmp_path / "failed").exists():
+                (tmp_path / "failed").touch()
+                raise KeyboardInterrupt
+            return super().per_record(batch, context)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(Failing(), trainer={"folder": tmp_path / "run"})
+    _, history = trained(Failing(), trainer={"folder": tmp_path / "run"})
+    assert len(history.certificate.ledger.events) == 1
+
+
+def test_no_more_steps_than_charged_are_released():
+    class Resetting(Linear):
+        def on_epoch_start(self, context):
+            if context.step == 10 and not hasattr(self, "once"):
+                self.once = True
+                context.step = 0
+
+    task = Resetting()
+    with pytest.raises(TaskError, match="charged for 20 steps"):
+        trained(task)
+    assert len(task.seen) == STEPS
+
+
+def test_parameters_that_no_optimiser_moves_are_named():
+    class Partly(Linear):
+        def __init__(self):
+            super().__init__()
+            self.modules["backbone"] = nn.Linear(5, 5)
+
+    with pytest.raises(TaskError, match=r"backbone\.weight"):
+        trained(Partly())
+
+
+def test_losses_that_are_no_mapping_are_told():
+    class Bare(Linear):
+        def per_record(self, batch, context):
+            return super().per_record(batch, context)["square"]
+
+    with pytest.raises(TaskError, match="gave Tensor; return named losses"):
+        trained(Bare())
