@@ -72,7 +72,7 @@ def killed_until_done(folder, moments):
         known = len(list(Path(folder).glob("checkpoints/*/checksums.json")))
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
-            if len(list(Path(folder).glob("checkpoints/*"))) != known or known:
+            if len(list(Path(folder).glob("checkpoints/step-*"))) != known or known:
                 break
             time.sleep(0.001)
         time.sleep(moment)
