@@ -95,10 +95,12 @@ def accuracies(asked: argparse.Namespace) -> None:
         cases = [Case(name, epsilon, seed) for epsilon in asked.epsilon for seed in range(asked.seeds)]
         cases = [case for case in cases if not any(case.is_in(record) for record in records)]
         source = asked.shared / FILES[name]
-        if cases and not source.is_file():
+        if not cases:
+            continue
+        if not source.is_file():
             print(f"{TITLES[name]} is skipped: {FILES[name]} is absent from {asked.shared}")
             continue
-        found = features(name, source, asked.features) if cases else None
+        found = features(name, source, asked.features)
         for case in cases:
             record = measured(case, lambda case=case, found=found: outcome(case, found, asked.threads))
             append_record(file, record)

@@ -9,6 +9,7 @@ import io
 import json
 import time
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -56,9 +57,8 @@ def features(name: str, file: Path, folder: Path) -> Features:
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept, note = folder / f"{name}-roots.npy", folder / f"{name}-roots.json"
-    images, labels = read(name, file)
     if not note.exists():
-        start = time.monotonic()
+        images, read(name, file), time.monotonic()
         first = roots(name, images[:1])
         part = kept.with_suffix(".part")  # never a half-written file under the final name
         values = np.lib.format.open_memmap(part, "w+", dtype=np.float16, shape=(len(images), *first.shape[1:]))
@@ -68,18 +68,23 @@ def features(name: str, file: Path, folder: Path) -> Features:
         part.rename(kept)
         note.write_text(json.dumps({"seconds": time.monotonic() - start}), encoding="utf-8")
     seconds = json.loads(note.read_text(encoding="utf-8"))["seconds"]
-    return Features(torch.from_numpy(np.load(kept, mmap_mode="c")), labels, seconds)
+    return Features(torch.from_numpy(np.load(kept, mmap_mode="c")), labels_of(file), seconds)
 
 
-def read(name: str, file: Path) -> tuple[Tensor, Tensor]:
-    """Images, uint8, shape (n, colours, height, width), and labels, int64: training records, then test records."""
+def labels_of(file: Path) -> Tensor:
+    """Labels, int64, shape (n,): training records, then test records."""
     with np.load(file) as archive:
-        labels = np.concatenate([archive["train_labels"], archive["test_labels"]])
+        return torch.from_numpy(np.concatenate([archive["train_labels"], archive["test_labels"]]).astype(np.int64))
+
+
+def read(name: str, file: Path) -> Tensor:
+    """Images, uint8, shape (n, colours, side, side): training records, then test records."""
+    with np.load(file) as archive:
         if name == "cifar":
             images = _decoded(archive["header"].tobytes(), archive["bodies"].tobytes(), archive["offsets"])
         else:
             images = np.concatenate([archive["train_images"], archive["test_images"]])[:, None]
-    return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
+    return torch.from_numpy(images)
 
 
 def roots(name: str, images: Tensor) -> Tensor:
@@ -91,10 +96,10 @@ def roots(name: str, images: Tensor) -> Tensor:
 
     Args:
         name: one of FILES.
-        images: uint8, shape (n, colours, height, width).
+        images: uint8, shape (n, colours, side, side).
     """
     pixels = images.float() / 255.0
-    transform = _transform(tuple(images.shape[2:]))
+    transform = _transform(images.shape[-1])
     with torch.no_grad():
         found = transform(upright(pixels) if name == "mnist" else pixels)
     return (_symmetrised(found) if images.shape[1] == 3 else found).clamp(min=0.0).sqrt()
@@ -136,13 +141,9 @@ def _mirror(channels: int) -> Tensor:
     return torch.cat([colour + paths for colour in range(0, channels, len(paths))])
 
 
-_transforms: dict[tuple[int, ...], Scattering] = {}
-
-
-def _transform(shape: tuple[int, ...]) -> Scattering:
-    if shape not in _transforms:
-        _transforms[shape] = Scattering(shape, J=2, angles=_ANGLES)
-    return _transforms[shape]
+@cache
+def _transform(side: int) -> Scattering:
+    return Scattering((side, side), J=2, angles=_ANGLES)
 
 
 def _decoded(header: bytes, bodies: bytes, offsets: np.ndarray) -> np.ndarray:

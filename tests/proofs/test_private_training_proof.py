@@ -26,7 +26,7 @@ def scores(file):
         pipeline = importlib.import_module("private_training_pipeline")
     finally:
         sys.path.remove(str(BENCHMARKS))
-    images, labels = features.read("mnist", file)
+    images, labels = features.read("mnist", file), features.labels_of(file)
     chosen = torch.cat([torch.arange(ROWS), torch.arange(60_000, 60_000 + TEST)])
     roots = torch.cat([features.roots("mnist", part).half() for part in images[chosen].split(500)])
     full = replace(pipeline.SETTINGS["mnist", EPSILON], batch=4096, steps=60)

@@ -46,7 +46,7 @@ class _AffineSite(Site):
         """Bias gradients, shape (records, d)."""
 
     @abstractmethod
-    def _weighted_gradient(self, factors: Tensor) -> Tensor:
+    def _weighted_gradient(self, factors: Tensor, records: slice) -> Tensor:
         """Weighted sum of weight gradients straight from inputs and output gradients, shape of the target."""
 
     def squared_norms(self, role: str) -> Tensor:
@@ -102,15 +102,15 @@ class _AffineSite(Site):
         """Root of how often a value of the input takes part, at most."""
         return 1.0
 
-    def weighted(self, role: str, factors: Tensor) -> Tensor:
-        """Sum over records of factor * gradient, shape of the target."""
+    def weighted(self, role: str, factors: Tensor, records: slice) -> Tensor:
+        """Sum over some records of factor * gradient, shape of the target."""
         factors = factors.to(self.gradient.dtype)
         if role == "bias":
-            return factors @ (self._kept["bias"] if "bias" in self._kept else self._bias_samples())
+            return factors @ (self._kept["bias"] if "bias" in self._kept else self._bias_samples())[records]
         if "weight" in self._kept:
-            kept = self._kept["weight"]
+            kept = self._kept["weight"][records]
             return self._shaped((factors @ kept.flatten(1)).reshape(1, *kept.shape[1:]))[0]
-        return self._weighted_gradient(factors)
+        return self._weighted_gradient(factors, records)
 
 
 def _norms_by_positions(outputs: Tensor, inputs: Tensor) -> Tensor:
@@ -158,9 +158,9 @@ class LinearSite(_AffineSite):
     def _bias_samples(self) -> Tensor:
         return self._outputs.sum(1) if self._outputs.shape[1] > 1 else self._outputs[:, 0]
 
-    def _weighted_gradient(self, factors: Tensor) -> Tensor:
-        scaled = self._outputs * factors[:, None, None]
-        return scaled.flatten(0, 1).T @ self._inputs.flatten(0, 1)
+    def _weighted_gradient(self, factors: Tensor, records: slice) -> Tensor:
+        scaled = self._outputs[records] * factors[:, None, None]
+        return scaled.flatten(0, 1).T @ self._inputs[records].flatten(0, 1)
 
 
 class ConvolutionSite(_AffineSite):
@@ -253,11 +253,12 @@ class ConvolutionSite(_AffineSite):
     def _bias_samples(self) -> Tensor:
         return self.gradient.reshape(self.records, self.views, self.gradient.shape[1], -1).sum((1, 3))
 
-    def _weighted_gradient(self, factors: Tensor) -> Tensor:
+    def _weighted_gradient(self, factors: Tensor, records: slice) -> Tensor:
+        rows = slice(records.start * self.views, records.stop * self.views)
         module, n = self._module, len(self._module.kernel_size)
         by_row = factors.repeat_interleave(self.views) if self.views > 1 else factors
-        scaled = self.gradient * by_row.reshape(-1, *(1,) * (n + 1))
-        source, padding = self.source, [pad[0] for pad in self._pads]
+        scaled = self.gradient[rows] * by_row.reshape(-1, *(1,) * (n + 1))
+        source, padding = self.source[rows], [pad[0] for pad in self._pads]
         if any(before != after for before, after in self._pads):
             source, padding = functional.pad(source, [n for pair in reversed(self._pads) for n in pair]), [0] * n
         shape = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -11,7 +11,20 @@ from torch import Tensor, nn
 
 from privkd.mechanisms.clipping.rules import Rule
 
-__all__ = ["ClippedSum", "Factors", "clip_samples", "empty", "full_precision", "row_norms", "working_dtype"]
+__all__ = [
+    "BLOCK",
+    "ClippedSum",
+    "Factors",
+    "clip_samples",
+    "empty",
+    "full_precision",
+    "in_blocks",
+    "row_norms",
+    "working_dtype",
+]
+
+BLOCK = 64
+"""Records whose contributions are added in the models' own precision; blocks of them are added in float64."""
 
 _BLOCK = 1024
 _LARGEST_TERMS = (
@@ -26,9 +39,8 @@ class ClippedSum:
     Nothing but the rule is shown by `repr`; only a mechanism that adds noise may release anything of it.
 
     Attributes:
-        gradients: sum per trained parameter, under the names of `model.named_parameters()`, float64 when it comes from a
-            `Clipper`: a sum over many records that is rounded before the noise is added would jump by more than the bound
-            when one record changes.
+        gradients: sum per trained parameter, under the names of `model.named_parameters()`, float64: a sum over many records
+            that is rounded before the noise is added would jump by more than the bound when one record changes.
         norms: L2 norm of each record's whole gradient before clipping, shape (records,); inf where it is not finite.
         losses: loss of each record (mean over its views), shape (records,).
         records: how many records were summed; private too where their number is random.
@@ -142,17 +154,31 @@ def clip_samples(
         factors = Factors(rule, squared, losses, list(trained), working_dtype(*trained.values()))
         sums = {}
         for name, value in samples.items():
-            flat = factors.without_broken(value).flatten(1)
-            sums[name] = (factors.of(name).to(flat.dtype) @ flat).reshape(trained[name].shape)
+            flat, own = factors.without_broken(value).flatten(1), factors.of(name)
+            sums[name] = in_blocks(len(flat), lambda rows, f=flat, o=own: o[rows].to(f.dtype) @ f[rows])
+            sums[name] = sums[name].reshape(trained[name].shape)
     return ClippedSum(complete(sums, trained), factors.norms, losses.detach(), len(losses), rule)
+
+
+def in_blocks(records: int, block: Callable[[slice], Tensor]) -> Tensor:
+    """Sum over records, float64 where the device has it: one over many would round away what single records add.
+
+    Args:
+        records: how many, >= 1.
+        block: sum over a few of them, in the models' own precision.
+    """
+    total: Tensor | None = None
+    for start in range(0, records, BLOCK):
+        part = block(slice(start, min(start + BLOCK, records)))
+        part = part if part.device.type == "mps" else part.double()
+        total = part if total is None else total.add_(part)
+    assert total is not None
+    return total
 
 
 def complete(sums: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The sums in the order of the parameters, zeros where a parameter took no part."""
-    return {
-        name: sums[name].to(working_dtype(p)) if name in sums else torch.zeros_like(p, dtype=working_dtype(p))
-        for name, p in trained.items()
-    }
+    return {name: sums[name] if name in sums else torch.zeros_like(p, dtype=_widest(p)) for name, p in trained.items()}
 
 
 def empty(trained: Mapping[str, nn.Parameter], rule: Rule) -> ClippedSum:
@@ -161,6 +187,10 @@ def empty(trained: Mapping[str, nn.Parameter], rule: Rule) -> ClippedSum:
     none = first.new_zeros(0, dtype=working_dtype(*trained.values())).detach()
     with torch.no_grad():
         return ClippedSum(complete({}, trained), none, none.clone(), 0, rule)
+
+
+def _widest(parameter: Tensor) -> torch.dtype:
+    return working_dtype(parameter) if parameter.device.type == "mps" else torch.float64
 
 
 def working_dtype(*values: Tensor) -> torch.dtype:

@@ -29,7 +29,6 @@ _STRATEGIES: dict[str, Callable[[Job, Rows], ClippedSum]] = {
     "opacus": through_opacus,
 }
 _BY_SPEED = ("ghost", "vmap", "loop")
-_BLOCK = 64  # records that are summed in the models' own precision; blocks are added in float64
 _TRIED = 3  # records that a check looks at
 _UNABLE = (NotCovered, RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, AssertionError)
 
@@ -52,8 +51,7 @@ class Clipper:
             `"vmap"` (functional models), `"loop"` (all), or `"opacus"` (through that library).
         views: rows per record K; for K > 1 tensors have shape (records, K, ...), the loss function sees records * K
             rows, and a record's gradient is the mean over its views, clipped once (De et al., arXiv 2204.13650).
-        at_once: most records in one forward pass, up to 64 in any case: sums over more would round away what single
-            records add. It changes the memory, not the result.
+        at_once: most records in one forward pass; None for all. It changes the memory, not the result.
 
     Attributes:
         strategy: what runs; with `"auto"` it is settled by the first batch.
@@ -125,7 +123,7 @@ class Clipper:
         if self.strategy == "ghost":
             self._require_coverage()
         if records == 0:
-            return _precise(empty(self._trained(), self._job.rule))
+            return empty(self._trained(), self._job.rule)
         self._check(batch)
         while True:
             try:
@@ -135,10 +133,10 @@ class Clipper:
                 self._check(batch)
 
     def _run(self, batch: Rows) -> ClippedSum:
-        step = min(self._at_once or _BLOCK, _BLOCK)
+        step = self._at_once or len(batch[0])
         run = _STRATEGIES[self.strategy]
         starts = range(0, len(batch[0]), step)
-        parts = (_precise(run(self._job, tuple(part[start : start + step] for part in batch))) for start in starts)
+        parts = (run(self._job, tuple(part[start : start + step] for part in batch)) for start in starts)
         return sum(parts, next(parts))
 
     def _check(self, batch: Rows) -> None:
@@ -220,13 +218,6 @@ class Clipper:
         return sizes.pop()
 
 
-def _precise(part: ClippedSum) -> ClippedSum:
-    """The sums in float64: what is added to others must not be rounded to a number of their size."""
-    if any(value.device.type == "mps" for value in part.gradients.values()):  # has no float64
-        return part
-    return replace(part, gradients={name: value.double() for name, value in part.gradients.items()})
-
-
 def clipped_sum(
     model: nn.Module,
     loss_per_sample: Callable[..., Tensor],
@@ -246,7 +237,7 @@ def clipped_sum(
         bound: L2 norm of flat clipping (> 0), or a rule.
         strategy: see `Clipper`.
         views: rows per record.
-        at_once: most records in one forward pass.
+        at_once: most records in one forward pass; None for all.
 
     Returns:
         The sum, without noise: private.

@@ -24,6 +24,7 @@ from privkd.mechanisms.clipping.clipped import (
     complete,
     empty,
     full_precision,
+    in_blocks,
     row_norms,
     working_dtype,
 )
@@ -266,8 +267,13 @@ def _sizes(uses: Mapping[str, list[tuple[Site, str]]]) -> Tensor | None:
 
 def _weighted(uses: list[tuple[Site, str]], parameter: Tensor, factors: Tensor) -> Tensor:
     if len(uses) == 1 and uses[0][0].targets[uses[0][1]].start is None:
-        return uses[0][0].weighted(uses[0][1], factors)
-    total = torch.zeros_like(parameter, dtype=working_dtype(parameter))
-    for site, role in uses:
-        total[site.targets[role].rows] += site.weighted(role, factors)
-    return total
+        site, role = uses[0]
+        return in_blocks(len(factors), lambda records: site.weighted(role, factors[records], records))
+
+    def block(records: slice) -> Tensor:
+        total = torch.zeros_like(parameter, dtype=working_dtype(parameter))
+        for site, role in uses:
+            total[site.targets[role].rows] += site.weighted(role, factors[records], records)
+        return total
+
+    return in_blocks(len(factors), block)

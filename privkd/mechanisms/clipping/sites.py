@@ -112,8 +112,8 @@ class Site(ABC):
         """Gradients of some records, shape (chosen records, *target)."""
 
     @abstractmethod
-    def weighted(self, role: str, factors: Tensor) -> Tensor:
-        """Sum over records of factor * gradient, shape of the target."""
+    def weighted(self, role: str, factors: Tensor, records: slice) -> Tensor:
+        """Sum over some records of factor * gradient, shape of the target; one factor for each of them."""
 
     @abstractmethod
     def magnitudes(self, role: str) -> Tensor:
@@ -159,8 +159,8 @@ class _SmallSite(Site):
     def magnitudes(self, role: str) -> Tensor:
         return row_norms(self._all(role))
 
-    def weighted(self, role: str, factors: Tensor) -> Tensor:
-        kept = self._all(role)
+    def weighted(self, role: str, factors: Tensor, records: slice) -> Tensor:
+        kept = self._all(role)[records]
         return (factors.to(kept.dtype) @ kept.flatten(1)).reshape(kept.shape[1:])
 
 
@@ -256,8 +256,8 @@ class EmbeddingSite(Site):
         """Sum of the norms at all positions, shape (records,)."""
         return torch.linalg.vector_norm(self._lookups(slice(None))[1], dim=-1).sum(1)
 
-    def weighted(self, role: str, factors: Tensor) -> Tensor:
-        """Sum over records of factor * gradient, shape (entries, d)."""
-        indices, gradient = self._lookups(slice(None))
+    def weighted(self, role: str, factors: Tensor, records: slice) -> Tensor:
+        """Sum over some records of factor * gradient, shape (entries, d)."""
+        indices, gradient = self._lookups(records)
         scaled = gradient * factors.to(gradient.dtype)[:, None, None]
         return gradient.new_zeros(self._size, gradient.shape[-1]).index_add_(0, indices.flatten(), scaled.flatten(0, 1))
