@@ -58,7 +58,7 @@ def features(name: str, file: Path, folder: Path) -> Features:
     folder.mkdir(parents=True, exist_ok=True)
     kept, note = folder / f"{name}-roots.npy", folder / f"{name}-roots.json"
     if not note.exists():
-        images, read(name, file), time.monotonic()
+        images, start = read(name, file), time.monotonic()
         first = roots(name, images[:1])
         part = kept.with_suffix(".part")  # never a half-written file under the final name
         values = np.lib.format.open_memmap(part, "w+", dtype=np.float16, shape=(len(images), *first.shape[1:]))
