@@ -1,6 +1,7 @@
 """Noise: the right distribution, from the operating system unless a test says otherwise."""
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -32,18 +33,86 @@ def test_normal_draws_are_uncorrelated_across_cells():
     assert abs(correlation).max() < 6 / math.sqrt(N // 10)
 
 
-def test_normal_tails_are_symmetric_and_finite_at_the_extreme_words():
-    class Extreme(NoiseSource):
-        secure = False
+class Planted(NoiseSource):
+    """Gives the words it was made with."""
 
-        def words(self, count):
-            return np.array([0, 1, 2**64 - 1, 2**64 - 2], dtype=np.uint64)[:count]
+    secure = False
 
-    low, high, middle, other = Extreme().normal((4,), std=1.0).tolist()
-    assert high == -low
-    assert 9.0 < low < 9.5
-    assert abs(middle) < 1e-15
-    assert abs(other) < 1e-15
+    def __init__(self, *words):
+        self.planted = words
+
+    def words(self, count):
+        return np.array(self.planted[:count], dtype=np.uint64)
+
+
+@pytest.mark.parametrize("smallest", [0, 2**64 - 1])
+def test_normal_tails_reach_far_and_in_every_direction(smallest):
+    for quarter, (cosine, sine) in enumerate([(1, 0), (0, 1), (-1, 0), (0, -1)]):
+        pair = Planted(smallest, quarter * 2**62).normal((2,), std=1.0).tolist()
+        assert pair == pytest.approx([9.4192 * cosine, 9.4192 * sine], abs=1e-3)
+
+
+@pytest.mark.parametrize("largest", [2**63, 2**63 - 1])
+def test_normal_pairs_of_the_largest_words_are_finite_and_almost_zero(largest):
+    pair = Planted(largest, 12345).normal((2,), std=1.0)
+    assert (pair.abs() < 1e-7).all()
+
+
+def test_normal_pairs_are_those_of_box_and_muller():
+    words = [2**61 + 7, 3 * 2**60, 2**64 - 2**58, 5 * 2**61 + 99, 17, 2**63 - 5]
+    made = Planted(*words).normal((3, 2), std=2.0).flatten().tolist()
+    for place in range(3):
+        signed = words[place] - 2**64 * (words[place] >= 2**63)
+        radius = 2.0 * math.sqrt(-2.0 * math.log(abs(signed + 0.5) / 2**63))
+        angle = 2.0 * math.pi * words[3 + place] / 2**64
+        assert made[place] == pytest.approx(radius * math.cos(angle), rel=1e-9, abs=1e-12)
+        assert made[3 + place] == pytest.approx(radius * math.sin(angle), rel=1e-9, abs=1e-12)
+
+
+def test_both_halves_of_the_pairs_are_independent():
+    one, other = SystemNoise().normal((N,), std=1.0).numpy().reshape(2, -1)
+    for first, second in [(one, other), (one**2, other**2), (abs(one), other)]:
+        assert abs(np.corrcoef(first, second)[0, 1]) < 6 / math.sqrt(N / 2)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_any_number_of_draws_can_be_made(count):
+    assert SystemNoise().normal((count,), std=1.0).shape == (count,)
+
+
+@pytest.mark.parametrize("count", [100, 10_000])
+def test_processes_behind_a_fork_draw_differently(count):
+    """A generator whose state the fork copies would give all of them the same noise."""
+    noise = SystemNoise()
+    noise.words(count)
+    read, write = os.pipe()
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            os.write(write, noise.words(count)[-4:].tobytes())
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    own = noise.words(count)[-4:].tobytes()
+    drawn = os.read(read, 64)
+    assert len({drawn[:32], drawn[32:], own}) == 3
+
+
+@pytest.mark.parametrize("count", [100, 10_000])
+def test_every_draw_takes_fresh_entropy_from_the_operating_system(count, monkeypatch):
+    asked, real = [], os.urandom
+    monkeypatch.setattr("os.urandom", lambda size: asked.append(size) or real(size))
+    noise = SystemNoise()
+    for _ in range(3):
+        noise.words(count)
+    assert len(asked) == 3
+    assert min(asked) >= 48
+
+
+def test_words_fill_all_bits_evenly():
+    for count in (4000, N):
+        bits = np.unpackbits(SystemNoise().words(count).view(np.uint8))
+        by_place = bits.reshape(-1, 64).mean(axis=0)
+        assert abs(by_place - 0.5).max() < 6 * 0.5 / math.sqrt(len(bits) / 64)
 
 
 def test_zero_std_gives_exact_zeros():
