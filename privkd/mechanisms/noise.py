@@ -110,4 +110,4 @@ def coarsen(values: Tensor, *, std: float) -> Tensor:
     if std == 0.0:
         return values
     grid = 2.0 ** (math.floor(math.log2(std)) - 16)
-    return torch.round(values / grid) * grid
+    return (values / grid).round_().mul_(grid)

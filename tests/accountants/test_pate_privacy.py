@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import inspect
 import io
 import json
 import logging
@@ -54,7 +53,7 @@ SHOWN = {
     "log": logged,
     "json with default=str": lambda v: json.dumps({"cost": v}, default=str),
     "numpy": lambda v: repr(np.array([v], dtype=object)),
-    "members": lambda v: repr([m for m in inspect.getmembers(v) if not m[0].startswith("__")]),
+    "members": lambda v: repr([(name, getattr(v, name)) for name in dir(v) if not name.startswith("__")]),
     "slots": lambda v: repr([getattr(v, name) for name in v.__slots__]),
 }
 

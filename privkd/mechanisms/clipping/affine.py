@@ -23,6 +23,7 @@ from privkd.mechanisms.clipping.sites import Site, Target
 __all__ = ["ConvolutionSite", "LinearSite"]
 
 _CHUNK = 1 << 20  # numbers in one temporary: more falls out of the processor's cache
+_TINY, _HUGE = 1e-12, 1e12  # between them all squares that matter lie well inside of float32
 _KEEP = 4  # gradients are kept while they are at most so many times larger than the layer's input and output
 
 
@@ -56,25 +57,24 @@ class _AffineSite(Site):
             return row_norms(self._kept["bias"]).square()
         groups, d, length, p = self._size()
         if length == 1 and groups == 1:  # the gradient is an outer product
-            outputs, inputs = self._pieces(slice(None))
-            return (row_norms(outputs.double()) * row_norms(inputs.double())).square()  # one factor may be tiny
+            return (self._norms("gradient") * self._norms("source")).square()
         by_positions = self._positions_are_cheaper(length, p, d)
         count = max(1, _CHUNK // (groups * ((3 * length * p) if by_positions else (length * p + d * p))))
         keep = not by_positions and groups * d * p * self.records <= _KEEP * (
             self.source.numel() + self.gradient.numel()
         )
-        norms, kept = [], []
+        samples = self.gradient.new_empty((self.records if keep else min(count, self.records), groups, d, p))
+        norms = []
         for start in range(0, self.records, count):
-            outputs, inputs = self._pieces(slice(start, start + count))
+            chosen = slice(start, min(start + count, self.records))
+            outputs, inputs = self._pieces(chosen)
             if by_positions:
                 norms.append(_norms_by_positions(outputs, inputs))
                 continue
-            samples = outputs @ inputs
-            norms.append(row_norms(samples).square())
-            if keep:
-                kept.append(samples)
+            made = samples[chosen] if keep else samples[: chosen.stop - start]
+            norms.append(row_norms(torch.matmul(outputs, inputs, out=made)).square())
         if keep:
-            self._kept["weight"] = torch.cat(kept) if len(kept) > 1 else kept[0]
+            self._kept["weight"] = samples
         return torch.cat(norms)
 
     def _positions_are_cheaper(self, length: int, p: int, d: int) -> bool:
@@ -93,10 +93,20 @@ class _AffineSite(Site):
 
     def magnitudes(self, role: str) -> Tensor:
         """A bound on the sum of norms of the terms of all positions, by Cauchy and Schwarz, shape (records,)."""
-        outputs = row_norms(self.gradient.reshape(self.records, -1).double())
         if role == "bias":
-            return outputs * self._size()[2] ** 0.5
-        return outputs * row_norms(self.source.reshape(self.records, -1).double()) * self._repeats()
+            return self._norms("gradient") * self._size()[2] ** 0.5
+        return self._norms("gradient") * self._norms("source") * self._repeats()
+
+    def _norms(self, what: str) -> Tensor:
+        """Norm of what belongs to each record in the `"source"` or the `"gradient"`, float64, shape (records,)."""
+        name = f"norms of the {what}"
+        if name not in self._kept:
+            values = getattr(self, what).reshape(self.records, -1)
+            found = row_norms(values).double()
+            if not bool(((found > _TINY) & (found < _HUGE)).all()):  # where squares of float32 may vanish or overflow
+                found = row_norms(values.double())
+            self._kept[name] = found
+        return self._kept[name]
 
     def _repeats(self) -> float:
         """Root of how often a value of the input takes part, at most."""

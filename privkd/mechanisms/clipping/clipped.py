@@ -170,8 +170,10 @@ def in_blocks(records: int, block: Callable[[slice], Tensor]) -> Tensor:
     total: Tensor | None = None
     for start in range(0, records, BLOCK):
         part = block(slice(start, min(start + BLOCK, records)))
-        part = part if part.device.type == "mps" else part.double()
-        total = part if total is None else total.add_(part)
+        if total is None:
+            total = part if part.device.type == "mps" else part.double()
+        else:
+            total += part
     assert total is not None
     return total
 

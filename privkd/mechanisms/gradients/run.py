@@ -104,7 +104,7 @@ class PrivateRun:
         clipped = self._clipper(*_viewed(rows, self.settings.views))
         self._context = None
         names = list(self._trained)
-        total = torch.cat([clipped.gradients[name].flatten().double() for name in names])
+        total = torch.cat([clipped.gradients[name].flatten() for name in names]).double()
         total = self._engine.sum(total).cpu()
         noisy = total  # only the first process draws: the noise is added once
         bound = clipped.rule.bound * (1.0 + _ROUNDING)
@@ -256,7 +256,7 @@ def _noised(total: Tensor, bound: float, multiplier: float, source: NoiseSource,
     fresh = source.normal((total.numel(),), std=multiplier)
     if banded is not None:
         fresh = banded.correlated({"all": fresh})["all"]
-    return coarsen(total + bound * fresh, std=multiplier * bound)
+    return coarsen(fresh.mul_(bound).add_(total), std=multiplier * bound)
 
 
 def _read(path: Path, where: str) -> Ledger:
