@@ -7,6 +7,8 @@ Disclosures are free text; some words in them have a meaning here, so that a pro
   `where` names the search.
 - "adaptive": noise, rates or a stopping time were chosen after noisy answers were seen. Answered by a budget.
 - "leak:" at the beginning: private quantities were released outside the accounting. No flag, an error: no claim holds.
+- "opacus", here, in a claim or in the `where` of a charge: per-sample gradients of a library whose ghost norms are too small
+  for convolutions on inputs that are not contiguous. Answered by the words "layout guard" in the same text.
 - "data-dependent": a cost was computed from private data. Answered by a disclosure that names smooth sensitivity.
 """
 
@@ -23,6 +25,7 @@ _SEARCH = re.compile(r"hyper-?parameter|\btuning|\bsearch", re.IGNORECASE)
 _ADAPTIVE = re.compile(r"\badaptiv", re.IGNORECASE)
 _DATA_DEPENDENT = re.compile(r"data[- ]dependent", re.IGNORECASE)
 _SMOOTH = re.compile(r"smooth sensitivity", re.IGNORECASE)
+_UNGUARDED = re.compile(r"^(?!.*layout guard).*\bopacus\b", re.IGNORECASE | re.DOTALL)
 _LABEL = re.compile(r"\blabel\b", re.IGNORECASE)
 
 
@@ -85,6 +88,12 @@ def _about_disclosures(ledger: Ledger) -> list[str]:
         if _ADAPTIVE.search(text):
             flags.extend(_about_adaptive_choices(ledger, shown))
     sources = [*ledger.disclosed, *(claim.accountant for claim in ledger.claims)]
+    for text in dict.fromkeys((*sources, *(charge.where for charge in ledger.charges))):
+        if _UNGUARDED.match(text):
+            flags.append(
+                "gradients of opacus without a layout guard: up to version 1.6.0 its ghost norms are too small for convolutions on "
+                f"inputs that are not contiguous (channels-last, transposed), so that epsilon may be too small ({text[:80]!r})"
+            )
     raw = next((text for text in sources if _DATA_DEPENDENT.search(text)), None)
     if raw is not None and not smooth:
         flags.append(

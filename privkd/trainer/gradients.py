@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from privkd.trainer.engine import Engine
@@ -30,6 +31,7 @@ class Setting:
         steps: of the run.
         at_once: most records in one forward pass; None for all.
         engine: where it happens.
+        generator: that of the task's context.
         ledger: to charge; None for one of its own.
         folder: of the run, where its own ledger is kept; None keeps nothing on disk.
         resumed: what `GradientRun.state_dict` gave to the checkpoint that the run goes on from; None at its beginning.
@@ -41,6 +43,7 @@ class Setting:
     steps: int
     at_once: int | None
     engine: Engine
+    generator: torch.Generator
     ledger: Ledger | None
     folder: Path | None
     resumed: Mapping[str, Any] | None

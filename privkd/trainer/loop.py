@@ -53,7 +53,7 @@ class Loop:
         *,
         steps: int,
         stretch: int,
-        seed: int,
+        generator: torch.Generator,
         accumulate: int,
         clip_norm: float | None,
         averages: Mapping[str, nn.Module],
@@ -68,7 +68,6 @@ class Loop:
         self._is_private, self._gradients = is_private, gradients
         self._averages, self._report, self._checkpoint = averages, report, checkpoint
         self._every = checkpoint_every or stretch
-        generator = torch.Generator().manual_seed(seed)
         self.context = Context(0, 0, steps, engine.device, generator, gather=engine.gather)
         self._totals: dict[str, Tensor | float] = {}
         self._losses: set[str] = set()

@@ -182,8 +182,9 @@ class Run:
         batch_size = stage.batch_size or trainer.batch_size
         steps = self._length(stage, data, batch_size)
         order = None
+        generator = torch.Generator().manual_seed(mixed(self._seed, position, self.engine.process[0]))
         if trainer.privacy is not None:
-            self._gradients = self._begin(trainer.privacy, stage, data, batch_size, steps)
+            self._gradients = self._begin(trainer.privacy, stage, data, batch_size, steps, generator)
             gradients = self._gradients
             order = lambda rows: gradients  # noqa: E731
         batches = batches_of(
@@ -202,7 +203,7 @@ class Run:
             self.engine,
             steps=steps,
             stretch=max(1, steps // trainer.records),
-            seed=mixed(self._seed, position, self.engine.process[0]),
+            generator=generator,
             accumulate=trainer.accumulate,
             clip_norm=trainer.clip_norm,
             averages=self._modules[position],
@@ -277,7 +278,9 @@ class Run:
         rows = rows_of(data)
         return epochs * (max(1, rows // min(batch_size, rows)) if rows else 1)
 
-    def _begin(self, privacy: Gradients, stage: Stage, data: Data, batch_size: int, steps: int) -> GradientRun:
+    def _begin(
+        self, privacy: Gradients, stage: Stage, data: Data, batch_size: int, steps: int, generator: torch.Generator
+    ) -> GradientRun:
         """Private gradients, planned and charged."""
         trainer, resumed = self.trainer, self._resumed
         parts = trainer.accumulate
@@ -289,6 +292,7 @@ class Run:
                 steps=steps,
                 at_once=None if parts == 1 else max(1, -(-batch_size // (parts * self.engine.process[1]))),
                 engine=self.engine,
+                generator=generator,
                 ledger=trainer.ledger,
                 folder=None if trainer.folder is None else Path(trainer.folder),
                 resumed=None if resumed is None else resumed["gradients"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -208,9 +209,12 @@ class Trainer:
 
 
 def _quiet(run: Run, call: Callable[[], Any]) -> Any:
-    """What a call of task or data gives; if the rows are private, without the text of its errors, which may quote them."""
+    """What a call of task or data gives; if the rows are private, without texts of errors and warnings, which may quote them."""
     try:
-        return call()
+        with warnings.catch_warnings():
+            if run.is_private:
+                warnings.simplefilter("ignore")
+            return call()
     except PrivkdError:
         raise
     except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -20,6 +20,7 @@ __all__ = [
     "full_precision",
     "in_blocks",
     "row_norms",
+    "without_tf32",
     "working_dtype",
 ]
 
@@ -223,6 +224,21 @@ def row_norms(values: Tensor) -> Tensor:
 
 @contextmanager
 def full_precision(like: Tensor) -> Iterator[None]:
-    """Autocast off on the device of a tensor, so that norms and sums do not run in half precision."""
-    with torch.autocast(like.device.type, enabled=False):
+    """Norms and sums on the device of a tensor run neither in half precision nor with the ten bits of TensorFloat-32."""
+    kind = like.device.type
+    with torch.autocast(kind, enabled=False), without_tf32() if kind == "cuda" else nullcontext():
         yield
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Matrix products and convolutions of CUDA devices with all digits of float32."""
+    places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # pyright: ignore[reportAttributeAccessIssue]
+    before = [place.fp32_precision for place in places]
+    try:
+        for place in places:
+            place.fp32_precision = "ieee"
+        yield
+    finally:
+        for place, precision in zip(places, before, strict=True):
+            place.fp32_precision = precision

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -29,6 +29,7 @@ _STRATEGIES: dict[str, Callable[[Job, Rows], ClippedSum]] = {
     "opacus": through_opacus,
 }
 _BY_SPEED = ("ghost", "vmap", "loop")
+_AGAIN = 256  # batches after which everything is checked again
 _TRIED = 3  # records that a check looks at
 _UNABLE = (NotCovered, RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, AssertionError)
 
@@ -40,7 +41,8 @@ class Clipper:
     `.grad`, no changed modes or buffers, also when the loss raises. Random layers draw from the global generator.
 
     Every new shape, memory layout and mode of a batch is checked on its first three records (see `verification`): that
-    records do not mix, and that the strategy finds what the loop finds.
+    records do not mix, that nothing is remembered, and that the strategy finds what the loop finds. Batches 2, 4, 8, ... and
+    every 256th are checked again, as a model may change its ways while it is trained.
 
     Args:
         model: the module; its parameters that require a gradient are clipped together.
@@ -52,6 +54,7 @@ class Clipper:
         views: rows per record K; for K > 1 tensors have shape (records, K, ...), the loss function sees records * K
             rows, and a record's gradient is the mean over its views, clipped once (De et al., arXiv 2204.13650).
         at_once: most records in one forward pass; None for all. It changes the memory, not the result.
+        generators: random generators that the loss draws from, beside the global ones; checks leave them as they were.
 
     Attributes:
         strategy: what runs; with `"auto"` it is settled by the first batch.
@@ -80,16 +83,18 @@ class Clipper:
         strategy: str = "auto",
         views: int = 1,
         at_once: int | None = None,
+        generators: Sequence[torch.Generator] = (),
     ) -> None:
         if strategy != "auto" and strategy not in _STRATEGIES:
             raise ValueError(f"strategy={strategy!r}; allowed are 'auto', {', '.join(map(repr, _STRATEGIES))}")
         check.integer(views=views, at_least=1)
         if at_once is not None:
             check.integer(at_once=at_once, at_least=1)
-        self._job = Job(model, loss_per_sample, as_rule(rule), views)
+        self._job = Job(model, loss_per_sample, as_rule(rule), views, tuple(generators))
         self._at_once = at_once
         self._free = strategy == "auto"
         self._checked: dict[object, int] = {}
+        self._batches = 0
         self.strategy = "ghost" if self._free else strategy
         self.reasons: tuple[str, ...] = ()
         self._trained()
@@ -124,6 +129,9 @@ class Clipper:
             self._require_coverage()
         if records == 0:
             return empty(self._trained(), self._job.rule)
+        self._batches += 1
+        if self._batches % _AGAIN == 0 or self._batches.bit_count() == 1:
+            self._checked.clear()
         self._check(batch)
         while True:
             try:
@@ -146,20 +154,20 @@ class Clipper:
         if self._checked.get(layout, 0) >= tried:
             return
         rows = tuple(part[:tried] for part in batch)
-        with quiet(self._job.model):
+        with quiet(self._job):
             with exact(self._job, rows):
-                repeatable = check_records_are_separate(self._job, rows)
-            meaningful = self._settle(rows, repeatable)
+                steady = check_records_are_separate(self._job, rows)
+            meaningful = self._settle(rows, steady)
         if meaningful:
             self._checked[layout] = tried
 
-    def _settle(self, rows: Rows, repeatable: bool) -> bool:
+    def _settle(self, rows: Rows, steady: bool) -> bool:
         """Go to slower strategies until one passes; whether there was anything to compare."""
         while self.strategy != "loop":
             run = _STRATEGIES[self.strategy]
             try:
                 with exact(self._job, rows):
-                    meaningful = check_strategy(self._job, rows, run, self.strategy, repeatable)
+                    meaningful = check_strategy(self._job, rows, run, self.strategy, steady)
                 if torch.is_autocast_enabled(rows[0].device.type):
                     run(self._job, rows)  # some strategies cannot do in half precision what they can do otherwise
                 return meaningful
@@ -227,6 +235,7 @@ def clipped_sum(
     *,
     views: int = 1,
     at_once: int | None = None,
+    generators: Sequence[torch.Generator] = (),
 ) -> ClippedSum:
     """Sum of clipped gradients of one batch; for many batches keep a `Clipper`, which checks the model once.
 
@@ -238,6 +247,7 @@ def clipped_sum(
         strategy: see `Clipper`.
         views: rows per record.
         at_once: most records in one forward pass; None for all.
+        generators: random generators that the loss draws from, beside the global ones.
 
     Returns:
         The sum, without noise: private.
@@ -252,4 +262,4 @@ def clipped_sum(
         >>> total.gradients["bias"].tolist(), total.records
         ([0.0], 0)
     """
-    return Clipper(model, loss_per_sample, bound, strategy, views, at_once)(*batch)
+    return Clipper(model, loss_per_sample, bound, strategy, views, at_once, generators)(*batch)

@@ -28,12 +28,14 @@ class Job:
         loss_per_sample: called as `loss_per_sample(model, *rows)`, gives one loss per row.
         rule: the clipping rule.
         views: rows per record, K >= 1. For K > 1 the tensors of a batch have shape (records, K, ...).
+        generators: that the loss draws from, beside the global ones.
     """
 
     model: nn.Module
     loss_per_sample: Callable[..., Tensor]
     rule: Rule
     views: int = 1
+    generators: tuple[torch.Generator, ...] = ()
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that require a gradient, each once, under the first of its names."""

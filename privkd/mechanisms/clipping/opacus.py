@@ -18,7 +18,10 @@ from privkd.errors import UnsupportedModule
 from privkd.mechanisms.clipping.clipped import ClippedSum, clip_samples
 from privkd.mechanisms.clipping.job import Job, Rows
 
-__all__ = ["through_opacus"]
+__all__ = ["GUARDED", "through_opacus"]
+
+GUARDED = "per-record gradients by opacus behind a layout guard: every convolution sees a contiguous input"
+"""What a ledger discloses of such gradients; `privkd audit` flags those of opacus without it."""
 
 
 def through_opacus(job: Job, rows: Rows) -> ClippedSum:

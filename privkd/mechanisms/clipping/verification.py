@@ -1,12 +1,13 @@
 """Checks on a few records of a first batch: records do not mix, and a fast strategy agrees with the loop.
 
 A model may be written in ways that no list of layers can foresee: sequence first instead of batch first, a batch mean in
-the loss, statistics in buffers. So every new shape and memory layout of rows is tried on up to three records before it
-is trusted.
+the loss, statistics in buffers or attributes. So every new shape and memory layout of rows is tried on up to three
+records before it is trusted, and again from time to time.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -14,17 +15,21 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from privkd.errors import UnsupportedModule
 from privkd.mechanisms.clipping.clipped import ClippedSum, full_precision
 from privkd.mechanisms.clipping.ghost import mixing_sites
 from privkd.mechanisms.clipping.job import Job, NotCovered, Rows
 from privkd.mechanisms.clipping.looped import loop
+from privkd.mechanisms.clipping.replay import Replay
 from privkd.mechanisms.clipping.rules import Flat
 from privkd.mechanisms.clipping.validation import mixed_records
 
 __all__ = ["check_records_are_separate", "check_strategy", "exact", "layout_of", "quiet"]
 
 _ULPS = 4096  # two exact ways of summing the same gradient may differ by so much
+_FEW_ULPS = 64  # and two passes over the same records by so much
 _ROUGHEST = 0.1  # half precision
+_BLIND = "None of the inputs have requires_grad=True"  # what torch.utils.checkpoint says where it trains nothing
 _NEVER = 1e30  # a bound that clips nothing
 
 
@@ -41,45 +46,85 @@ def _order(part: Tensor) -> tuple[int, ...]:
 
 
 def check_records_are_separate(job: Job, rows: Rows) -> bool:
-    """Check that no record's loss depends on another record, and that the forward pass leaves no trace in buffers.
+    """Check that no record's loss depends on another record, and that passes leave no trace in the model.
+
+    Random losses are made to draw the same numbers again.
 
     Args:
         job: what to clip.
         rows: up to three records.
 
     Returns:
-        Whether the losses repeat themselves in eval mode, so that gradients can be compared between passes.
+        Whether the losses, in eval mode, are the same with other random numbers.
 
     Raises:
         MixedRecordsError: they do, with all that was found.
+        UnsupportedModule: a part of the model is recomputed in a way that hides its parameters.
     """
-    found = _changed_buffers(job, rows)
+    found = _changed_state(job, rows)
     if not found and len(rows[0]) > 1:
         found = _mixing_gradients(job, rows)
     if not found:
-        _repeatable(job, rows, found)  # as it is trained; says nothing where it draws numbers, as dropout does
+        _influences(job, rows, found)  # as it is trained
     with _evaluating(job.model):
-        repeatable = _repeatable(job, rows, found)
+        steady = not found and _influences(job, rows, found)
     if found:
         raise mixed_records(found)
-    return repeatable
+    return steady
 
 
-def _repeatable(job: Job, rows: Rows, found: list[str]) -> bool:
-    """Whether losses repeat themselves; if they do, and differ alone from together, that is added to what was found."""
+def _influences(job: Job, rows: Rows, found: list[str]) -> bool:
+    """Add ways in which losses depend on earlier passes or on other records; whether they are without random numbers."""
+    eps, replay = _eps(job, rows), Replay(job.generators)
+
+    def passed(records: Rows) -> Tensor:
+        replay.rewind()
+        return job.losses(records).detach()
+
     with torch.enable_grad():  # with gradients, as some layers take other ways without
-        together, again = job.losses(rows).detach(), job.losses(rows).detach()
-        repeatable = torch.equal(together.nan_to_num(), again.nan_to_num())
-        if repeatable and not found and len(rows[0]) > 1:
-            alone = torch.cat([job.losses(one).detach() for one in _singly(rows)])
-            if not _close(together, alone, together, _eps(job, rows)):
+        together = passed(rows)
+        end = replay.position()
+        steady = _alike(job.losses(rows).detach(), together, eps)
+        passed(_but(rows, 0))
+        if not _alike(passed(rows), together, eps):
+            found.append(
+                "losses: they depend on earlier passes, or draw from a generator of their own; keep nothing of records in the "
+                "model, and draw from context.generator or the global generators"
+            )
+            return False
+        if len(rows[0]) == 1:
+            return steady
+        if steady:
+            alone = torch.cat([passed(one) for one in singly(rows)])
+            if not _close(together, alone, together, eps):
                 found.append("losses: the loss of a record in a batch is not its loss alone")
-    return repeatable
+        for place, other in ((len(rows[0]) - 1, 0), (0, len(rows[0]) - 1)):
+            changed = passed(_with(rows, place, other))
+            others = torch.arange(len(rows[0])) != place
+            if replay.is_at(end) and not _close(
+                changed.unflatten(0, (-1, job.views))[others],
+                together.unflatten(0, (-1, job.views))[others],
+                together,
+                eps,
+            ):
+                found.append("losses: the loss of a record changes with another record")
+                return False
+    return steady
 
 
-def check_strategy(
-    job: Job, rows: Rows, strategy: Callable[[Job, Rows], ClippedSum], name: str, repeatable: bool
-) -> bool:
+def _but(rows: Rows, place: int) -> Rows:
+    """All records but one; the one that there is if there is no other."""
+    others = [index for index in range(len(rows[0])) if index != place] or [0]
+    return tuple(part[others] for part in rows)
+
+
+def _with(rows: Rows, place: int, other: int) -> Rows:
+    """The records with a copy of another one in a place."""
+    chosen = [other if index == place else index for index in range(len(rows[0]))]
+    return tuple(part[chosen] for part in rows)
+
+
+def check_strategy(job: Job, rows: Rows, strategy: Callable[[Job, Rows], ClippedSum], name: str, steady: bool) -> bool:
     """Check that a strategy finds the norms and gradients that the loop finds, in eval mode, where dropout is off.
 
     For ghost clipping it is also checked, in the present mode, that each record has rows of its own in every layer.
@@ -89,7 +134,8 @@ def check_strategy(
         rows: up to three records.
         strategy: the function to check.
         name: its name.
-        repeatable: whether losses repeat themselves; if not, gradients of two passes cannot be compared.
+        steady: whether losses are without random numbers; if not, records are compared one by one, where the strategy draws
+            what the loop draws.
 
     Returns:
         Whether any record was finite, so that there was something to compare.
@@ -101,17 +147,21 @@ def check_strategy(
         mixing = mixing_sites(job, rows)
         if mixing:
             raise NotCovered(f"dimension 0 is not the records in {', '.join(mixing)}")
-    if not repeatable:
-        return True
     unclipped = replace(job, rule=Flat(_NEVER))
-    if name == "opacus":  # sees nothing in eval mode, so the comparison is possible without dropout only
-        if any(isinstance(module, nn.modules.dropout._DropoutNd) for module in job.model.modules()):
-            return True
-        truth, tried = loop(unclipped, rows), strategy(unclipped, rows)
-    else:
-        with _evaluating(job.model):
-            truth, tried = loop(unclipped, rows), strategy(unclipped, rows)
-    eps = _eps(job, rows)
+    awake = name == "opacus"  # it sees nothing in eval mode, so the comparison is possible without dropout only
+    if awake and any(isinstance(module, nn.modules.dropout._DropoutNd) for module in job.model.modules()):
+        return True
+    with nullcontext() if awake else _evaluating(job.model):
+        compared = [_compared(unclipped, part, strategy) for part in ([rows] if steady else singly(rows))]
+    return any(compared)
+
+
+def _compared(job: Job, rows: Rows, strategy: Callable[[Job, Rows], ClippedSum]) -> bool:
+    """Whether any record was finite, if a strategy finds what the loop finds with the same random numbers."""
+    eps, replay = _eps(job, rows), Replay(job.generators)
+    truth = loop(job, rows)
+    replay.rewind()
+    tried = strategy(job, rows)
     if not _close(tried.norms, truth.norms, truth.norms, eps):
         raise NotCovered("gradient norms differ from the loop's")
     scale = torch.where(truth.norms.isfinite(), truth.norms, 0.0)
@@ -122,31 +172,53 @@ def check_strategy(
 
 
 @contextmanager
-def quiet(model: nn.Module) -> Iterator[None]:
-    """Leave the random state and the buffers as they were, whatever runs inside."""
-    device = next(model.parameters()).device
-    devices = [device] if device.type == "cuda" else []
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    with torch.random.fork_rng(devices=devices):
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for buffer, value in buffers:
-                    if not _same(buffer, value):
-                        buffer.copy_(value)
+def quiet(job: Job) -> Iterator[None]:
+    """Leave the random generators, the parameters and the buffers as they were, whatever runs inside."""
+    replay, state = Replay(job.generators), [(value, value.clone()) for value in _state(job.model).values()]
+    try:
+        yield
+    finally:
+        replay.rewind()
+        with torch.no_grad():
+            for held, value in state:
+                if not _same(held, value):
+                    held.copy_(value)
 
 
-def _changed_buffers(job: Job, rows: Rows) -> list[str]:
-    before = {name: buffer.clone() for name, buffer in job.model.named_buffers()}
-    with torch.enable_grad():
-        job.losses(rows)
-    after = dict(job.model.named_buffers())
+def _changed_state(job: Job, rows: Rows) -> list[str]:
+    """Parameters and buffers that a pass changes: normalisers, queues, layers that set their weights by the first batch."""
+    before = {name: value.clone() for name, value in _state(job.model).items()}
+    with torch.enable_grad(), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        losses = job.losses(rows)
+    if any(_BLIND in str(one.message) for one in told) or _has_node(losses, "CheckpointFunctionBackward"):
+        raise UnsupportedModule(
+            "torch.utils.checkpoint with use_reentrant=True hides layers, whose parameters would get noise alone; call it with "
+            "use_reentrant=False"
+        )
+    after = _state(job.model)
     return [
-        f"{name}: a buffer that the forward pass changes, which keeps what records leave in it"
+        f"{name}: the forward pass changes it, so that it keeps what records leave in it"
         for name, value in before.items()
         if name not in after or not _same(after[name], value)
     ]
+
+
+def _has_node(losses: Tensor, name: str) -> bool:
+    """Whether an operation of this name is in the graph behind the losses."""
+    waiting, done = [losses.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in done:
+            if type(node).__name__ == name:
+                return True
+            done.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    return False
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in (*model.named_parameters(), *model.named_buffers())}
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
@@ -180,18 +252,24 @@ def _mixing_gradients(job: Job, rows: Rows) -> list[str]:
     return []
 
 
-def _singly(rows: Rows) -> list[Rows]:
+def singly(rows: Rows) -> list[Rows]:
+    """One batch of one record after another."""
     return [tuple(part[index : index + 1] for part in rows) for index in range(len(rows[0]))]
 
 
-def _close(tried: Tensor, truth: Tensor, scale: Tensor, eps: float) -> bool:
+def _alike(one: Tensor, other: Tensor, eps: float) -> bool:
+    """Whether two passes gave the same, but for an order of additions that may depend on where numbers lie in memory."""
+    return _close(one, other, other, eps, ulps=_FEW_ULPS)
+
+
+def _close(tried: Tensor, truth: Tensor, scale: Tensor, eps: float, ulps: float = _ULPS) -> bool:
     """Whether all finite values agree, measured by the length of what they belong to."""
     usable = truth.isfinite()
     if not torch.equal(usable, tried.isfinite()):
         return False
     size = torch.linalg.vector_norm(torch.where(scale.isfinite(), scale, 0.0).double())
     difference = torch.linalg.vector_norm((tried - truth)[usable].double())
-    return bool(difference <= min(_ROUGHEST, _ULPS * eps) * size + torch.finfo(truth.dtype).tiny)
+    return bool(difference <= min(_ROUGHEST, ulps * eps) * size + torch.finfo(truth.dtype).tiny)
 
 
 def _eps(job: Job, rows: Rows) -> float:

@@ -78,8 +78,9 @@ class Banded:
                 "them; use fewer bands or smaller batches"
             )
         participations = math.ceil(steps / steps_per_epoch)
+        used = Banded(min(self.bands, steps))  # a shorter run has no rows for the other coefficients
         twice = 2.0 if adjacency == "replace-one" else 1.0
-        return MatrixFactorization(multiplier / twice, self.sensitivity(participations=participations))
+        return MatrixFactorization(multiplier / twice, used.sensitivity(participations=participations))
 
 
 class BandedNoise:

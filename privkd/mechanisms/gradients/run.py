@@ -15,6 +15,7 @@ from accountants import Ledger
 from privkd.certificate import Certificate
 from privkd.errors import LedgerError, TaskError
 from privkd.mechanisms.clipping.clipper import Clipper
+from privkd.mechanisms.clipping.opacus import GUARDED
 from privkd.mechanisms.clipping.rules import Flat, as_rule
 from privkd.mechanisms.gradients.banded import BandedNoise
 from privkd.mechanisms.gradients.quantile import Quantile
@@ -66,7 +67,13 @@ class PrivateRun:
         self._trained = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
         self._context: Context | None = None
         self._clipper = Clipper(
-            self._model, self._losses, rule, settings.strategy, views=settings.views, at_once=setting.at_once
+            self._model,
+            self._losses,
+            rule,
+            settings.strategy,
+            views=settings.views,
+            at_once=setting.at_once,
+            generators=(setting.generator,),
         )
         self._require_moved()
         self._banded = None if settings.noise is None else BandedNoise(settings.noise)
@@ -104,6 +111,12 @@ class PrivateRun:
         clipped = self._clipper(*_viewed(rows, self.settings.views))
         self._context = None
         names = list(self._trained)
+        if list(clipped.gradients) != names:
+            odd = ", ".join(sorted(set(names) ^ set(clipped.gradients)))
+            raise TaskError(
+                f"requires_grad of {odd} changed since the run began, but its plan is for the parameters of the first step; "
+                "freeze and unfreeze layers between runs, with one ledger for both"
+            )
         total = torch.cat([clipped.gradients[name].flatten() for name in names]).double()
         total = self._engine.sum(total).cpu()
         noisy = total  # only the first process draws: the noise is added once
@@ -209,6 +222,8 @@ class PrivateRun:
             assert ledger is not None
             if all(charge.where != where for charge in ledger.charges):
                 ledger.charge(self.plan.event, where=where)
+        if self.settings.strategy == "opacus" and GUARDED not in ledger.disclosed:
+            ledger.disclose(GUARDED)
         if not self.settings.source.secure and not any("seeded" in text for text in ledger.disclosed):
             ledger.disclose("noise was seeded: void outside tests")
         if own and path is not None and self._engine.process[0] == 0:

@@ -287,15 +287,39 @@ def test_checks_are_made_once_for_each_kind_of_batch(monkeypatch):
     monkeypatch.setattr(module, "check_strategy", lambda *args: counted.append(len(args[1][0])) or real(*args))
     model = network()
     clipper = Clipper(model, square_loss, 1.0)
-    for x in (images(1), images(1), images(2), images(9), images(5), images(0)):
+    for x in (images(1), images(2), images(9), images(9), images(5), images(0), images(5)):
         clipper(x)
-    assert counted == [1, 2, 3]  # more records make a better check
+    assert counted == [1, 2, 3, 3]  # more records make a better check, and batch 4 is checked again
     clipper(images(5).transpose(2, 3))
+    assert len(counted) == 5
     model.eval()
-    clipper(images(5))
+    clipper(images(5))  # the eighth batch
     model[0].requires_grad_(False)
     clipper(images(5))
-    assert len(counted) == 6
+    clipper(images(5))
+    assert len(counted) == 7
+
+
+@pytest.mark.parametrize("start", [3, 7, 200, 600])
+def test_a_model_that_begins_to_mix_records_later_is_found_before_twice_as_many_batches(start):
+    batches = []
+
+    def loss(model, x):
+        if len(batches) >= start:  # for example mixup after some passes
+            x = 0.7 * x + 0.3 * x.flip(0)
+        return square_loss(model, x)
+
+    model = nn.Linear(4, 2)
+    clipper = Clipper(model, loss, 1.0)
+
+    def train():
+        for _ in range(2 * start + 2):
+            clipper(torch.randn(3, 4))
+            batches.append(1)
+
+    with pytest.raises(MixedRecordsError):
+        train()
+    assert len(batches) >= start
 
 
 @pytest.mark.parametrize("strategy", ["auto", "ghost", "vmap", "loop"])

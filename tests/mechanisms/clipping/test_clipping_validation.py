@@ -130,7 +130,7 @@ class Centring(nn.Module):
 
 @pytest.mark.parametrize("strategy", ["auto", "ghost", "vmap", "loop"])
 @pytest.mark.parametrize(
-    ("build", "told"), [(Remembering, "mean: a buffer"), (Centring, "depends on the inputs of another")]
+    ("build", "told"), [(Remembering, "mean: the forward pass"), (Centring, "depends on the inputs of another")]
 )
 def test_behaviour_is_checked_where_types_tell_nothing(strategy, build, told):
     model = build()

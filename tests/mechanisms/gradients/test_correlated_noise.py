@@ -49,6 +49,16 @@ def test_participations_within_the_bands_would_cost_more_and_are_refused():
         Banded(4).event(1.0, steps=8, steps_per_epoch=2, adjacency="zero-out")
 
 
+@pytest.mark.parametrize("steps", [1, 3, 6, 9])
+def test_a_run_that_is_shorter_than_the_bands_pays_for_its_own_steps_alone(steps):
+    """The twin: columns of the factor of so many steps, which has no more rows."""
+    design = Banded(6)
+    column = [design.coefficients()[row] if row < 6 else 0.0 for row in range(steps)]
+    event = design.event(1.0, steps=steps, steps_per_epoch=20, adjacency="add-remove")
+    assert event.sensitivity == pytest.approx(math.hypot(*column), rel=1e-9)
+    assert event.sensitivity >= math.hypot(*column)
+
+
 def test_one_band_is_independent_noise_and_costs_one_release_per_pass():
     event = Banded(1).event(2.0, steps=30, steps_per_epoch=10, adjacency="zero-out")
     assert isinstance(event, MatrixFactorization)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 
 import pytest
 import torch
@@ -636,3 +637,68 @@ def test_losses_that_are_no_mapping_are_told():
 
     with pytest.raises(TaskError, match="gave Tensor; return named losses"):
         trained(Bare())
+
+
+class Thawing(Linear):
+    """Freezes a parameter in the middle of the run."""
+
+    def on_epoch_start(self, context):
+        if context.epoch == 1:
+            self.net.bias.requires_grad_(False)
+
+
+def test_freezing_in_the_middle_of_a_run_is_told():
+    with pytest.raises(TaskError, match=r"requires_grad of net.bias changed since the run began"):
+        trained(Thawing())
+
+
+class Talkative(Linear):
+    """Says something of its rows."""
+
+    def per_record(self, batch, context):
+        warnings.warn(f"seen: {batch.tensors[0][:1].tolist()}", stacklevel=1)
+        return super().per_record(batch, context)
+
+
+def test_warnings_of_a_private_run_are_kept_quiet():
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        trained(Talkative(), steps=3)
+    assert not [one for one in told if "seen" in str(one.message)]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        trained(Talkative(), steps=3, trainer={"unsafe_logging": True})
+    assert [one for one in told if "seen" in str(one.message)]
+
+
+class Denoising(Linear):
+    """Draws a level of noise for every record, as diffusion models do."""
+
+    def per_record(self, batch, context):
+        x, y = batch.tensors
+        level = torch.rand(len(x), 1, generator=context.generator)
+        return {"square": (self.modules["net"](x * level).squeeze(1) - y).square()}
+
+
+def test_losses_that_draw_from_the_context_are_clipped_in_the_fast_way(monkeypatch):
+    chosen = []
+    original = Clipper.__call__
+
+    def watched(self, *batch):
+        result = original(self, *batch)
+        chosen.append((self.strategy, self.reasons))
+        return result
+
+    monkeypatch.setattr(Clipper, "__call__", watched)
+    trained(Denoising(), steps=4)
+    assert chosen == [("ghost", ())] * 4
+
+
+def test_the_audit_flags_gradients_of_opacus_unless_the_layout_guard_is_disclosed():
+    pytest.importorskip("opacus")
+    _, history = trained(steps=2, strategy="opacus")
+    guarded = history.certificate.ledger
+    assert not [flag for flag in audit(guarded).flags if "opacus" in flag]
+    bare = Ledger(adjacency="add-remove", n=N)
+    bare.charge(Gaussian(1.0).poisson(0.1) * 2, where="opacus 1.6.0, ghost")
+    assert [flag for flag in audit(bare).flags if "layout guard" in flag]
