@@ -88,8 +88,8 @@ def _influences(job: Job, rows: Rows, found: list[str]) -> bool:
         passed(_but(rows, 0))
         if not _alike(passed(rows), together, eps):
             found.append(
-                "losses: they depend on earlier passes, or draw from a generator of their own; keep nothing of records in the "
-                "model, and draw from context.generator or the global generators"
+                "losses: they depend on earlier passes, or draw from a generator of their own; keep nothing of records, count "
+                "steps with context.step, and draw from context.generator or the global generators"
             )
             return False
         if len(rows[0]) == 1:
