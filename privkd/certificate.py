@@ -23,17 +23,9 @@ from accountants import (
     teacher_ceiling,
 )
 from accountants.events import distinct
-from privkd.charged import (
-    bound_in,
-    forbids_leaks,
-    later_leaks,
-    leaks_of,
-    listed,
-    require_current,
-    require_no_leaks,
-    require_possible,
-)
+from privkd.charged import bound_in, listed
 from privkd.errors import CertificateError, GuaranteeError
+from privkd.leaks import forbids_leaks, later_leaks, leaks_of, require_current, require_no_leaks, require_possible
 from privkd.scopes import BASES, IMPLIED, Scope, check_delta
 from privkd.sentence import sentence
 from privkd.verification import verified

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from accountants import Adjacency, Bound, Ledger, group_privacy
-from privkd.charged import bound_in, forbids_leaks, later_leaks, listed
+from privkd.charged import bound_in, listed
+from privkd.leaks import forbids_leaks, later_leaks
 from privkd.scopes import IMPLIED, Scope
 
 _RELATIVE_SLACK = 1e-9

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from privkd.charged import LEAK, leaks_of
 from privkd.errors import CheckpointError, OutOfMemory, TaskError
+from privkd.leaks import LEAK, leaks_of
 from privkd.trainer.checkpoints import Checkpoints
 from privkd.trainer.datasets import Data, batches_of, require_data, rows_of
 from privkd.trainer.engine import Engine

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Ledger, check
-from privkd.charged import carry_leaks, leaks_of
 from privkd.data import Records
 from privkd.errors import BudgetExceeded, GuaranteeError, TeacherError
+from privkd.leaks import carry_leaks, leaks_of
 from privkd.mechanisms import NoiseSource, SystemNoise
 from privkd.private import Private
 from privkd.scopes import Scope, check_delta

@@ -7,8 +7,8 @@ import pytest
 
 from accountants import Gaussian, Ledger, RandomizedResponse
 from privkd.certificate import Certificate
-from privkd.charged import LEAK, carry_leaks, forbids_leaks, leaks_of
 from privkd.errors import CertificateError, GuaranteeError
+from privkd.leaks import LEAK, carry_leaks, forbids_leaks, leaks_of
 from privkd.scopes import Scope
 from privkd.verification import verified
 
