@@ -55,7 +55,7 @@ def _published() -> nn.Module:
     )  # fmt: skip
 
 
-MODELS = {"38k-8x8": (_small, 8, 220), "206k-8x8": (_large, 8, 220), "26k-28x28": (_published, 28, 60)}
+MODELS = {"38k-8x8": (_small, 8, 220), "206k-8x8": (_large, 8, 220), "26k-28x28": (_published, 28, 220)}
 """Network, side of the images, steps: 20 passes over the digits, or a part of one over as many random images as MNIST has."""
 
 Problem = tuple[Tensor, Tensor, Tensor, Tensor]

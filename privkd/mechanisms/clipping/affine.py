@@ -22,7 +22,7 @@ from privkd.mechanisms.clipping.sites import Site, Target
 
 __all__ = ["ConvolutionSite", "LinearSite"]
 
-_CHUNK = 1 << 20  # numbers in one temporary: more falls out of the processor's cache
+_CHUNK = 1 << 19  # numbers in one temporary: more falls out of the processor's cache
 _TINY, _HUGE = 1e-12, 1e12  # between them all squares that matter lie well inside of float32
 _KEEP = 4  # gradients are kept while they are at most so many times larger than the layer's input and output
 
@@ -235,7 +235,7 @@ class ConvolutionSite(_AffineSite):
         """
         module, n = self._module, len(self._module.kernel_size)
         channels, wide = source.shape[1] // module.groups, self.gradient.shape[-1]
-        channels_last = module.kernel_size[-1] * channels >= wide
+        channels_last = 2 * module.kernel_size[-1] * channels >= wide  # products are faster then
         sizes = [size + sum(pad) for size, pad in zip(source.shape[2:], self._pads, strict=True)]
         order = (0, *range(2, n + 2), 1) if channels_last else tuple(range(n + 2))
         padded = source.new_zeros([(len(source), source.shape[1], *sizes)[i] for i in order])
