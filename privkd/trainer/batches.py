@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from privkd.trainer.seeding import mixed
+from privkd.trainer.seeding import generator_of, mixed
 from privkd.trainer.task import Batch
 
 __all__ = ["ArrayBatches", "Batches", "Order", "Rows"]
@@ -73,7 +73,7 @@ class Order:
         """Rows of a step for this process, int64."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._pass is None or self._pass[0] != epoch:
-            generator = torch.Generator().manual_seed(mixed(self.seed, epoch))
+            generator = generator_of(mixed(self.seed, epoch))
             self._pass = epoch, torch.randperm(self.rows, generator=generator)
         rank, world = self.process
         return self._pass[1][place * self.size + rank : (place + 1) * self.size : world]

@@ -21,7 +21,7 @@ from privkd.trainer.guards import too_large
 from privkd.trainer.history import History, MetricsFile, Row
 from privkd.trainer.loop import Loop
 from privkd.trainer.randomness import random_state, restore_random_state
-from privkd.trainer.seeding import mixed, seeded
+from privkd.trainer.seeding import generator_of, mixed, seeded
 from privkd.trainer.storable import require_storable
 from privkd.trainer.task import Stage, Task
 
@@ -151,7 +151,8 @@ class Run:
     def data(self, position: int) -> Data:
         """The rows of a stage, before its modules are touched.
 
-        What a function draws depends on the seed and the stage alone, so that it makes the same rows when the run goes on.
+        What a function draws depends on the trainer's seed and the stage alone, so that it makes the same rows when the run
+        goes on.
 
         Raises:
             TypeError: the function gives no data.
@@ -163,7 +164,7 @@ class Run:
         self._made = None
         if not callable(stage.data):
             return stage.data
-        with seeded(mixed(self._seed, position, 1)), torch.no_grad():
+        with seeded(mixed(self.trainer.seed, position, 1)), torch.no_grad():
             data = stage.data()
         require_data(data)
         self._made = digest_of(data)
@@ -182,7 +183,7 @@ class Run:
         batch_size = stage.batch_size or trainer.batch_size
         steps = self._length(stage, data, batch_size)
         order = None
-        generator = torch.Generator().manual_seed(mixed(self._seed, position, self.engine.process[0]))
+        generator = generator_of(mixed(self._seed, position, self.engine.process[0]))
         if trainer.privacy is not None:
             self._gradients = self._begin(trainer.privacy, stage, data, batch_size, steps, generator)
             gradients = self._gradients

@@ -1,20 +1,44 @@
-"""Repeatable initial weights without touching the caller's random state."""
+"""Repeatable initial weights without touching the caller's random state; and secret seeds, which nobody can try out.
+
+The generators of torch on the CPU and of numpy use 32 bits of a seed. Whoever sees what was drawn with a secret one could
+try all of them, so that secret seeds have 256 bits and fill the whole state.
+"""
 
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256, shake_256
 
 import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-__all__ = ["mixed", "seeded"]
+__all__ = ["generator_of", "mixed", "secret_seed", "seeded"]
+
+_SECRET = 1 << 256
+_STATE = slice(24, 24 + 8 * 624)  # bytes of a CPU generator's state that hold the 624 words of the Mersenne Twister
+
+
+def secret_seed() -> int:
+    """256 bits from the operating system; `mixed` makes further secret seeds of it."""
+    return _SECRET + secrets.randbits(256)
+
+
+def generator_of(seed: int) -> torch.Generator:
+    """A generator on the CPU with this seed; a secret one fills its whole state."""
+    generator = torch.Generator().manual_seed(seed % 2**63)
+    if seed >= _SECRET:
+        generator.set_state(_filled(generator.get_state(), seed))
+    return generator
 
 
 def mixed(seed: int, *numbers: int) -> int:
-    """A seed of its own, below 2^63, for every sequence of numbers; neighbours have nothing in common."""
+    """A seed of its own for every sequence of numbers, below 2^63 or secret as the first one; neighbours have nothing in common."""
+    if seed >= _SECRET:
+        return _SECRET + int.from_bytes(sha256(repr((seed, *numbers)).encode()).digest())
     for number in numbers:
         value = (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**64
         value = ((value ^ (value >> 31)) * 0xD6E8FEB86659FD93) % 2**64
@@ -37,10 +61,25 @@ def seeded(seed: int | None) -> Iterator[None]:
     ours, numpys = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
-            np.random.seed(seed % 2**32)
+            torch.manual_seed(seed % 2**63)
+            if seed >= _SECRET:
+                torch.set_rng_state(_filled(torch.get_rng_state(), seed))
+            words = _words(seed, 8) if seed >= _SECRET else seed % 2**32
+            np.random.seed(words)
             random.seed(seed)
             yield
     finally:
         random.setstate(ours)
         np.random.set_state(numpys)
+
+
+def _words(seed: int, count: int) -> np.ndarray:
+    """Words of 32 bits that follow from a secret seed, uint32, shape (count,)."""
+    return np.frombuffer(shake_256(repr(seed).encode()).digest(4 * count), dtype=np.uint32)
+
+
+def _filled(state: torch.Tensor, seed: int) -> torch.Tensor:
+    """A freshly seeded state whose words follow from all bits of a secret seed."""
+    filled = state.clone()
+    filled[_STATE] = torch.from_numpy(_words(seed, 624).astype(np.uint64).view(np.uint8))
+    return filled

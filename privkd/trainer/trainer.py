@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -25,7 +24,7 @@ from privkd.trainer.history import History
 from privkd.trainer.loop import Loop
 from privkd.trainer.placement import placed, threads_limited
 from privkd.trainer.running import Run
-from privkd.trainer.seeding import mixed, seeded
+from privkd.trainer.seeding import mixed, secret_seed, seeded
 from privkd.trainer.stopping import watching_for_stop
 from privkd.trainer.task import Stage, Task
 
@@ -187,7 +186,7 @@ class Trainer:
             )
         checkpoints = None if self.folder is None else Checkpoints(Path(self.folder) / "checkpoints", keep=self.keep)
         # Masks and augmentations of private rows must be secret: with a known seed, one row more shifts those of all others.
-        seed = self.seed if self.privacy is None else secrets.randbits(62)
+        seed = self.seed if self.privacy is None else secret_seed()
         with (
             torch.enable_grad(),
             threads_limited(self.threads),

@@ -55,6 +55,7 @@ class Clipper:
             rows, and a record's gradient is the mean over its views, clipped once (De et al., arXiv 2204.13650).
         at_once: most records in one forward pass; None for all. It changes the memory, not the result.
         generators: random generators that the loss draws from, beside the global ones; checks leave them as they were.
+        keepers: objects beside the model in whose attributes the loss may keep something, such as a task.
 
     Attributes:
         strategy: what runs; with `"auto"` it is settled by the first batch.
@@ -84,13 +85,14 @@ class Clipper:
         views: int = 1,
         at_once: int | None = None,
         generators: Sequence[torch.Generator] = (),
+        keepers: Sequence[object] = (),
     ) -> None:
         if strategy != "auto" and strategy not in _STRATEGIES:
             raise ValueError(f"strategy={strategy!r}; allowed are 'auto', {', '.join(map(repr, _STRATEGIES))}")
         check.integer(views=views, at_least=1)
         if at_once is not None:
             check.integer(at_once=at_once, at_least=1)
-        self._job = Job(model, loss_per_sample, as_rule(rule), views, tuple(generators))
+        self._job = Job(model, loss_per_sample, as_rule(rule), views, tuple(generators), tuple(keepers))
         self._at_once = at_once
         self._free = strategy == "auto"
         self._checked: dict[object, int] = {}
@@ -131,7 +133,7 @@ class Clipper:
             return empty(self._trained(), self._job.rule)
         self._batches += 1
         if self._batches % _AGAIN == 0 or self._batches.bit_count() == 1:
-            self._checked.clear()
+            self.check_next()
         self._check(batch)
         while True:
             try:
@@ -139,6 +141,10 @@ class Clipper:
             except NotCovered as problem:  # the forward pass took a way that the checked records did not take
                 self._slower(str(problem))
                 self._check(batch)
+
+    def check_next(self) -> None:
+        """Check the next batch again, whatever its number."""
+        self._checked.clear()
 
     def _run(self, batch: Rows) -> ClippedSum:
         step = self._at_once or len(batch[0])
@@ -153,10 +159,13 @@ class Clipper:
         tried = min(_TRIED, len(batch[0]))
         if self._checked.get(layout, 0) >= tried:
             return
-        rows = tuple(part[:tried] for part in batch)
+        rows = tuple(part[:tried] for part in batch)  # neighbours, which keep the memory layout of the batch
+        apart = len(batch[0]) // tried
+        spread = tuple(part[self._batches % apart :: apart][:tried] for part in batch)
+        at_once = tuple(part[: self._at_once] for part in batch)
         with quiet(self._job):
             with exact(self._job, rows):
-                steady = check_records_are_separate(self._job, rows)
+                steady = check_records_are_separate(self._job, spread, at_once)
             meaningful = self._settle(rows, steady)
         if meaningful:
             self._checked[layout] = tried

@@ -29,6 +29,7 @@ class Job:
         rule: the clipping rule.
         views: rows per record, K >= 1. For K > 1 the tensors of a batch have shape (records, K, ...).
         generators: that the loss draws from, beside the global ones.
+        keepers: objects beside the model that the loss may keep something in, such as a task.
     """
 
     model: nn.Module
@@ -36,6 +37,7 @@ class Job:
     rule: Rule
     views: int = 1
     generators: tuple[torch.Generator, ...] = ()
+    keepers: tuple[object, ...] = ()
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that require a gradient, each once, under the first of its names."""

@@ -1,17 +1,18 @@
-"""Going back to the state of all random generators: passes that are compared must draw the same numbers."""
+"""Going back: passes that are compared must draw the same numbers, and begin with the same attributes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from privkd.trainer.randomness import random_state, restore_random_state
 
-__all__ = ["Replay"]
+__all__ = ["Attributes", "Replay", "without_dropout"]
 
 
 class Replay:
@@ -51,6 +52,47 @@ class Replay:
         return _same(now["own"], position["own"]) and all(
             _same(state, position["global"][name]) for name, state in now["global"].items() if name != "python"
         )
+
+
+_SETTINGS = ("training", "p", "dropout")
+
+
+class Attributes:
+    """Remembers to what the attributes of a model and of other objects were bound.
+
+    What is bound is not copied: a list that grows stays longer.
+
+    Args:
+        model: with all its modules.
+        keepers: other objects, such as the task.
+    """
+
+    def __init__(self, model: nn.Module, keepers: Sequence[object] = ()) -> None:
+        objects = [*model.modules(), *(one for one in keepers if hasattr(one, "__dict__"))]
+        self._bound = [(vars(one), dict(vars(one))) for one in objects]
+
+    def put_back(self) -> None:
+        """Bind them as they were, but for modes of modules and rates of dropout, which checks set themselves."""
+        for held, before in self._bound:
+            settings = {name: held[name] for name in _SETTINGS if name in held}
+            held.clear()
+            held.update(before | settings)
+
+
+@contextmanager
+def without_dropout(model: nn.Module) -> Iterator[None]:
+    """The rates of dropout layers, attention and recurrent layers are zero inside; modes stay as they are."""
+    before: list[tuple[nn.Module, str, float]] = []
+    for module in model.modules():
+        name = "p" if isinstance(module, nn.modules.dropout._DropoutNd) else "dropout"
+        if name == "p" or isinstance(module, nn.MultiheadAttention | nn.RNNBase):
+            before.append((module, name, getattr(module, name)))
+            setattr(module, name, 0.0)
+    try:
+        yield
+    finally:
+        for module, name, rate in before:
+            setattr(module, name, rate)
 
 
 def _same(one: Any, other: Any) -> bool:

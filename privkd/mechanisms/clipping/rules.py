@@ -14,6 +14,7 @@ from accountants import check
 
 __all__ = ["Automatic", "Flat", "PerLayer", "Rule", "as_rule"]
 
+_LEAST = 1e-12  # the squares of smaller norms may vanish in float32
 _SLACK_ULPS = 32  # covers the rounding of a norm and of the product factor * gradient, element by element
 
 
@@ -57,7 +58,7 @@ class Flat(Rule):
     """Scale a gradient down to the norm `bound` if it is longer, and leave it alone otherwise.
 
     Attributes:
-        bound: L2 norm over all trained parameters, > 0.
+        bound: L2 norm over all trained parameters, >= 1e-12.
 
     Source: Abadi et al., arXiv 1607.00133, Algorithm 1.
 
@@ -69,7 +70,7 @@ class Flat(Rule):
     bound: float
 
     def __post_init__(self) -> None:
-        check.real(bound=self.bound, above=0.0, below=math.inf)
+        check.real(bound=self.bound, at_least=_LEAST, below=math.inf)
 
     def factors(self, norms: Tensor) -> Tensor:
         """min(1, bound / norm), shape (records, 1)."""
@@ -81,7 +82,7 @@ class PerLayer(Rule):
     """Clip groups of parameters, each at a norm of its own.
 
     Attributes:
-        bounds: L2 norm (> 0) per group. A group is named by the start of its parameters' names, up to a dot: `"conv1"`
+        bounds: L2 norm (>= 1e-12) per group. A group is named by the start of its parameters' names, up to a dot: `"conv1"`
             holds `conv1.weight` and `conv1.bias`. The longest fitting name wins; `""` takes whatever is left.
 
     Source: McMahan et al., arXiv 1710.06963, section 3 (per-layer clipping).
@@ -97,7 +98,7 @@ class PerLayer(Rule):
         if not self.bounds:
             raise ValueError("bounds is empty; give one L2 norm per group, e.g. PerLayer({'features': 0.5, '': 1.0})")
         for name, value in self.bounds.items():
-            check.real(**{f"bounds[{name!r}]": value}, above=0.0, below=math.inf)
+            check.real(**{f"bounds[{name!r}]": value}, at_least=_LEAST, below=math.inf)
         object.__setattr__(self, "bounds", dict(self.bounds))
 
     @property
@@ -114,7 +115,7 @@ class PerLayer(Rule):
         """The group of each parameter.
 
         Raises:
-            ValueError: parameters that no group takes; the message lists them all.
+            ValueError: parameters that no group takes, or groups without any; the message lists them all.
         """
         found = [self._group(name) for name in names]
         lost = [name for name, group in zip(names, found, strict=True) if group is None]
@@ -122,6 +123,12 @@ class PerLayer(Rule):
             raise ValueError(
                 f"bounds name {', '.join(map(repr, self.bounds))}, but no group takes {', '.join(lost)}; add a group "
                 "for them, or '' for whatever is left"
+            )
+        idle = [name for place, name in enumerate(self.bounds) if place not in found]
+        if idle:
+            raise ValueError(
+                f"no parameter belongs to {', '.join(map(repr, idle))}, whose bound would only make the noise larger; the "
+                f"parameters are {', '.join(names[:6])}{', ...' * (len(names) > 6)}"
             )
         return tuple(group for group in found if group is not None)
 
@@ -140,7 +147,7 @@ class Automatic(Rule):
     """Normalise every gradient: g * bound / (|g| + stability), so that `bound` and the learning rate are one setting.
 
     Attributes:
-        bound: L2 norm that no contribution exceeds, > 0.
+        bound: L2 norm that no contribution exceeds, >= 1e-12.
         stability: added to the norm, > 0, so that small gradients stay small.
 
     Source: Bu et al., arXiv 2206.07136 (AUTO-S).
@@ -154,7 +161,7 @@ class Automatic(Rule):
     stability: float = 0.01
 
     def __post_init__(self) -> None:
-        check.real(bound=self.bound, above=0.0, below=math.inf)
+        check.real(bound=self.bound, at_least=_LEAST, below=math.inf)
         check.real(stability=self.stability, above=0.0, below=math.inf)
 
     def factors(self, norms: Tensor) -> Tensor:

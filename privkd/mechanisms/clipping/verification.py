@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 
 import torch
@@ -20,13 +20,14 @@ from privkd.mechanisms.clipping.clipped import ClippedSum, full_precision
 from privkd.mechanisms.clipping.ghost import mixing_sites
 from privkd.mechanisms.clipping.job import Job, NotCovered, Rows
 from privkd.mechanisms.clipping.looped import loop
-from privkd.mechanisms.clipping.replay import Replay
+from privkd.mechanisms.clipping.replay import Attributes, Replay, without_dropout
 from privkd.mechanisms.clipping.rules import Flat
 from privkd.mechanisms.clipping.validation import mixed_records
 
 __all__ = ["check_records_are_separate", "check_strategy", "exact", "layout_of", "quiet"]
 
 _ULPS = 4096  # two exact ways of summing the same gradient may differ by so much
+_TOGETHER = ("ghost", "opacus")  # strategies that compute all records in one pass
 _FEW_ULPS = 64  # and two passes over the same records by so much
 _ROUGHEST = 0.1  # half precision
 _BLIND = "None of the inputs have requires_grad=True"  # what torch.utils.checkpoint says where it trains nothing
@@ -45,7 +46,7 @@ def _order(part: Tensor) -> tuple[int, ...]:
     return tuple(sorted(range(part.dim()), key=lambda axis: -part.stride(axis)))
 
 
-def check_records_are_separate(job: Job, rows: Rows) -> bool:
+def check_records_are_separate(job: Job, rows: Rows, batch: Rows) -> bool:
     """Check that no record's loss depends on another record, and that passes leave no trace in the model.
 
     Random losses are made to draw the same numbers again.
@@ -53,40 +54,50 @@ def check_records_are_separate(job: Job, rows: Rows) -> bool:
     Args:
         job: what to clip.
         rows: up to three records.
+        batch: all of them, or as many as are computed at once.
 
     Returns:
-        Whether the losses, in eval mode, are the same with other random numbers.
+        Whether the losses are the same with other random numbers once dropout is off.
 
     Raises:
         MixedRecordsError: they do, with all that was found.
         UnsupportedModule: a part of the model is recomputed in a way that hides its parameters.
     """
+    kept = Attributes(job.model, job.keepers)
     found = _changed_state(job, rows)
     if not found and len(rows[0]) > 1:
         found = _mixing_gradients(job, rows)
     if not found:
-        _influences(job, rows, found)  # as it is trained
-    with _evaluating(job.model):
-        steady = not found and _influences(job, rows, found)
+        _influences(job, rows, found, kept)  # as it is trained
+    if not found and len(batch[0]) > 1:
+        _influences_of_one(job, batch, found, kept)
+    with without_dropout(job.model):
+        steady = not found and _influences(job, rows, found, kept)
     if found:
         raise mixed_records(found)
     return steady
 
 
-def _influences(job: Job, rows: Rows, found: list[str]) -> bool:
+def _influences(job: Job, rows: Rows, found: list[str], kept: Attributes) -> bool:
     """Add ways in which losses depend on earlier passes or on other records; whether they are without random numbers."""
     eps, replay = _eps(job, rows), Replay(job.generators)
 
-    def passed(records: Rows) -> Tensor:
+    def passed(records: Rows, afresh: bool = True) -> Tensor:
+        if afresh:
+            kept.put_back()
         replay.rewind()
         return job.losses(records).detach()
 
     with torch.enable_grad():  # with gradients, as some layers take other ways without
         together = passed(rows)
         end = replay.position()
-        steady = _alike(job.losses(rows).detach(), together, eps)
-        passed(_but(rows, 0))
-        if not _alike(passed(rows), together, eps):
+        kept.put_back()
+        steady = _alike(job.losses(rows).detach(), together)
+        kept.put_back()
+        for others in (_magnified(rows), _but(rows, 0)):
+            with suppress(RuntimeError, ValueError, IndexError):  # losses may refuse numbers that are out of range
+                passed(others, afresh=False)
+        if not _alike(passed(rows, afresh=False), together):
             found.append(
                 "losses: they depend on earlier passes, or draw from a generator of their own; keep nothing of records, count "
                 "steps with context.step, and draw from context.generator or the global generators"
@@ -100,16 +111,38 @@ def _influences(job: Job, rows: Rows, found: list[str]) -> bool:
                 found.append("losses: the loss of a record in a batch is not its loss alone")
         for place, other in ((len(rows[0]) - 1, 0), (0, len(rows[0]) - 1)):
             changed = passed(_with(rows, place, other))
-            others = torch.arange(len(rows[0])) != place
-            if replay.is_at(end) and not _close(
-                changed.unflatten(0, (-1, job.views))[others],
-                together.unflatten(0, (-1, job.views))[others],
-                together,
-                eps,
-            ):
+            if replay.is_at(end) and not _others_alike(job, changed, together, place, eps):
                 found.append("losses: the loss of a record changes with another record")
                 return False
     return steady
+
+
+def _influences_of_one(job: Job, batch: Rows, found: list[str], kept: Attributes) -> None:
+    """Add whether the losses of a whole batch change when one record does, and becomes very large.
+
+    Rules that compare a record with many others (outliers, capacities, quantiles) show nothing among three.
+    """
+    place, replay = len(batch[0]) // 2, Replay(job.generators)
+    with torch.enable_grad():
+        kept.put_back()
+        together = job.losses(batch).detach()
+        end = replay.position()
+        for changed in (_with(batch, place, place - 1), _with(batch, place, place, _magnified)):
+            kept.put_back()
+            replay.rewind()
+            with suppress(RuntimeError, ValueError, IndexError):
+                losses = job.losses(changed).detach()
+                if replay.is_at(end) and not _others_alike(job, losses, together, place, _eps(job, batch)):
+                    found.append("losses: the loss of a record changes with another record of its batch")
+                    return
+
+
+def _others_alike(job: Job, changed: Tensor, before: Tensor, place: int, eps: float) -> bool:
+    """Whether the losses of all records but one are what they were."""
+    records = len(before) // job.views
+    others = torch.arange(records, device=before.device) != place
+    tried, truth = (losses.unflatten(0, (records, job.views))[others] for losses in (changed, before))
+    return _close(tried, truth, truth, eps)
 
 
 def _but(rows: Rows, place: int) -> Rows:
@@ -118,24 +151,32 @@ def _but(rows: Rows, place: int) -> Rows:
     return tuple(part[others] for part in rows)
 
 
-def _with(rows: Rows, place: int, other: int) -> Rows:
-    """The records with a copy of another one in a place."""
-    chosen = [other if index == place else index for index in range(len(rows[0]))]
-    return tuple(part[chosen] for part in rows)
+def _with(rows: Rows, place: int, other: int, change: Callable[[Rows], Rows] | None = None) -> Rows:
+    """The records with a copy of another one in a place, changed or as it is."""
+    copied = tuple(part.clone() for part in rows)
+    one = tuple(part[other : other + 1] for part in rows)
+    for part, value in zip(copied, one if change is None else change(one), strict=True):
+        part[place] = value[0]
+    return copied
+
+
+def _magnified(rows: Rows) -> Rows:
+    """The records with numbers a thousand times as large; as they are on accelerators, where an assertion would end the process."""
+    return tuple(part * 1e3 if part.is_floating_point() and part.device.type == "cpu" else part for part in rows)
 
 
 def check_strategy(job: Job, rows: Rows, strategy: Callable[[Job, Rows], ClippedSum], name: str, steady: bool) -> bool:
-    """Check that a strategy finds the norms and gradients that the loop finds, in eval mode, where dropout is off.
+    """Check that a strategy finds the norms and gradients that the loop finds, without dropout.
 
-    For ghost clipping it is also checked, in the present mode, that each record has rows of its own in every layer.
+    For ghost clipping it is also checked that each record has rows of its own in every layer.
 
     Args:
         job: what to clip.
         rows: up to three records.
         strategy: the function to check.
         name: its name.
-        steady: whether losses are without random numbers; if not, records are compared one by one, where the strategy draws
-            what the loop draws.
+        steady: whether losses are without random numbers; if not, strategies that compute records together cannot be compared,
+            and the others are compared record by record, where they draw what the loop draws.
 
     Returns:
         Whether any record was finite, so that there was something to compare.
@@ -143,15 +184,16 @@ def check_strategy(job: Job, rows: Rows, strategy: Callable[[Job, Rows], Clipped
     Raises:
         NotCovered: it does not; the message says what differs.
     """
+    if name in _TOGETHER and not steady:
+        raise NotCovered(
+            "the loss draws random numbers, so that gradients of records together and alone cannot be compared"
+        )
     if name == "ghost":
         mixing = mixing_sites(job, rows)
         if mixing:
             raise NotCovered(f"dimension 0 is not the records in {', '.join(mixing)}")
     unclipped = replace(job, rule=Flat(_NEVER))
-    awake = name == "opacus"  # it sees nothing in eval mode, so the comparison is possible without dropout only
-    if awake and any(isinstance(module, nn.modules.dropout._DropoutNd) for module in job.model.modules()):
-        return True
-    with nullcontext() if awake else _evaluating(job.model):
+    with without_dropout(job.model):
         compared = [_compared(unclipped, part, strategy) for part in ([rows] if steady else singly(rows))]
     return any(compared)
 
@@ -173,11 +215,13 @@ def _compared(job: Job, rows: Rows, strategy: Callable[[Job, Rows], ClippedSum])
 
 @contextmanager
 def quiet(job: Job) -> Iterator[None]:
-    """Leave the random generators, the parameters and the buffers as they were, whatever runs inside."""
-    replay, state = Replay(job.generators), [(value, value.clone()) for value in _state(job.model).values()]
+    """Leave random generators, parameters, buffers and attributes as they were, whatever runs inside."""
+    replay, kept = Replay(job.generators), Attributes(job.model, job.keepers)
+    state = [(value, value.clone()) for value in _state(job.model).values()]
     try:
         yield
     finally:
+        kept.put_back()
         replay.rewind()
         with torch.no_grad():
             for held, value in state:
@@ -257,9 +301,11 @@ def singly(rows: Rows) -> list[Rows]:
     return [tuple(part[index : index + 1] for part in rows) for index in range(len(rows[0]))]
 
 
-def _alike(one: Tensor, other: Tensor, eps: float) -> bool:
+def _alike(one: Tensor, other: Tensor) -> bool:
     """Whether two passes gave the same, but for an order of additions that may depend on where numbers lie in memory."""
-    return _close(one, other, other, eps, ulps=_FEW_ULPS)
+    if torch.equal(one.nan_to_num(), other.nan_to_num()):
+        return True
+    return one.dtype.itemsize >= 4 and _close(one, other, other, torch.finfo(one.dtype).eps, ulps=_FEW_ULPS)
 
 
 def _close(tried: Tensor, truth: Tensor, scale: Tensor, eps: float, ulps: float = _ULPS) -> bool:
@@ -288,15 +334,3 @@ def exact(job: Job, rows: Rows) -> Iterator[None]:
     half = any(value.is_floating_point() and value.dtype.itemsize < 4 for value in values)
     with nullcontext() if half else full_precision(next(job.model.parameters())):
         yield
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        for module, _ in modes:
-            module.training = False
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

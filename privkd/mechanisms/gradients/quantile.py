@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from accountants import check
-from privkd.mechanisms.noise import NoiseSource
+from privkd.mechanisms.noise import NoiseSource, coarsen
 
 __all__ = ["Quantile"]
 
@@ -74,7 +74,8 @@ class Quantile:
         Returns:
             The norm of the next step; post-processing of the noisy count.
         """
-        noisy = centred + float(noise.normal((1,), std=self.count_noise(multiplier)))
-        share = min(1.0, max(0.0, noisy / divisor + 0.5))
+        std = self.count_noise(multiplier)
+        noisy = coarsen(noise.normal((1,), std=std) + centred, std=std)
+        share = min(1.0, max(0.0, float(noisy) / divisor + 0.5))
         moved = bound * math.exp(-self.rate * (share - self.target))
         return min(max(moved, self.start * _LEAST), self.start / _LEAST)

@@ -74,6 +74,7 @@ class PrivateRun:
             views=settings.views,
             at_once=setting.at_once,
             generators=(setting.generator,),
+            keepers=(setting.task,),
         )
         self._require_moved()
         self._banded = None if settings.noise is None else BandedNoise(settings.noise)
@@ -106,6 +107,8 @@ class PrivateRun:
                 f"the run was charged for {self._planned} steps, and all of them are done; a task must not reset them"
             )
         self._releases += 1
+        if self._releases == self._planned:
+            self._clipper.check_next()  # whatever changed since the last check is found before the certificate
         self._context = context
         rows = (batch.index.to(context.device), *batch.tensors)
         clipped = self._clipper(*_viewed(rows, self.settings.views))
@@ -258,7 +261,11 @@ class _Holder(nn.Module):
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
         for name, module in modules.items():
-            self.add_module(name.replace(".", "_"), module)
+            if hasattr(self, path := name.replace(".", "_")):
+                raise TaskError(
+                    f"two modules of the task would be called {path!r}; give names that differ by more than a dot"
+                )
+            self.add_module(path, module)
 
 
 def _viewed(rows: tuple[Tensor, ...], views: int) -> tuple[Tensor, ...]:

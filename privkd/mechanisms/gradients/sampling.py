@@ -134,6 +134,10 @@ class ShuffledDraws(Draws):
     adjacencies = ("zero-out",)
     kind = "shuffled"
 
+    def __init__(self, n: int, batch: int, noise: NoiseSource, process: tuple[int, int] = (0, 1)) -> None:
+        super().__init__(n, batch, noise, process)
+        self._passes: dict[int, Tensor] = {}
+
     def event(self, multiplier: float, steps: int, adjacency: str) -> Event:
         """See `Draws.event`; a record takes part once per pass, and its place stays empty without it."""
         return Gaussian(multiplier).shuffled(self.size, self.rows, self._epochs(steps))
@@ -143,22 +147,23 @@ class ShuffledDraws(Draws):
         return Sampler(kind=self.kind, batch=self.size, n=self.rows, epochs=self._epochs(steps), steps=steps)
 
     def state_dict(self) -> dict[str, Any]:
-        """The order of the pass: another one would let records take part twice in it."""
-        return {"pass": getattr(self, "_pass", None)}
+        """The orders of the passes that reading ahead has touched: other ones would let records take part twice in a pass."""
+        return {"passes": [(epoch, order) for epoch, order in self._passes.items()]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-        if state["pass"] is not None:
-            self._pass = (int(state["pass"][0]), torch.as_tensor(state["pass"][1]))
+        self._passes = {int(epoch): torch.as_tensor(order) for epoch, order in state["passes"]}
 
     def _epochs(self, steps: int) -> int:
         return math.ceil(steps / self.steps_per_epoch)
 
     def _draw(self, step: int) -> Tensor:
         epoch, place = divmod(step, self.steps_per_epoch)
-        if getattr(self, "_pass", (None,))[0] != epoch:
-            self._pass = epoch, _permutation(self.rows, self.noise)
-        return self._pass[1][place * self.size : (place + 1) * self.size]
+        if epoch not in self._passes:
+            oldest = (step - _KEPT) // self.steps_per_epoch  # a run may be so far behind what is read ahead
+            self._passes = {one: order for one, order in self._passes.items() if one >= oldest}
+            self._passes[epoch] = _permutation(self.rows, self.noise)
+        return self._passes[epoch][place * self.size : (place + 1) * self.size]
 
 
 class CyclicDraws(Draws):
