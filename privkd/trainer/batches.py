@@ -29,6 +29,10 @@ class Batches(Protocol):
         """The batch of a step, counted from 0 over all passes."""
         ...
 
+    def close(self) -> None:
+        """Let go of what reads ahead; no batch is asked for any more."""
+        ...
+
 
 @runtime_checkable
 class Rows(Protocol):
@@ -104,6 +108,11 @@ class ArrayBatches:
         self.tensors, self._beside = tensors, dict(beside or {})
         self._order = order(rows.pop()) if rows else None
         self.steps_per_epoch = self._order.steps_per_epoch if self._order else 1
+
+    def close(self) -> None:
+        """See `Batches.close`."""
+        for one in self._beside.values():
+            one.close()
 
     def at(self, step: int) -> Batch:
         """See `Batches.at`."""

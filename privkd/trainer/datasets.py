@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sized
+from collections.abc import Callable, Generator, Iterator, Mapping, Sized
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -141,19 +141,32 @@ class DatasetBatches:
         self._reader, self._order, self._seed = _Reader(dataset), order(rows), seed
         self._beside, self._device, self._workers = dict(beside), device, workers
         self.steps_per_epoch = self._order.steps_per_epoch
-        self._next, self._read = -1, iter(())
+        self._next = -1
+        self._read: Generator[tuple[Tensor, ...]] | None = None
         self._last: tuple[int, tuple[Tensor, ...]] | None = None
 
     def at(self, step: int) -> Batch:
         """See `Batches.at`; steps in rising order are read ahead."""
         beside = {name: one.at(step) for name, one in self._beside.items()}
         if self._last is None or self._last[0] != step:
-            if step != self._next:
+            if self._read is None or step != self._next:
+                self._stop_reading()
                 self._read = self._from(step)
             self._last, self._next = (step, next(self._read)), step + 1
         return Batch(self._order.at(step), self._last[1], beside)
 
-    def _from(self, step: int) -> Iterator[tuple[Tensor, ...]]:
+    def close(self) -> None:
+        """See `Batches.close`. Workers that are left at the end of the program would hold it up, as they ignore signals."""
+        self._stop_reading()
+        for one in self._beside.values():
+            one.close()
+
+    def _stop_reading(self) -> None:
+        if self._read is not None:
+            self._read.close()
+        self._read = None
+
+    def _from(self, step: int) -> Generator[tuple[Tensor, ...]]:
         loader = DataLoader(
             self._reader,
             batch_sampler=_Plan(self._order, self._seed, step),
@@ -163,8 +176,13 @@ class DatasetBatches:
             generator=torch.Generator().manual_seed(0),  # of seeds that are not used; the global one stays untouched
             pin_memory=self._device.type == "cuda",
         )
-        for tensors in loader:
-            yield tuple(one.to(self._device, non_blocking=True) for one in tensors)
+        reader = iter(loader)
+        try:
+            for tensors in reader:
+                yield tuple(one.to(self._device, non_blocking=True) for one in tensors)
+        finally:  # also when a row cannot be read, and the error holds on to the reader
+            if self._workers:
+                cast(Any, reader)._shutdown_workers()
 
 
 def _undisturbed(worker: int) -> None:

@@ -233,6 +233,7 @@ class Run:
                 self._loop.refuse_broken()
             self.save()
             self._done += self._loop.steps
+            self._loop.batches.close()
         if self._gradients is not None:
             self.history.certificate = self._gradients.certificate()
             if self.trainer.folder is not None and self.engine.process[0] == 0:
@@ -328,7 +329,9 @@ class Run:
         (folder / "certificate.json").write_text(json.dumps(certificate.to_dict(), indent=1), encoding="utf-8")
 
     def close(self) -> None:
-        """Let the trackers write what is left."""
+        """Let go of the data, and let the trackers write what is left."""
+        if self._loop is not None:
+            self._loop.batches.close()
         if self._trackers is not None:
             self._trackers.finish()
 

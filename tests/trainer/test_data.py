@@ -1,5 +1,8 @@
 """What can be given as data: tensors, records, data sets with workers; the same rows in the same order from each."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -139,3 +142,49 @@ def test_what_is_no_data_is_refused_with_what_to_give(data, error, message):
 def test_items_that_cannot_be_tensors_are_refused():
     with pytest.raises((TypeError, ValueError), match="give tensors, arrays and numbers"):
         shown(Named())
+
+
+PROGRAM = """
+import sys, torch
+from torch.utils.data import Dataset
+from privkd.mechanisms import PrivateGradients
+from privkd.trainer import Task, Trainer
+
+class Rows(Dataset):
+    def __len__(self):
+        return 40
+    def __getitem__(self, row):
+        if sys.argv[1] == "row" and row == 7:
+            raise OSError("cannot be read")
+        return torch.full((2,), float(row))
+
+class Fit(Task):
+    def __init__(self):
+        net = torch.nn.Linear(2, 1)
+        super().__init__(modules={"net": net}, optimizers=[torch.optim.SGD(net.parameters(), lr=0.1)])
+        self.me = self  # a cycle, so that nothing is freed by counting references
+    def per_record(self, batch, context):
+        if sys.argv[1] == "task" and context.step == 3:
+            raise RuntimeError("stopped here")
+        return {"square": self.modules["net"](batch.tensors[0]).squeeze(1).square()}
+
+kept = []
+try:
+    privacy = PrivateGradients(multiplier=1.0, delta=1e-3) if sys.argv[2] == "private" else None
+    Trainer(steps=6, batch_size=8, workers=2, device="cpu", privacy=privacy).run(Fit(), Rows())
+except Exception as error:
+    kept.append(error)
+print("over", type(kept[0]).__name__ if kept else "well")
+"""
+
+
+@pytest.mark.parametrize("privacy", ["private", "plain"])
+@pytest.mark.parametrize("failure", ["none", "task", "row"])
+def test_workers_never_hold_up_the_end_of_a_program(failure, privacy):
+    """They ignore the signal that multiprocessing ends them with at the exit."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, failure, privacy], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("over well" if failure == "none" else "over")
+    assert ("well" in done.stdout) == (failure == "none")

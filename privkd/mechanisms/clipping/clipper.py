@@ -207,6 +207,11 @@ class Clipper:
         trained = self._job.trained()
         if not trained:
             raise ValueError("no parameter of the model requires a gradient; set requires_grad on those to be trained")
+        lazy = [name for name, p in trained.items() if isinstance(p, nn.parameter.UninitializedParameter)]
+        if lazy:
+            raise ValueError(
+                f"{', '.join(lazy)} have no shape yet; call the model once on made-up rows of the right shape"
+            )
         odd = [f"{name} ({p.dtype})" for name, p in trained.items() if not p.is_floating_point()]
         if odd:
             raise ValueError(

@@ -127,14 +127,14 @@ def _influences_of_one(job: Job, batch: Rows, found: list[str], kept: Attributes
         kept.put_back()
         together = job.losses(batch).detach()
         end = replay.position()
-        for changed in (_with(batch, place, place - 1), _with(batch, place, place, _magnified)):
+        for changed in (_with(batch, place, place - 1, _magnified), _with(batch, place, place - 1)):
             kept.put_back()
             replay.rewind()
-            with suppress(RuntimeError, ValueError, IndexError):
+            with suppress(RuntimeError, ValueError, IndexError):  # the loss may refuse the first; then the second is tried
                 losses = job.losses(changed).detach()
                 if replay.is_at(end) and not _others_alike(job, losses, together, place, _eps(job, batch)):
                     found.append("losses: the loss of a record changes with another record of its batch")
-                    return
+                return
 
 
 def _others_alike(job: Job, changed: Tensor, before: Tensor, place: int, eps: float) -> bool:

@@ -176,7 +176,8 @@ class PrivateRun:
         if strange or not losses:
             raise TaskError(
                 f"{type(self._task).__name__}.per_record gave {', '.join(map(repr, strange)) or 'no loss'}, which is not one "
-                "number per row: use reduction='none' and average over all other dimensions"
+                "number per row, which it must be for a batch of one row, too: use reduction='none', average over all other "
+                "dimensions, and squeeze a dimension by its number"
             )
         values = list(losses.values())
         return values[0] if len(values) == 1 else torch.stack(values).sum(0)

@@ -384,3 +384,8 @@ def test_a_loss_that_mixes_records_is_refused():
         for strategy in ("auto", "ghost", "vmap", "loop"):
             with pytest.raises(MixedRecordsError, match=r"another|alone"):
                 clipped_sum(model, loss, (x,), 1.0, strategy)
+
+
+def test_layers_without_a_shape_are_named():
+    with pytest.raises(ValueError, match=r"1\.weight, 1\.bias have no shape yet"):
+        Clipper(nn.Sequential(nn.Linear(4, 2), nn.LazyLinear(2)), square_loss, 1.0)
