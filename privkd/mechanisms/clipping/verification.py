@@ -67,12 +67,12 @@ def check_records_are_separate(job: Job, rows: Rows, batch: Rows) -> bool:
     found = _changed_state(job, rows)
     if not found and len(rows[0]) > 1:
         found = _mixing_gradients(job, rows)
-    if not found:
-        _influences(job, rows, found, kept)  # as it is trained
+    steady = not found and _influences(job, rows, found, kept)  # as it is trained
     if not found and len(batch[0]) > 1:
         _influences_of_one(job, batch, found, kept)
-    with without_dropout(job.model):
-        steady = not found and _influences(job, rows, found, kept)
+    if not found and not steady:
+        with without_dropout(job.model):
+            steady = _influences(job, rows, found, kept)
     if found:
         raise mixed_records(found)
     return steady
