@@ -154,7 +154,7 @@ class Rows(Dataset):
     def __len__(self):
         return 40
     def __getitem__(self, row):
-        if sys.argv[1] == "row" and row == 7:
+        if sys.argv[1] == "row" and row % 2:  # a Poisson sample may well leave out any one row
             raise OSError("cannot be read")
         return torch.full((2,), float(row))
 

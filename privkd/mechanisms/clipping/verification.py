@@ -130,7 +130,7 @@ def _influences_of_one(job: Job, batch: Rows, found: list[str], kept: Attributes
         for changed in (_with(batch, place, place - 1, _magnified), _with(batch, place, place - 1)):
             kept.put_back()
             replay.rewind()
-            with suppress(RuntimeError, ValueError, IndexError):  # the loss may refuse the first; then the second is tried
+            with suppress(RuntimeError, ValueError, IndexError):  # a loss may refuse the first: the second is tried
                 losses = job.losses(changed).detach()
                 if replay.is_at(end) and not _others_alike(job, losses, together, place, _eps(job, batch)):
                     found.append("losses: the loss of a record changes with another record of its batch")
