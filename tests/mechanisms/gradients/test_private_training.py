@@ -531,7 +531,7 @@ def test_masks_are_secret_whatever_the_seed():
     class Dropped(Linear):
         def per_record(self, batch, context):
             noisy = torch.randn(3, generator=context.generator)
-            self.drawn = (*getattr(self, "drawn", ()), float(noisy.sum()), float(torch.rand(())))
+            self.drawn = (*getattr(self, "drawn", ()), (*noisy.tolist(), float(torch.rand(()))))
             return super().per_record(batch, context)
 
     one, two = (trained(Dropped(), trainer={"seed": 0})[0].drawn for _ in range(2))
