@@ -24,7 +24,7 @@ __all__ = ["ConvolutionSite", "LinearSite"]
 
 _CHUNK = 1 << 19  # numbers in one temporary: more falls out of the processor's cache
 _TINY, _HUGE = 1e-12, 1e12  # between them all squares that matter lie well inside of float32
-_KEEP = 4  # gradients are kept while they are at most so many times larger than the layer's input and output
+_KEEP = 4  # gradients or patches are kept while they are at most so many times larger than the layer's input and output
 
 
 class _AffineSite(Site):
@@ -33,6 +33,10 @@ class _AffineSite(Site):
     @abstractmethod
     def _pieces(self, records: slice) -> tuple[Tensor, Tensor]:
         """G of shape (n, groups, d, T) and A of shape (n, groups, T, p)."""
+
+    @abstractmethod
+    def _keep_inputs(self) -> None:
+        """Keep A of all records, if it was not there from the beginning."""
 
     @abstractmethod
     def _size(self) -> tuple[int, int, int, int]:
@@ -60,9 +64,10 @@ class _AffineSite(Site):
             return (self._norms("gradient") * self._norms("source")).square()
         by_positions = self._positions_are_cheaper(length, p, d)
         count = max(1, _CHUNK // (groups * ((3 * length * p) if by_positions else (length * p + d * p))))
-        keep = not by_positions and groups * d * p * self.records <= _KEEP * (
-            self.source.numel() + self.gradient.numel()
-        )
+        affordable = _KEEP * (self.source.numel() + self.gradient.numel())
+        keep = not by_positions and groups * d * p * self.records <= affordable
+        if not keep and groups * length * p * self.records <= affordable:
+            self._keep_inputs()
         samples = self.gradient.new_empty((self.records if keep else min(count, self.records), groups, d, p))
         norms = []
         for start in range(0, self.records, count):
@@ -156,6 +161,9 @@ class LinearSite(_AffineSite):
         super().discard(clean)
         self._outputs, self._inputs = clean(self._outputs), clean(self._inputs)
 
+    def _keep_inputs(self) -> None:
+        pass
+
     def _size(self) -> tuple[int, int, int, int]:
         return 1, self._outputs.shape[2], self._outputs.shape[1], self._inputs.shape[2]
 
@@ -219,11 +227,14 @@ class ConvolutionSite(_AffineSite):
         start, stop, _ = records.indices(self.records)
         rows = slice(start * self.views, stop * self.views)
         outputs = self.gradient[rows].reshape(-1, self.views, groups, d, length // self.views)
+        outputs = outputs.permute(0, 2, 3, 1, 4).reshape(-1, groups, d, length)
+        if "inputs" in self._kept:
+            return outputs, self._kept["inputs"][records]
         inputs = self._patches(self.source[rows]).unflatten(0, (-1, self.views))
-        return (
-            outputs.permute(0, 2, 3, 1, 4).reshape(-1, groups, d, length),
-            inputs.transpose(1, 2).reshape(-1, groups, length, p) if self.views > 1 else inputs[:, 0],
-        )
+        return outputs, inputs.transpose(1, 2).reshape(-1, groups, length, p) if self.views > 1 else inputs[:, 0]
+
+    def _keep_inputs(self) -> None:
+        self._kept["inputs"] = self._pieces(slice(0, self.records))[1]
 
     def _repeats(self) -> float:
         return math.sqrt(math.prod(self._module.kernel_size))
@@ -264,6 +275,10 @@ class ConvolutionSite(_AffineSite):
         return self.gradient.reshape(self.records, self.views, self.gradient.shape[1], -1).sum((1, 3))
 
     def _weighted_gradient(self, factors: Tensor, records: slice) -> Tensor:
+        if "inputs" in self._kept:
+            outputs, inputs = self._pieces(records)
+            scaled = (outputs * factors[:, None, None, None]).permute(1, 2, 0, 3).flatten(2)
+            return self._shaped((scaled @ inputs.transpose(0, 1).flatten(1, 2)).unsqueeze(0))[0]
         rows = slice(records.start * self.views, records.stop * self.views)
         module, n = self._module, len(self._module.kernel_size)
         by_row = factors.repeat_interleave(self.views) if self.views > 1 else factors

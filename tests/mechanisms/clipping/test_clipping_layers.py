@@ -157,14 +157,24 @@ def test_an_empty_batch_gives_zeros(layer):
         assert not any(g.any() for g in total.gradients.values())
 
 
-@pytest.mark.parametrize("path", ["by positions", "by products, nothing kept", "by products, all kept", "row by row"])
+PATHS = [
+    "by positions",
+    "by positions, inputs kept",
+    "by products, nothing kept",
+    "by products, all kept",
+    "row by row",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("layer", [name for name in LAYERS if name.startswith(("linear", "conv"))])
 def test_all_ways_to_a_norm_agree(twin, monkeypatch, layer, path):
     torch.manual_seed(2)
     build, draw = LAYERS[layer]
     model, data = build().double(), draw(5).double()
-    if path == "by positions":
+    if path.startswith("by positions"):
         monkeypatch.setattr(affine._AffineSite, "_positions_are_cheaper", lambda *_: True)
+        monkeypatch.setattr(affine, "_KEEP", 1e9 if "kept" in path else 0)
     elif path.startswith("by products"):
         monkeypatch.setattr(affine._AffineSite, "_positions_are_cheaper", lambda *_: False)
         monkeypatch.setattr(affine, "_KEEP", 0 if "nothing" in path else 1e9)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from privkd.errors import MixedRecordsError, UnsupportedModule
-from privkd.mechanisms.clipping import Automatic, Clipper, PerLayer, clipped_sum
+from privkd.mechanisms.clipping import Automatic, Clipper, PerLayer, affine, clipped_sum
 
 STRATEGIES = ["auto", "ghost", "vmap", "loop"]
 
@@ -51,6 +51,22 @@ def test_a_record_that_is_not_finite_contributes_exactly_nothing(strategy, rule,
         torch.testing.assert_close(total.gradients[name], value, rtol=1e-4, atol=1e-6)
     alone = clipped_sum(model, weighted_loss, (x[:1], weight[:1]), rule, strategy)
     assert not any(g.any() for g in alone.gradients.values())
+
+
+@pytest.mark.parametrize("keep", [0, 1e9], ids=["made anew", "kept"])
+@pytest.mark.parametrize("positions", [False, True], ids=["products", "positions"])
+@pytest.mark.parametrize("views", [1, 2])
+def test_nothing_of_a_broken_record_is_kept(monkeypatch, keep, positions, views):
+    monkeypatch.setattr(affine, "_KEEP", keep)
+    monkeypatch.setattr(affine._AffineSite, "_positions_are_cheaper", lambda *_: positions)
+    model, (x, weight) = network(), draw(4 * views)
+    x, weight = x.unflatten(0, (4, views)).squeeze(1), weight.unflatten(0, (4, views)).squeeze(1)
+    expected = clipped_sum(model, weighted_loss, (x[1:], weight[1:]), 0.5, "ghost", views=views)
+    x[0].view(-1)[:3] = torch.nan
+    total = clipped_sum(model, weighted_loss, (x, weight), 0.5, "ghost", views=views)
+    assert total.norms[0] == torch.inf
+    for name, value in expected.gradients.items():
+        torch.testing.assert_close(total.gradients[name], value, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
