@@ -29,9 +29,10 @@ from privkd.mechanisms.clipping.clipped import (
     working_dtype,
 )
 from privkd.mechanisms.clipping.job import Job, NotCovered, Rows
+from privkd.mechanisms.clipping.ownrows import may_move_rows, require_own_rows
 from privkd.mechanisms.clipping.sites import EmbeddingSite, NormalizationSite, Site, Target
 
-__all__ = ["ghost", "mixing_sites", "uncovered"]
+__all__ = ["ghost", "mixing_sites", "require_rows_in_place", "uncovered"]
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMALIZATIONS = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
@@ -50,14 +51,14 @@ def ghost(job: Job, rows: Rows) -> ClippedSum:
         NotCovered: the forward pass used a trained parameter in a way that is not covered.
     """
     trained, records = job.trained(), len(rows[0])
-    losses, sites = _forward(job, rows)
+    losses, sites, moved = _forward(job, rows)
     if not losses.requires_grad:
         none = empty(trained, job.rule)
         values = job.by_record(losses)
         factors = Factors(job.rule, {}, values, list(trained), working_dtype(*trained.values()))
         return ClippedSum(none.gradients, factors.norms, values, records, job.rule)
     values = job.by_record(losses)
-    sites = _backward(sites, losses, records, job.views)
+    sites = _backward(sites, losses, records, job.views, moved)
     with full_precision(losses), torch.no_grad():
         uses = defaultdict(list)
         for site in sites:
@@ -112,7 +113,7 @@ def mixing_sites(job: Job, rows: Rows) -> list[str]:
         job: what to clip.
         rows: a few records; one backward pass is made for each.
     """
-    losses, sites = _forward(job, rows)
+    losses, sites, _ = _forward(job, rows)
     found = {}
     if not losses.requires_grad or not sites:
         return []
@@ -131,17 +132,32 @@ def mixing_sites(job: Job, rows: Rows) -> list[str]:
     return list(found)
 
 
-def _forward(job: Job, rows: Rows) -> tuple[Tensor, list[Site]]:
+def require_rows_in_place(job: Job, rows: Rows) -> None:
+    """Raise NotCovered where a covered layer holds rows of one record in the place of another's; one more forward pass."""
+    with torch.enable_grad(), _recorded(job.model, job.trained(), len(rows[0]) * job.views) as sites:
+        losses = job.losses(rows)
+    if sites and losses.requires_grad:
+        edges, weights = [site.edge for site in sites], torch.ones_like(losses)
+        gradients = torch.autograd.grad(losses, edges, weights, retain_graph=True, allow_unused=True)
+        require_own_rows(losses, weights, edges, gradients, job.views)
+
+
+def _forward(job: Job, rows: Rows) -> tuple[Tensor, list[Site], bool]:
+    """Losses, what the layers saw, and whether rows may have been moved on the way."""
     trained = job.trained()
     count = len(rows[0]) * job.views
     with torch.enable_grad(), _recorded(job.model, trained, count) as sites:
         losses = job.losses(rows)
     for site in sites:
         site.require_unchanged()
-    unseen = _unseen(losses, sites, trained)
+    nodes = _graph(losses, sites)
+    names = {id(p): name for name, p in trained.items()}
+    leaves = (id(variable) for node in nodes if (variable := getattr(node, "variable", None)) is not None)
+    unseen = dict.fromkeys(names[leaf] for leaf in leaves if leaf in names)
     if unseen:
         raise NotCovered(f"used outside of a covered layer's own call: {', '.join(unseen)}")
-    return losses, sites
+    own = {site.edge.node for site in sites}
+    return losses, sites, any(node not in own and may_move_rows(node, count) for node in nodes)
 
 
 @contextmanager
@@ -200,36 +216,31 @@ def _attention_recorded(
         del module.forward
 
 
-def _unseen(losses: Tensor, sites: list[Site], trained: dict[str, nn.Parameter]) -> list[str]:
-    """Trained parameters that the losses reach on a way that no site has seen.
-
-    The graph is walked from the losses back; at a site's output the walk goes on at its input, past its parameters.
-    """
-    names = {id(p): name for name, p in trained.items()}
+def _graph(losses: Tensor, sites: list[Site]) -> list[Node]:
+    """The graph from the losses back; at a site's output it goes on at its input, past its parameters."""
     inward: dict[Node, list[Node]] = defaultdict(list)
     for site in sites:
         inward[site.edge.node] += [edge.node for edge in site.inward]
-    unseen: dict[str, None] = {}
     waiting: list[Node | None] = [losses.grad_fn]
-    done: set[Node] = set()
+    done: dict[Node, None] = {}
     while waiting:
         node = waiting.pop()
         if node is None or node in done:
             continue
-        done.add(node)
-        variable = getattr(node, "variable", None)
-        if variable is not None and id(variable) in names:
-            unseen[names[id(variable)]] = None
+        done[node] = None
         waiting += inward[node] if node in inward else [following for following, _ in node.next_functions]
-    return list(unseen)
+    return list(done)
 
 
-def _backward(sites: list[Site], losses: Tensor, records: int, views: int) -> list[Site]:
-    """The sites that the losses depend on, with their gradients."""
+def _backward(sites: list[Site], losses: Tensor, records: int, views: int, moved: bool) -> list[Site]:
+    """The sites that the losses depend on, with their gradients; those of rows that may have been moved are checked."""
     if not sites:
         return []
     weights = torch.full_like(losses, 1.0 / views)
-    gradients = torch.autograd.grad(losses, [site.edge for site in sites], weights, allow_unused=True)
+    edges = [site.edge for site in sites]
+    gradients = torch.autograd.grad(losses, edges, weights, retain_graph=moved, allow_unused=True)
+    if moved:
+        require_own_rows(losses, weights, edges, gradients, views)
     reached = []
     for site, gradient in zip(sites, gradients, strict=True):
         if gradient is not None:

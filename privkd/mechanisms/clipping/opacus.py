@@ -16,6 +16,7 @@ from torch import nn
 
 from privkd.errors import UnsupportedModule
 from privkd.mechanisms.clipping.clipped import ClippedSum, clip_samples
+from privkd.mechanisms.clipping.ghost import require_rows_in_place
 from privkd.mechanisms.clipping.job import Job, Rows
 
 __all__ = ["GUARDED", "through_opacus"]
@@ -34,6 +35,7 @@ def through_opacus(job: Job, rows: Rows) -> ClippedSum:
     Raises:
         ImportError: opacus is not installed.
         UnsupportedModule: a module with trained parameters is in eval mode.
+        NotCovered: rows of a layer are not those of the records.
     """
     trained, records = job.trained(), len(rows[0])
     asleep = [
@@ -46,6 +48,7 @@ def through_opacus(job: Job, rows: Rows) -> ClippedSum:
             f"opacus records gradients in train mode only, but these modules are in eval mode: {', '.join(asleep)}; call "
             "model.train(), or use strategy='auto'"
         )
+    require_rows_in_place(job, rows)
     with torch.enable_grad(), _hooked(job.model):
         losses = job.losses(rows)
         if losses.requires_grad:
