@@ -55,7 +55,7 @@ class Run:
         self.history = History()
         self._disclose(trainer.ledger)
         self._gradients: GradientRun | None = None
-        self._made: str | None = None  # digest of rows that a function made for the stage
+        self._made: str | None = None  # digest of rows that a function made for the stage, or that are private
         self._seed = seed
         self.position, self._done = 0, 0  # stages, and the steps of those that are done
         self._modules = [dict(stage.task.modules) for stage in stages]
@@ -161,18 +161,19 @@ class Run:
         """
         stage = self.stages[position]
         _require_owned(stage.task, self._modules[position], self._optimizers[position])
-        self._made = None
-        if not callable(stage.data):
-            return stage.data
-        with seeded(mixed(self.trainer.seed, position, 1)), torch.no_grad():
-            data = stage.data()
-        require_data(data)
+        self._made, data = None, stage.data
+        if callable(data):
+            with seeded(mixed(self.trainer.seed, position, 1)), torch.no_grad():
+                data = data()
+            require_data(data)
+        elif self.trainer.privacy is None or self.checkpoints is None:
+            return data  # rows that were given may change; what a private run pays for holds for its own rows in their order
         self._made = digest_of(data)
         before = None if self._resumed is None or self._resumed["position"] != position else self._resumed["made"]
         if before not in (None, self._made):
             raise CheckpointError(
-                f"the data of stage {stage.name!r} were made anew and differ from those that it began with; let their function "
-                "depend on earlier stages alone, not on what this stage trains"
+                f"the data of stage {stage.name!r} differ from those that it began with, or come in another order; a function that "
+                "makes them may depend on earlier stages alone, and rows that a script shuffles need a seed"
             )
         return data
 

@@ -72,7 +72,7 @@ def test_rows_that_a_stage_itself_changes_are_refused_when_it_goes_on(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run(chosen, tmp_path, 5)
-    with pytest.raises(CheckpointError, match="data of stage 'b' were made anew and differ"):
+    with pytest.raises(CheckpointError, match="data of stage 'b' differ from those that it began with"):
         run(chosen, tmp_path)
 
 

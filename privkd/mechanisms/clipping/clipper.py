@@ -17,7 +17,14 @@ from privkd.mechanisms.clipping.looped import loop
 from privkd.mechanisms.clipping.opacus import through_opacus
 from privkd.mechanisms.clipping.rules import Rule, as_rule
 from privkd.mechanisms.clipping.validation import require_separate_records
-from privkd.mechanisms.clipping.verification import check_records_are_separate, check_strategy, exact, layout_of, quiet
+from privkd.mechanisms.clipping.verification import (
+    check_records_are_separate,
+    check_strategy,
+    exact,
+    layout_of,
+    quiet,
+    spread,
+)
 from privkd.mechanisms.clipping.vmapped import vectorized
 
 __all__ = ["Clipper", "clipped_sum"]
@@ -160,12 +167,11 @@ class Clipper:
         if self._checked.get(layout, 0) >= tried:
             return
         rows = tuple(part[:tried] for part in batch)  # neighbours, which keep the memory layout of the batch
-        apart = len(batch[0]) // tried
-        spread = tuple(part[self._batches % apart :: apart][:tried] for part in batch)
+        places = spread(batch, tried, self._batches)
         at_once = tuple(part[: self._at_once] for part in batch)
         with quiet(self._job):
             with exact(self._job, rows):
-                steady = check_records_are_separate(self._job, spread, at_once)
+                steady = check_records_are_separate(self._job, tuple(part[places] for part in batch), at_once)
             meaningful = self._settle(rows, steady)
         if meaningful:
             self._checked[layout] = tried

@@ -24,7 +24,7 @@ from privkd.mechanisms.clipping.replay import Attributes, Replay, without_dropou
 from privkd.mechanisms.clipping.rules import Flat
 from privkd.mechanisms.clipping.validation import mixed_records
 
-__all__ = ["check_records_are_separate", "check_strategy", "exact", "layout_of", "quiet"]
+__all__ = ["check_records_are_separate", "check_strategy", "exact", "layout_of", "quiet", "spread"]
 
 _ULPS = 4096  # two exact ways of summing the same gradient may differ by so much
 _TOGETHER = ("ghost", "opacus")  # strategies that compute all records in one pass
@@ -127,7 +127,8 @@ def _influences_of_one(job: Job, batch: Rows, found: list[str], kept: Attributes
         kept.put_back()
         together = job.losses(batch).detach()
         end = replay.position()
-        for changed in (_with(batch, place, place - 1, _magnified), _with(batch, place, place - 1)):
+        other = unlike(batch, [place], place - 1)
+        for changed in (_with(batch, place, other, _magnified), _with(batch, place, other)):
             kept.put_back()
             replay.rewind()
             with suppress(RuntimeError, ValueError, IndexError):  # a loss may refuse the first: the second is tried
@@ -135,6 +136,29 @@ def _influences_of_one(job: Job, batch: Rows, found: list[str], kept: Attributes
                 if replay.is_at(end) and not _others_alike(job, losses, together, place, _eps(job, batch)):
                     found.append("losses: the loss of a record changes with another record of its batch")
                 return
+
+
+def spread(batch: Rows, count: int, first: int) -> list[int]:
+    """Places of some records all over the batch; labels and masks among them differ as far as they do in the batch.
+
+    Rules about rare classes (weights by the counts of a batch) show nothing among records of one class.
+    """
+    apart = len(batch[0]) // count
+    chosen = [first % apart]
+    for place in range(first % apart + apart, len(batch[0]), apart)[: count - 1]:
+        chosen.append(unlike(batch, chosen, place))
+    return chosen
+
+
+def unlike(batch: Rows, chosen: list[int], preferred: int) -> int:
+    """A record that differs from the chosen ones in as many tensors of whole numbers as possible; the preferred one of equals."""
+    differing = torch.zeros(len(chosen), len(batch[0]), dtype=torch.int64, device=batch[0].device)
+    for part in batch:
+        if not part.is_floating_point() and not part.is_complex():
+            for place, one in enumerate(chosen):
+                differing[place] += (part != part[one]).flatten(1).any(1) if part.dim() > 1 else part != part[one]
+    nearest = differing.min(0).values
+    return preferred if nearest[preferred] == nearest.max() else int(nearest.argmax())
 
 
 def _others_alike(job: Job, changed: Tensor, before: Tensor, place: int, eps: float) -> bool:

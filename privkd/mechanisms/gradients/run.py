@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from accountants import Ledger
 from privkd.certificate import Certificate
 from privkd.errors import LedgerError, TaskError
+from privkd.mechanisms.clipping.clipped import ClippedSum
 from privkd.mechanisms.clipping.clipper import Clipper
 from privkd.mechanisms.clipping.opacus import GUARDED
+from privkd.mechanisms.clipping.replay import Attributes
 from privkd.mechanisms.clipping.rules import Flat, as_rule
 from privkd.mechanisms.gradients.banded import BandedNoise
 from privkd.mechanisms.gradients.quantile import Quantile
@@ -65,6 +67,7 @@ class PrivateRun:
         rule = Flat(settings.clip.start) if isinstance(settings.clip, Quantile) else as_rule(settings.clip)
         self._model = _Holder(setting.task.modules)
         self._trained = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
+        self._frozen = [module for one in setting.task.frozen.values() for module in one.modules()]
         self._context: Context | None = None
         self._clipper = Clipper(
             self._model,
@@ -109,10 +112,7 @@ class PrivateRun:
         self._releases += 1
         if self._releases == self._planned:
             self._clipper.check_next()  # whatever changed since the last check is found before the certificate
-        self._context = context
-        rows = (batch.index.to(context.device), *batch.tensors)
-        clipped = self._clipper(*_viewed(rows, self.settings.views))
-        self._context = None
+        clipped = self._clipped((batch.index.to(context.device), *batch.tensors), context)
         names = list(self._trained)
         if list(clipped.gradients) != names:
             odd = ", ".join(sorted(set(names) ^ set(clipped.gradients)))
@@ -162,6 +162,16 @@ class PrivateRun:
         clip = self.settings.clip
         multiplier = self.plan.multiplier
         return clip.gradient_multiplier(multiplier) if isinstance(clip, Quantile) else multiplier
+
+    def _clipped(self, rows: tuple[Tensor, ...], context: Context) -> ClippedSum:
+        """The clipped sum; what modules keep of rows in their attributes (features, attention maps) is taken from them."""
+        kept = Attributes(self._model, self._frozen)
+        self._context = context
+        try:
+            return self._clipper(*_viewed(rows, self.settings.views))
+        finally:
+            self._context = None
+            kept.put_back()
 
     def _losses(self, model: nn.Module, index: Tensor, *tensors: Tensor) -> Tensor:
         """Sum of the task's named losses, one number per row."""
@@ -283,6 +293,8 @@ def _noised(total: Tensor, bound: float, multiplier: float, source: NoiseSource,
 
 
 def _read(path: Path, where: str) -> Ledger:
+    if not path.exists():
+        raise LedgerError(f"{path} is missing; put it back, or give the ledger= that the run began with")
     ledger = Ledger.read(path)
     if all(charge.where != where for charge in ledger.charges):
         raise LedgerError(

@@ -10,7 +10,7 @@ from torch import nn
 
 import privkd
 from accountants import Gaussian, Ledger, audit, epsilon
-from privkd.errors import BudgetExceeded, LedgerError, MixedRecordsError, TaskError
+from privkd.errors import BudgetExceeded, CheckpointError, LedgerError, MixedRecordsError, TaskError
 from privkd.mechanisms import Banded, PerLayer, PrivateGradients, Quantile, SeededNoise
 from privkd.mechanisms.clipping.clipper import Clipper
 from privkd.mechanisms.gradients import run as run_module
@@ -765,3 +765,87 @@ def test_groups_of_layers_without_any_parameter_are_refused():
     with pytest.raises(ValueError, match=r"no parameter belongs to 'weight'"):
         trained(clip=PerLayer({"weight": 0.3, "": 0.4}))
     trained(clip=PerLayer({"net.weight": 0.3, "": 0.4}), steps=2)
+
+
+class Keeping(nn.Module):
+    """Keeps what it saw, as models do whose features or attention maps are looked at later."""
+
+    def __init__(self):
+        super().__init__()
+        with seeded(0):
+            self.layer = nn.Linear(5, 1)
+        self.features, self.count = None, 0
+
+    def forward(self, x):
+        self.features = self.layer(x)
+        self.count += len(x)
+        return self.features
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_modules_keep_nothing_of_private_rows(frozen):
+    class Teaching(Linear):
+        def per_record(self, batch, context):
+            hint = self.frozen["teacher"](batch.tensors[0]) if frozen else self.modules["keeper"](batch.tensors[0])
+            return {"square": super().per_record(batch, context)["square"] + 0.0 * hint.squeeze(1)}
+
+    keeper, task = Keeping(), Teaching(frozen={"teacher": Keeping()} if frozen else {})
+    if not frozen:
+        task.modules["keeper"] = keeper
+        task.optimizers["0"].add_param_group({"params": list(keeper.parameters())})
+    kept = task.frozen["teacher"] if frozen else keeper
+    trained(task, steps=3)
+    assert kept.features is None
+    assert kept.count == 0
+    kept(rows()[0])
+    assert kept.count == N
+
+
+@pytest.mark.parametrize("settings", [{"noise": Banded(4)}, {"sampling": "shuffled"}, {}])
+def test_a_run_goes_on_with_the_rows_that_it_began_with_in_their_order(tmp_path, settings):
+    class Failing(Linear):
+        def per_record(self, batch, context):
+            if context.step == 13 and not (tmp_path / "failed").exists():
+                (tmp_path / "failed").touch()
+                raise KeyboardInterrupt
+            return super().per_record(batch, context)
+
+    folder = {"folder": tmp_path / "run", "checkpoint_every": 5}
+    with pytest.raises(KeyboardInterrupt):
+        trained(Failing(), trainer=folder, **settings)
+    other = torch.randperm(N, generator=torch.Generator().manual_seed(7))
+    with pytest.raises(CheckpointError, match="or come in another order"):
+        trained(Failing(), tuple(part[other] for part in rows()), trainer=folder, **settings)
+    assert trained(Failing(), trainer=folder, **settings)[1].certificate is not None
+
+
+def test_a_run_without_its_ledger_says_so(tmp_path):
+    class Failing(Linear):
+        def per_record(self, batch, context):
+            if context.step == 13:
+                raise KeyboardInterrupt
+            return super().per_record(batch, context)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(Failing(), trainer={"folder": tmp_path, "checkpoint_every": 5})
+    (tmp_path / "ledger.json").unlink()
+    with pytest.raises(LedgerError, match="is missing; put it back"):
+        trained(Failing(), trainer={"folder": tmp_path, "checkpoint_every": 5})
+
+
+@pytest.mark.parametrize("weight", ["balanced", "share"])
+def test_weights_by_the_counts_of_a_batch_are_found_where_the_class_is_rare(weight):
+    x = torch.randn(N, 5, generator=torch.Generator().manual_seed(0))
+    y = torch.zeros(N, dtype=torch.long)
+    y[::100] = 1
+
+    class Weighted(Linear):
+        def per_record(self, batch, context):
+            x, y = batch.tensors
+            loss = (self.modules["net"](x).squeeze(1) - y).square()
+            if weight == "balanced":
+                return {"square": loss * len(y) / torch.bincount(y, minlength=2)[y]}
+            return {"square": loss * (y == 0) / (y == 0).float().mean()}
+
+    with pytest.raises(MixedRecordsError):
+        trained(Weighted(), (x, y), batch_size=200)
