@@ -43,6 +43,10 @@ class _AffineSite(Site):
         """groups, d, T and p."""
 
     @abstractmethod
+    def _is_outer_product(self) -> bool:
+        """Whether a record's gradient is that at its output times its whole input."""
+
+    @abstractmethod
     def _shaped(self, weights: Tensor) -> Tensor:
         """Weight gradients (n, groups, d, p) in the shape of the target, (n, *target)."""
 
@@ -60,7 +64,7 @@ class _AffineSite(Site):
             self._kept["bias"] = self._bias_samples()
             return row_norms(self._kept["bias"]).square()
         groups, d, length, p = self._size()
-        if length == 1 and groups == 1:  # the gradient is an outer product
+        if self._is_outer_product():
             return (self._norms("gradient") * self._norms("source")).square()
         by_positions = self._positions_are_cheaper(length, p, d)
         count = max(1, _CHUNK // (groups * ((3 * length * p) if by_positions else (length * p + d * p))))
@@ -167,6 +171,9 @@ class LinearSite(_AffineSite):
     def _size(self) -> tuple[int, int, int, int]:
         return 1, self._outputs.shape[2], self._outputs.shape[1], self._inputs.shape[2]
 
+    def _is_outer_product(self) -> bool:
+        return self._outputs.shape[1] == 1
+
     def _pieces(self, records: slice) -> tuple[Tensor, Tensor]:
         return self._outputs[records].mT.unsqueeze(1), self._inputs[records].unsqueeze(1)
 
@@ -221,6 +228,11 @@ class ConvolutionSite(_AffineSite):
         groups, kernel = self._module.groups, math.prod(self._module.kernel_size)
         length = self.views * math.prod(self.gradient.shape[2:])
         return groups, self._module.out_channels // groups, length, kernel * self._module.in_channels // groups
+
+    def _is_outer_product(self) -> bool:
+        groups, _, length, p = self._size()
+        whole = self.source.numel() == self.records * p and not any(map(any, self._pads))
+        return groups == length == 1 and whole  # the one position sees all that there is
 
     def _pieces(self, records: slice) -> tuple[Tensor, Tensor]:
         groups, d, length, p = self._size()

@@ -70,7 +70,7 @@ def may_move_rows(node: Node, rows: int) -> bool:
 
 
 def _shape(node: Node) -> tuple[int, ...]:
-    return tuple(node._input_metadata[0].shape)  # pyright: ignore[reportAttributeAccessIssue]
+    return tuple(node._input_metadata[0].shape)
 
 
 def _is_along_rows(node: Node, name: str) -> bool:

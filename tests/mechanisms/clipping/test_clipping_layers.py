@@ -57,6 +57,10 @@ LAYERS = {
     "conv1d": (lambda: nn.Conv1d(4, 6, 3, stride=2, padding=2, dilation=2, groups=2), image(4, 9)),
     "conv2d": (lambda: nn.Conv2d(3, 4, 3, padding=1), image(3, 6, 6)),
     "conv2d, few positions": (lambda: nn.Conv2d(32, 48, 3, stride=2, padding=1), image(32, 4, 4)),
+    "conv2d, whole image": (lambda: nn.Conv2d(2, 3, 4), image(2, 4, 4)),
+    "conv2d, one position": (lambda: nn.Conv2d(2, 3, 4, stride=2), image(2, 5, 5)),
+    "conv2d, one position over padding": (lambda: nn.Conv2d(2, 3, 3, stride=3, padding=1), image(2, 3, 3)),
+    "conv1d, one position, dilated": (lambda: nn.Conv1d(2, 3, 3, dilation=3), image(2, 8)),
     "conv2d, not kept": (lambda: nn.Conv2d(8, 16, 5), image(8, 7, 7)),
     "conv2d, not square": (
         lambda: nn.Conv2d(2, 4, (2, 5), stride=(2, 1), padding=(1, 0), dilation=(1, 2)),
