@@ -43,6 +43,11 @@ class Replay:
         for generator, state in zip(self._generators, self._beginning["own"], strict=True):
             generator.set_state(state)
 
+    def drawn(self) -> tuple[bool, bool]:
+        """Whether numbers were drawn since the beginning: from torch, numpy or the caller's generators; and from Python's own."""
+        python = self.position()["global"]["python"] != self._beginning["global"]["python"]
+        return not self.is_at(self._beginning), python
+
     def is_at(self, position: dict[str, Any]) -> bool:
         """Whether they are where they were then: two passes that drew equally many numbers end at the same place.
 

@@ -31,6 +31,7 @@ _TOGETHER = ("ghost", "opacus")  # strategies that compute all records in one pa
 _FEW_ULPS = 64  # and two passes over the same records by so much
 _ROUGHEST = 0.1  # half precision
 _BLIND = "None of the inputs have requires_grad=True"  # what torch.utils.checkpoint says where it trains nothing
+_COINS = 8  # passes in which random decisions must fall alike to be taken for none
 _NEVER = 1e30  # a bound that clips nothing
 
 
@@ -91,8 +92,13 @@ def _influences(job: Job, rows: Rows, found: list[str], kept: Attributes) -> boo
     with torch.enable_grad():  # with gradients, as some layers take other ways without
         together = passed(rows)
         end = replay.position()
-        kept.put_back()
-        steady = _alike(job.losses(rows).detach(), together)
+        drew, perhaps = (
+            replay.drawn()
+        )  # runtime type checkers draw from Python's generator, too: values must tell there
+        steady = not drew
+        for _ in range(_COINS if perhaps else 1):
+            kept.put_back()
+            steady = steady and _alike(job.losses(rows).detach(), together)
         kept.put_back()
         for others in (_magnified(rows), _but(rows, 0)):
             with suppress(RuntimeError, ValueError, IndexError):  # losses may refuse numbers that are out of range

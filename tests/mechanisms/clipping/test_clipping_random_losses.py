@@ -1,5 +1,8 @@
 """Losses that draw numbers, and models that remember: passes are compared with the same draws."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -339,3 +342,37 @@ def test_sums_and_norms_of_cuda_devices_use_all_digits_and_the_settings_come_bac
     with without_tf32():
         assert [place.fp32_precision for place in places] == ["ieee", "ieee"]
     assert [place.fp32_precision for place in places] == before
+
+
+COINS = """
+import random, torch
+from torch import nn
+from privkd.mechanisms.clipping import Clipper
+
+def loss(model, x):
+    signs = torch.tensor([1.0 if random.random() < 0.5 else -1.0 for _ in range(len(x))])
+    return (model(x).squeeze(1) * signs + 1).square()
+
+for seed in range(40):
+    random.seed(seed)
+    clipper = Clipper(nn.Linear(3, 1), loss, 1.0)
+    clipper(torch.randn(9, 3))
+    print(clipper.strategy)
+"""
+
+
+def test_coins_that_fall_alike_in_two_passes_are_no_steady_loss():
+    """Three coins of Python's generator fall alike again once in eight times. Runtime type checkers draw from it, too."""
+    done = subprocess.run([sys.executable, "-c", COINS], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["vmap"] * 40
+
+
+def test_draws_without_effect_on_three_records_are_draws():
+    def loss(model, x):
+        rare = torch.rand(len(x)) < 1e-9
+        return model(x).squeeze(1).square() * (1 + rare)
+
+    torch.manual_seed(0)
+    clipper = Clipper(nn.Linear(3, 1), loss, 1.0)
+    clipper(torch.randn(9, 3))
+    assert clipper.strategy != "ghost"
