@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from privkd.mechanisms.clipping.clipped import row_norms
+from privkd.mechanisms.clipping.clipped import BLOCK, row_norms
 from privkd.mechanisms.clipping.job import NotCovered
 from privkd.mechanisms.clipping.sites import Site, Target
 
@@ -100,8 +100,15 @@ class _AffineSite(Site):
         outputs, inputs = self._pieces(records)
         return self._shaped(outputs @ inputs)
 
-    def magnitudes(self, role: str) -> Tensor:
+    def magnitudes(self, role: str, closely: bool) -> Tensor:
         """A bound on the sum of norms of the terms of all positions, by Cauchy and Schwarz, shape (records,)."""
+        if closely:
+            parts = []
+            for start in range(0, self.records, BLOCK):
+                outputs, inputs = self._pieces(slice(start, min(start + BLOCK, self.records)))
+                terms = outputs.double().norm(dim=2)
+                parts.append((terms if role == "bias" else terms * inputs.double().norm(dim=3)).sum((1, 2)))
+            return torch.cat(parts)
         if role == "bias":
             return self._norms("gradient") * self._size()[2] ** 0.5
         return self._norms("gradient") * self._norms("source") * self._repeats()

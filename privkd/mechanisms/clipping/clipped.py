@@ -96,8 +96,9 @@ class Factors:
         losses: shape (records,).
         names: all trained parameters.
         dtype: in which norms are computed.
-        sizes: where a gradient is added up from terms that the sum over records meets one by one, the sum of their norms,
-            shape (records,): terms that cancel each other must not swallow other records by rounding on the way.
+        sizes: where a gradient is added up from terms that the sum over records meets one by one, bounds on the sum of their
+            norms, shape (records,), from loose to close: terms that cancel each other must not swallow other records by
+            rounding on the way. The next is asked for where the one before excludes a record.
 
     Attributes:
         norms: L2 norm of each whole gradient, shape (records,), inf where it is not finite.
@@ -111,7 +112,7 @@ class Factors:
         losses: Tensor,
         names: Sequence[str],
         dtype: torch.dtype,
-        sizes: Tensor | None = None,
+        sizes: Sequence[Callable[[], Tensor]] = (),
     ) -> None:
         groups = dict(zip(names, rule.groups(names), strict=True))
         total = losses.new_zeros((len(losses), rule.size), dtype=dtype)
@@ -121,8 +122,12 @@ class Factors:
         usable = norms.isfinite().all(1) & losses.isfinite()
         self.norms = torch.where(usable, total.sum(1).sqrt(), torch.inf)
         factors = rule.factors(norms)
-        if sizes is not None:
-            usable &= sizes.to(dtype) * factors.max(1).values <= _LARGEST_TERMS * rule.bound
+        small = torch.ones_like(usable)
+        for bound in sizes:
+            small = bound().to(dtype) * factors.max(1).values <= _LARGEST_TERMS * rule.bound
+            if bool((small | ~usable).all()):
+                break
+        usable &= small
         factors = torch.where(usable[:, None], factors, 0.0)
         self.broken = None if bool(usable.all()) else ~usable
         self._columns = {name: factors[:, group] for name, group in groups.items()}

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,7 @@ def ghost(job: Job, rows: Rows) -> ClippedSum:
             for role, target in site.targets.items():
                 uses[target.name].append((site, role))
         squared = {name: _squared_norms(uses[name], trained[name], records) for name in uses}
-        sizes = _sizes(uses)
+        sizes = [partial(_sizes, uses, closely) for closely in (False, True)] if uses else ()
         factors = Factors(job.rule, squared, values, list(trained), working_dtype(*trained.values()), sizes)
         if factors.broken is not None:
             for site in sites:
@@ -270,10 +271,12 @@ def _squared_norms(uses: list[tuple[Site, str]], parameter: Tensor, records: int
     return torch.cat(norms)
 
 
-def _sizes(uses: Mapping[str, list[tuple[Site, str]]]) -> Tensor | None:
+def _sizes(uses: Mapping[str, list[tuple[Site, str]]], closely: bool) -> Tensor:
     """At most how large all terms of a record's gradient are together, shape (records,)."""
-    squares = [torch.stack([site.magnitudes(role) for site, role in one]).sum(0).square() for one in uses.values()]
-    return torch.stack(squares).sum(0).sqrt() if squares else None
+    squares = [
+        torch.stack([site.magnitudes(role, closely) for site, role in one]).sum(0).square() for one in uses.values()
+    ]
+    return torch.stack(squares).sum(0).sqrt()
 
 
 def _weighted(uses: list[tuple[Site, str]], parameter: Tensor, factors: Tensor) -> Tensor:

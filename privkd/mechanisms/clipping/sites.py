@@ -116,8 +116,13 @@ class Site(ABC):
         """Sum over some records of factor * gradient, shape of the target; one factor for each of them."""
 
     @abstractmethod
-    def magnitudes(self, role: str) -> Tensor:
-        """At least the sum of the norms of the terms that `weighted` adds up for each record, shape (records,)."""
+    def magnitudes(self, role: str, closely: bool) -> Tensor:
+        """At least the sum of the norms of the terms that `weighted` adds up for each record, shape (records,).
+
+        Args:
+            role: of the parameter.
+            closely: take the time for a bound that is close, where there are two.
+        """
 
 
 def _edge(output: Tensor) -> GradientEdge:
@@ -156,7 +161,7 @@ class _SmallSite(Site):
     def samples(self, role: str, records: slice) -> Tensor:
         return self._all(role)[records]
 
-    def magnitudes(self, role: str) -> Tensor:
+    def magnitudes(self, role: str, closely: bool) -> Tensor:
         return row_norms(self._all(role))
 
     def weighted(self, role: str, factors: Tensor, records: slice) -> Tensor:
@@ -252,7 +257,7 @@ class EmbeddingSite(Site):
         table = gradient.new_zeros(len(indices) * self._size, gradient.shape[-1])
         return table.index_add_(0, (owner + indices).flatten(), gradient.flatten(0, 1)).unflatten(0, (-1, self._size))
 
-    def magnitudes(self, role: str) -> Tensor:
+    def magnitudes(self, role: str, closely: bool) -> Tensor:
         """Sum of the norms at all positions, shape (records,)."""
         return torch.linalg.vector_norm(self._lookups(slice(None))[1], dim=-1).sum(1)
 

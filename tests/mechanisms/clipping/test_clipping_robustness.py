@@ -184,6 +184,19 @@ class Positions(nn.Module):
         return (self.layer(x[..., None]).squeeze(2) * torch.tensor([1.0, -1.0])).sum(1)
 
 
+def test_large_numbers_that_a_gradient_never_meets_do_not_exclude_a_record(twin):
+    """The gradient at one corner meets a small value there; a bound by the whole image would be 30 000 times too large."""
+    model, x = nn.Conv2d(1, 1, 3, padding=1, bias=False), torch.zeros(5, 1, 6, 6)
+    x[:, :, 0, 0], x[:, :, 4, 4] = 1.0, 1e4
+
+    def corner(model, x):
+        return model(x)[:, 0, 0, 0] * torch.arange(1, len(x) + 1)
+
+    found = clipped_sum(model, corner, (x,), 1.5, "ghost")
+    twin.assert_same(found, twin.one_by_one(model, corner, (x,), 1.5), torch.float32)
+    assert found.gradients["weight"].norm() > 1
+
+
 @pytest.mark.parametrize("strategy", ["auto", "ghost", "vmap", "loop"])
 @pytest.mark.parametrize("model", [Difference(), Positions()], ids=["shared layer", "positions"])
 def test_a_record_whose_terms_cancel_cannot_erase_the_others(model, strategy):
