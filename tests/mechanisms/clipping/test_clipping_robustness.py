@@ -189,11 +189,12 @@ def test_large_numbers_that_a_gradient_never_meets_do_not_exclude_a_record(twin)
     model, x = nn.Conv2d(1, 1, 3, padding=1, bias=False), torch.zeros(5, 1, 6, 6)
     x[:, :, 0, 0], x[:, :, 4, 4] = 1.0, 1e4
 
-    def corner(model, x):
-        return model(x)[:, 0, 0, 0] * torch.arange(1, len(x) + 1)
+    def corner(model, x, weight):
+        return model(x)[:, 0, 0, 0] * weight
 
-    found = clipped_sum(model, corner, (x,), 1.5, "ghost")
-    twin.assert_same(found, twin.one_by_one(model, corner, (x,), 1.5), torch.float32)
+    batch = (x, torch.arange(1.0, 6.0))
+    found = clipped_sum(model, corner, batch, 1.5, "ghost")
+    twin.assert_same(found, twin.one_by_one(model, corner, batch, 1.5), torch.float32)
     assert found.gradients["weight"].norm() > 1
 
 
