@@ -84,6 +84,11 @@ class GradientRun(Protocol):
 class Gradients(Protocol):
     """Settings of such gradients."""
 
+    @property
+    def counts_passes(self) -> bool:
+        """Whether what is paid for is passes over rows in one order, so that a run may go on with these rows alone."""
+        ...
+
     def begin(self, setting: Setting) -> GradientRun:
         """Before the first step, or before going on: checks, and charges the ledger."""
         ...

@@ -55,7 +55,7 @@ class Run:
         self.history = History()
         self._disclose(trainer.ledger)
         self._gradients: GradientRun | None = None
-        self._made: str | None = None  # digest of rows that a function made for the stage, or that are private
+        self._made: str | None = None  # digest of the stage's rows, where they have to stay the same
         self._seed = seed
         self.position, self._done = 0, 0  # stages, and the steps of those that are done
         self._modules = [dict(stage.task.modules) for stage in stages]
@@ -156,19 +156,19 @@ class Run:
 
         Raises:
             TypeError: the function gives no data.
-            CheckpointError: it makes other rows than when the stage began.
+            CheckpointError: the rows are others than when the stage began.
             TaskError: an optimiser moves parameters that belong to no module of the task.
         """
         stage = self.stages[position]
         _require_owned(stage.task, self._modules[position], self._optimizers[position])
-        self._made, data = None, stage.data
+        self._made, data, privacy = None, stage.data, self.trainer.privacy
         if callable(data):
             with seeded(mixed(self.trainer.seed, position, 1)), torch.no_grad():
                 data = data()
             require_data(data)
-        elif self.trainer.privacy is None or self.checkpoints is None:
-            return data  # rows that were given may change; what a private run pays for holds for its own rows in their order
-        self._made = digest_of(data)
+        # Of private rows only where it is needed: whoever knows most of them could try the others with it.
+        if callable(stage.data) if privacy is None else privacy.counts_passes:
+            self._made = digest_of(data)
         before = None if self._resumed is None or self._resumed["position"] != position else self._resumed["made"]
         if before not in (None, self._made):
             raise CheckpointError(

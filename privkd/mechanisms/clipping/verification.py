@@ -92,11 +92,9 @@ def _influences(job: Job, rows: Rows, found: list[str], kept: Attributes) -> boo
     with torch.enable_grad():  # with gradients, as some layers take other ways without
         together = passed(rows)
         end = replay.position()
-        drew, perhaps = (
-            replay.drawn()
-        )  # runtime type checkers draw from Python's generator, too: values must tell there
+        drew, drew_from_python = replay.drawn()
         steady = not drew
-        for _ in range(_COINS if perhaps else 1):
+        for _ in range(_COINS if drew_from_python else 1):  # type checkers draw from it, too: only values tell
             kept.put_back()
             steady = steady and _alike(job.losses(rows).detach(), together)
         kept.put_back()

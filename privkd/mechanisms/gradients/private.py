@@ -171,6 +171,11 @@ class PrivateGradients:
             ledger.disclose("noise was seeded: void outside tests")
         return ledger
 
+    @property
+    def counts_passes(self) -> bool:
+        """See `Gradients`: records take part once in every pass, while other batches are drawn and paid for one by one."""
+        return self.noise is not None or self.sampling == "shuffled"
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as text, to tell runs apart."""
         names = [name for name in self.__dataclass_fields__ if name != "source"]

@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from privkd.mechanisms.gradients import run as run_module
 from privkd.mechanisms.gradients.sampling import PoissonDraws, draws_for
 from privkd.mechanisms.noise import NoiseSource
 from privkd.trainer import Stage, Task, Trainer, Update, seeded
+from privkd.trainer.fingerprint import digest_of
 
 N, BATCH, STEPS = 400, 40, 20
 
@@ -38,6 +40,22 @@ class Linear(Task):
     def per_record(self, batch, context):
         x, y = batch.tensors
         return {"square": self.scale * (self.modules["net"](x).squeeze(1) - y).square()}
+
+
+class Interrupted(Linear):
+    """Stops the run once at each of some steps, at the first pass over a batch; files in a folder tell that it has."""
+
+    def __init__(self, folder, *steps):
+        super().__init__()
+        self.folder, self.steps, self.taken = folder, steps, {}
+
+    def per_record(self, batch, context):
+        mark = self.folder / f"stopped-{context.step}"
+        if context.step in self.steps and not mark.exists():
+            mark.touch()
+            raise KeyboardInterrupt
+        self.taken[context.step] = batch.index  # the last pass of a step is the one that trains; checks come before
+        return super().per_record(batch, context)
 
 
 def rows(n=N, width=5):
@@ -371,18 +389,11 @@ def test_an_adaptive_norm_moves_in_the_run():
 
 @pytest.mark.parametrize("settings", [{}, {"clip": Quantile(start=0.5)}, {"noise": Banded(4)}])
 def test_a_stopped_run_goes_on_without_a_second_charge(tmp_path, settings):
-    class Failing(Linear):
-        def per_record(self, batch, context):
-            if context.step == 13 and not (tmp_path / "failed").exists():
-                (tmp_path / "failed").touch()
-                raise KeyboardInterrupt
-            return super().per_record(batch, context)
-
     folder = {"folder": tmp_path / "run", "checkpoint_every": 5}
     with pytest.raises(KeyboardInterrupt):
-        trained(Failing(), trainer=folder, **settings)
+        trained(Interrupted(tmp_path, 13), trainer=folder, **settings)
     before = Ledger.read(tmp_path / "run" / "ledger.json")
-    task, history = trained(Failing(), trainer=folder, **settings)
+    task, history = trained(Interrupted(tmp_path, 13), trainer=folder, **settings)
     assert len(task.seen) == STEPS - 10
     after = history.certificate.ledger
     assert after.events == before.events
@@ -390,37 +401,24 @@ def test_a_stopped_run_goes_on_without_a_second_charge(tmp_path, settings):
 
 
 def test_a_ledger_of_the_caller_is_charged_once_per_run_also_if_the_run_goes_on(tmp_path):
-    class Failing(Linear):
-        def per_record(self, batch, context):
-            if context.step == 13 and not (tmp_path / "failed").exists():
-                (tmp_path / "failed").touch()
-                raise KeyboardInterrupt
-            return super().per_record(batch, context)
-
     ledger = Ledger(adjacency="add-remove", delta=1e-5)
     with pytest.raises(KeyboardInterrupt):
-        trained(Failing(), trainer={"folder": tmp_path / "a", "checkpoint_every": 5, "ledger": ledger})
-    trained(Failing(), trainer={"folder": tmp_path / "a", "checkpoint_every": 5, "ledger": ledger})
+        trained(Interrupted(tmp_path, 13), trainer={"folder": tmp_path / "a", "checkpoint_every": 5, "ledger": ledger})
+    trained(Interrupted(tmp_path, 13), trainer={"folder": tmp_path / "a", "checkpoint_every": 5, "ledger": ledger})
     assert len(ledger.events) == 1
-    trained(Failing(), trainer={"folder": tmp_path / "b", "checkpoint_every": 5, "ledger": ledger})
+    trained(Interrupted(tmp_path, 13), trainer={"folder": tmp_path / "b", "checkpoint_every": 5, "ledger": ledger})
     assert len(ledger.events) == 2  # another run, although with equal settings
 
 
 def test_a_run_whose_ledger_is_gone_does_not_go_on(tmp_path):
-    class Failing(Linear):
-        def per_record(self, batch, context):
-            if context.step == 13:
-                raise KeyboardInterrupt
-            return super().per_record(batch, context)
-
     trainer = {"folder": tmp_path, "checkpoint_every": 5}
     with pytest.raises(KeyboardInterrupt):
-        trained(Failing(), trainer=trainer)
+        trained(Interrupted(tmp_path, 13), trainer=trainer)
     other = Ledger(adjacency="add-remove", delta=1e-5)
     (tmp_path / "ledger.json").unlink()
     other.save(tmp_path / "ledger.json")
     with pytest.raises(LedgerError, match="no charge of this run"):
-        trained(Failing(), trainer=trainer)
+        trained(Interrupted(tmp_path, 13), trainer=trainer)
 
 
 # What is refused.
@@ -564,20 +562,12 @@ def test_a_ledger_of_another_adjacency_decides_the_noise_or_is_refused():
 
 def test_a_record_takes_part_once_in_a_pass_however_often_the_run_is_stopped(tmp_path):
     seen = {}
-
-    class Stopping(Linear):
-        def per_record(self, batch, context):
-            if context.step in (3, 7) and not (tmp_path / str(context.step)).exists():
-                (tmp_path / str(context.step)).touch()
-                raise KeyboardInterrupt
-            seen[context.step] = batch.index  # the last pass of a step is the one that trains; checks come before
-            return super().per_record(batch, context)
-
     settings = {"sampling": "shuffled", "trainer": {"folder": tmp_path / "run", "checkpoint_every": 1}, "steps": 10}
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            trained(Stopping(), **settings)
-    trained(Stopping(), **settings)
+    for stops in (True, True, False):
+        task = Interrupted(tmp_path, 3, 7)
+        with pytest.raises(KeyboardInterrupt) if stops else nullcontext():
+            trained(task, **settings)
+        seen |= task.taken
     taken = torch.cat([seen[step] for step in range(10)])
     assert len(taken) == N
     assert len(set(taken.tolist())) == N
@@ -593,16 +583,9 @@ def test_a_run_without_its_checkpoints_does_not_begin_anew_for_free(tmp_path):
 
 
 def test_a_run_that_is_killed_before_its_first_steps_goes_on_with_its_one_charge(tmp_path):
-    class Failing(Linear):
-        def per_record(self, batch, context):
-            if not (tmp_path / "failed").exists():
-                (tmp_path / "failed").touch()
-                raise KeyboardInterrupt
-            return super().per_record(batch, context)
-
     with pytest.raises(KeyboardInterrupt):
-        trained(Failing(), trainer={"folder": tmp_path / "run"})
-    _, history = trained(Failing(), trainer={"folder": tmp_path / "run"})
+        trained(Interrupted(tmp_path, 0), trainer={"folder": tmp_path / "run"})
+    _, history = trained(Interrupted(tmp_path, 0), trainer={"folder": tmp_path / "run"})
     assert len(history.certificate.ledger.events) == 1
 
 
@@ -722,19 +705,12 @@ def test_data_that_a_function_makes_are_the_same_when_a_private_run_goes_on(tmp_
         order = torch.randperm(N)[: N // 2]
         return tuple(part[order] for part in rows())
 
-    class Interrupted(Linear):
-        def per_record(self, batch, context):
-            if context.step == 5 and not (tmp_path / "once").exists():
-                (tmp_path / "once").touch()
-                raise KeyboardInterrupt
-            return super().per_record(batch, context)
-
     def run():
         private = PrivateGradients(multiplier=1.0, source=SeededNoise(0), delta=1e-5)
         trainer = Trainer(
             steps=8, batch_size=20, privacy=private, device="cpu", folder=tmp_path / "run", checkpoint_every=2
         )
-        return trainer.run([Stage("only", Interrupted(), made)])
+        return trainer.run([Stage("only", Interrupted(tmp_path, 5), made)])
 
     with pytest.raises(KeyboardInterrupt):
         run()
@@ -801,36 +777,50 @@ def test_modules_keep_nothing_of_private_rows(frozen):
     assert kept.count == N
 
 
-@pytest.mark.parametrize("settings", [{"noise": Banded(4)}, {"sampling": "shuffled"}, {}])
-def test_a_run_goes_on_with_the_rows_that_it_began_with_in_their_order(tmp_path, settings):
-    class Failing(Linear):
-        def per_record(self, batch, context):
-            if context.step == 13 and not (tmp_path / "failed").exists():
-                (tmp_path / "failed").touch()
-                raise KeyboardInterrupt
-            return super().per_record(batch, context)
+OTHER = torch.randperm(N, generator=torch.Generator().manual_seed(7))
 
+
+@pytest.mark.parametrize("settings", [{"noise": Banded(4)}, {"sampling": "shuffled"}])
+@pytest.mark.parametrize("made", [False, True], ids=["given", "made by a function"])
+def test_passes_go_on_with_the_rows_that_they_began_with_in_their_order(tmp_path, settings, made):
+    def run(order):
+        data = tuple(part[order] for part in rows())
+        trainer = Trainer(
+            steps=STEPS,
+            batch_size=BATCH,
+            device="cpu",
+            folder=tmp_path / "run",
+            checkpoint_every=5,
+            privacy=PrivateGradients(multiplier=1.0, source=SeededNoise(0), **settings),
+        )
+        return trainer.run([Stage("only", Interrupted(tmp_path, 13), (lambda: data) if made else data)])
+
+    with pytest.raises(KeyboardInterrupt):
+        run(torch.arange(N))
+    with pytest.raises(CheckpointError, match="or come in another order"):
+        run(OTHER)
+    assert run(torch.arange(N)).certificate is not None
+
+
+@pytest.mark.parametrize(("sampling", "kept"), [("poisson", False), ("fixed-size", False), ("shuffled", True)])
+def test_checkpoints_hold_no_digest_of_rows_where_every_batch_is_paid_for_alone(tmp_path, sampling, kept):
+    """Whoever knows all records but one could try that one out."""
     folder = {"folder": tmp_path / "run", "checkpoint_every": 5}
     with pytest.raises(KeyboardInterrupt):
-        trained(Failing(), trainer=folder, **settings)
-    other = torch.randperm(N, generator=torch.Generator().manual_seed(7))
-    with pytest.raises(CheckpointError, match="or come in another order"):
-        trained(Failing(), tuple(part[other] for part in rows()), trainer=folder, **settings)
-    assert trained(Failing(), trainer=folder, **settings)[1].certificate is not None
+        trained(Interrupted(tmp_path, 13), trainer=folder, sampling=sampling)
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert (digest_of(rows()).encode() in written) is kept
+    if not kept:
+        other = tuple(part[OTHER] for part in rows())
+        assert trained(Interrupted(tmp_path, 13), other, trainer=folder, sampling=sampling)[1].certificate is not None
 
 
 def test_a_run_without_its_ledger_says_so(tmp_path):
-    class Failing(Linear):
-        def per_record(self, batch, context):
-            if context.step == 13:
-                raise KeyboardInterrupt
-            return super().per_record(batch, context)
-
     with pytest.raises(KeyboardInterrupt):
-        trained(Failing(), trainer={"folder": tmp_path, "checkpoint_every": 5})
+        trained(Interrupted(tmp_path, 13), trainer={"folder": tmp_path, "checkpoint_every": 5})
     (tmp_path / "ledger.json").unlink()
     with pytest.raises(LedgerError, match="is missing; put it back"):
-        trained(Failing(), trainer={"folder": tmp_path, "checkpoint_every": 5})
+        trained(Interrupted(tmp_path, 13), trainer={"folder": tmp_path, "checkpoint_every": 5})
 
 
 @pytest.mark.parametrize("weight", ["balanced", "share"])
