@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from accountants import check
 from privkd.errors import CheckpointError
 from privkd.networks import ARCHITECTURES, architecture_of
 from privkd.teachers.inputs import InputSpec
+from privkd.teachers.layers import layers_of
 
 SCHEMA = "privkd.teacher/1"
+SEQUENTIAL = "sequential"
 _MAX_BYTES = 1024 * 1024
+_LARGEST_INPUT = 2**24  # numbers in one input, 4096 x 4096 pixels: more is asked of the memory than any file should
 _FIELDS = ("schema", "class", "settings", "inputs", "classes", "sha256")
 
 
@@ -25,8 +29,8 @@ class Sidecar:
     """What `NAME.json` says about `NAME.safetensors`.
 
     Attributes:
-        kind: a name of `privkd.networks.ARCHITECTURES`, or `module:Class` for a network of the caller's.
-        settings: arguments of a registered architecture; empty for other classes.
+        kind: a name of `privkd.networks.ARCHITECTURES`, `sequential`, or `module:Class` for a network of the caller's.
+        settings: arguments of a registered architecture; `layers` of a `sequential`; empty for other classes.
         inputs: shape and range of one input, if known.
         classes: number of classes K, if known.
         sha256: of the weights file, lower-case hex.
@@ -45,6 +49,8 @@ class Sidecar:
             raise TypeError(f"settings={self.settings!r} must be an object")
         if self.classes is not None:
             check.integer(classes=self.classes, at_least=2)
+        if self.inputs is not None and math.prod(self.inputs.shape) > _LARGEST_INPUT:
+            raise ValueError(f"inputs of shape {self.inputs.shape} have more than {_LARGEST_INPUT} numbers each")
         if not (
             isinstance(self.sha256, str) and len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef")
         ):
@@ -63,11 +69,40 @@ def describe(module: nn.Module) -> tuple[str, dict[str, Any]]:
     Example:
         >>> describe(nn.Identity())
         ('torch.nn.modules.linear:Identity', {})
+        >>> describe(nn.Sequential(nn.Tanh()))
+        ('sequential', {'layers': [{'name': '0', 'layer': 'Tanh', 'settings': {}}]})
     """
     found = architecture_of(module)
     if found["architecture"] in ARCHITECTURES:
         return found["architecture"], found["settings"]
-    return f"{type(module).__module__}:{type(module).__qualname__}", {}
+    layers = layers_of(module)
+    return (class_name(module), {}) if layers is None else (SEQUENTIAL, {"layers": layers})
+
+
+def class_name(module: nn.Module) -> str:
+    """`module:Class`, which is compared and shown, and never imported."""
+    return f"{type(module).__module__}:{type(module).__qualname__}"
+
+
+def require_same(given: nn.Module, kind: str, settings: dict[str, Any], path: Path) -> None:
+    """Refuse a module of another class, or with other settings, than a file states, before weights are read.
+
+    Raises:
+        CheckpointError: they differ. A class of `__main__` is the class of that name in any module: which one it is depends
+            on how the program was started.
+    """
+    offered = describe(given)
+    if offered == (kind, settings) or (not settings and _same_class(class_name(given), kind)):
+        return
+    raise CheckpointError(
+        f"{path} holds a {kind!r} with settings {settings}, the given module is a {offered[0]!r} with settings {offered[1]}; no "
+        "weights were read"
+    )
+
+
+def _same_class(a: str, b: str) -> bool:
+    (module_a, _, name_a), (module_b, _, name_b) = a.partition(":"), b.partition(":")
+    return name_a == name_b and (module_a == module_b or "__main__" in (module_a, module_b))
 
 
 def read_sidecar(path: Path) -> Sidecar:
@@ -76,7 +111,12 @@ def read_sidecar(path: Path) -> Sidecar:
     Raises:
         CheckpointError: missing, not JSON, of another schema, a field twice, unknown, missing or impossible.
     """
-    document = _read_object(path)
+    if not path.exists():
+        raise CheckpointError(
+            f"{path} is missing: weights alone do not say what they belong to. Write both with "
+            "privkd.teachers.save_teacher(module, 'teacher.safetensors'), or give the teacher as 'module:function'"
+        )
+    document = read_object(path)
     if document.get("schema") != SCHEMA:
         raise CheckpointError(f"{path} has schema {document.get('schema')!r}; this version reads {SCHEMA!r}")
     unknown, missing = sorted(set(document) - set(_FIELDS)), sorted(set(_FIELDS) - set(document))
@@ -96,6 +136,24 @@ def read_sidecar(path: Path) -> Sidecar:
         raise CheckpointError(f"{path}: {error}") from error
 
 
+def require_file(path: Path) -> None:
+    """Refuse what is no regular file before it is opened: a pipe would be waited for, a device never ends.
+
+    Raises:
+        CheckpointError: nothing is there, or a folder, pipe or device.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist (looked in {Path.cwd()})")
+    if not path.is_file():
+        raise CheckpointError(f"{path} is no regular file but a folder, a pipe or a device; it was not opened")
+
+
+def first_line(error: BaseException) -> str:
+    """What torch says in its first line; the rest is a trace of its own sources."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def sha256_of(path: Path) -> str:
     """Checksum of a file, lower-case hex."""
     with path.open("rb") as file:
@@ -106,23 +164,27 @@ def _inputs(*, shape: list[int], low: float = 0.0, high: float = 1.0) -> InputSp
     return InputSpec(tuple(shape), low=low, high=high)
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path, *, most: int = _MAX_BYTES) -> dict[str, Any]:
+    """The JSON object in a file: no field twice, no NaN.
+
+    Args:
+        path: a regular file.
+        most: bytes that it may have.
+
+    Raises:
+        CheckpointError: no such file, a larger one, or no such JSON.
+    """
+    require_file(path)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise CheckpointError(f"{path} is larger than {_MAX_BYTES} bytes, which save_teacher never writes")
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise CheckpointError(f"{path} is larger than {most} bytes, which privkd never writes")
         document = json.loads(
-            path.read_text(encoding="utf-8"),
-            object_pairs_hook=_without_repeats,
-            parse_constant=_refuse_constant,
+            content.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant
         )
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{path} is missing: weights alone do not say what they belong to. Write both with "
-            "privkd.teachers.save_teacher(module, 'teacher.safetensors'), or give the teacher as "
-            "'module:function'"
-        ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not a valid description of a teacher: {error}") from error
+        raise CheckpointError(f"{path} is no valid JSON: {error}") from error
     if not isinstance(document, dict):
         raise CheckpointError(f"{path} holds a JSON {type(document).__name__}; an object is needed")
     return document

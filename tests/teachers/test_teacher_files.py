@@ -123,7 +123,7 @@ def test_garbage_weights_of_the_right_class_are_noticed(tmp_path):
     from privkd.teachers.sidecar import sha256_of
 
     edit(path, sha256=sha256_of(path))
-    with pytest.raises(CheckpointError, match="does not fit"):
+    with pytest.raises(CheckpointError, match="is damaged"):
         load_teacher(path)
 
 
@@ -165,14 +165,14 @@ def test_class_named_in_a_file_is_never_imported(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "not a valid"),
-        ("{", "not a valid"),
-        ("\ufffe", "not a valid"),
+        ("", "no valid JSON"),
+        ("{", "no valid JSON"),
+        ("\ufffe", "no valid JSON"),
         ("[1]", "an object is needed"),
         ('{"schema": "privkd.teacher/1", "schema": "privkd.teacher/1"}', "occur twice"),
         ('{"schema": "privkd.teacher/2"}', "this version reads 'privkd.teacher/1'"),
         ('{"schema": "privkd.teacher/1", "classes": NaN}', "NaN"),
-        ("[" * 100_000, "not a valid"),
+        ("[" * 100_000, "no valid JSON"),
     ],
 )
 def test_broken_description_is_refused(text, says, tmp_path):
