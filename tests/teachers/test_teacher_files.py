@@ -13,6 +13,8 @@ from privkd.networks import ARCHITECTURES, ImageNetwork, VectorNetwork, architec
 from privkd.teachers import InputSpec, TeacherEnsemble, load_teacher, save_teacher
 from privkd.teachers.files import input_spec_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*no file can describe as data")
+
 QUERIES = torch.linspace(-1, 1, 12).reshape(3, 4)
 SPEC = InputSpec((4,), low=-1.0, high=2.0)
 
