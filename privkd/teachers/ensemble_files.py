@@ -1,17 +1,17 @@
 """An ensemble as a folder: as private as the records that its teachers saw, and never forgetting what was released.
 
-`ensemble.json` (schema `privkd.ensemble/1`) names every other file with its checksum; it is written last, by a rename, so
-that a folder holds the old ensemble or the new one. Torch members are safetensors, scikit-learn members are `skops` files;
-nothing is pickled. `ledger.json` counts the releases: a loaded ensemble is bound to it.
+`ensemble.json` (schema `privkd.ensemble/1`) names every other file with its checksum. Torch members are safetensors,
+scikit-learn members are `skops` files; nothing is pickled. `ledger.json` counts the releases, and a saved or loaded ensemble
+is bound to it. A folder is written whole and renamed; one that is replaced keeps its ledger where it is and gets its new
+index last, so that it holds the old ensemble or the new one.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,18 +20,20 @@ from accountants import Ledger, check
 from accountants.errors import LedgerError
 from accountants.ledger.chain import LISTS
 from privkd.errors import CheckpointError
+from privkd.storage import draft_of, opened, put_back, read_json, sha256_of, write_bytes, write_json
 from privkd.teachers.member_files import read_member, write_member
+from privkd.teachers.row_digests import RowDigests
 from privkd.teachers.shard_training import Member
 from privkd.teachers.sharding import Manifest
-from privkd.teachers.sidecar import read_object, require_file, sha256_of
+from privkd.teachers.sidecar import require_file
 
 SCHEMA = "privkd.ensemble/1"
-INDEX, LEDGER = "ensemble.json", "ledger.json"
-_MOST = 64 * 1024 * 1024  # bytes of the index: thousands of members with their layers
-_FIELDS = ("schema", "read_me", "manifest", "input_shape", "members", "sha256", "ledger", "ledger_head")
+_INDEX, _LEDGER = "ensemble.json", "ledger.json"
+_MOST = 64 * 2**20  # bytes of the index: thousands of members with their layers
+_FIELDS = ("schema", "read_me", "manifest", "input_shape", "members", "rows", "sha256", "ledger", "ledger_head")
 _READ_ME = (
     "PRIVATE. These teachers remember their training records: keep this folder as you keep the records, and publish nothing of "
-    "it. ledger.json counts everything that was released from these records: keep it with the folder, use no older copy of it."
+    "it. The ledger counts what was released from these records: never put an older copy of it in its place."
 )
 
 
@@ -43,18 +45,20 @@ class EnsembleParts:
         members: the teachers.
         manifest: public facts about the shards.
         input_shape: shape of one input.
-        ledger: bound to its file.
+        ledger: counts every release of the teachers.
+        rows: digests of the private rows, if known.
     """
 
     members: tuple[Member, ...]
     manifest: Manifest
     input_shape: tuple[int, ...]
     ledger: Ledger
+    rows: RowDigests | None
 
 
 def is_ensemble(directory: str | os.PathLike[str]) -> bool:
     """Whether a folder has the index of an ensemble; nothing of it is read."""
-    return (Path(directory) / INDEX).is_file()
+    return (Path(directory) / _INDEX).is_file()
 
 
 def write_ensemble(parts: EnsembleParts, directory: str | os.PathLike[str], *, overwrite: bool) -> Ledger:
@@ -75,21 +79,15 @@ def write_ensemble(parts: EnsembleParts, directory: str | os.PathLike[str], *, o
     """
     target = Path(directory)
     old = _old_index(target, overwrite=overwrite)
-    if old is not None:
-        _require_counted(_ledger_file(target, old), parts.ledger)
-        _write_into(target, parts, final=target)
-        _remove_members(target, old)
+    if old is None:
+        with draft_of(target, allowed=lambda: _old_index(target, overwrite=False)) as draft:
+            draft.chmod(0o700)
+            _write_index(draft, _write_members(draft, parts), parts, final=target)
     else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
-        try:
-            draft.mkdir(mode=0o700)
-            _write_into(draft, parts, final=target)
-            draft.rename(target)  # refused by the system if somebody has put something there meanwhile
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-        _sync(target.parent)
-    return Ledger.open(_ledger_file(target, read_object(target / INDEX, most=_MOST)))
+        _require_counted(_ledger_file(target, old), parts.ledger)
+        _write_index(target, _write_members(target, parts), parts, final=target)
+        _remove(target, old["sha256"])
+    return Ledger.open(_ledger_file(target, _index_of(target)))
 
 
 def read_ensemble(
@@ -112,6 +110,7 @@ def read_ensemble(
         LedgerError: the ledger is damaged, or lacks releases that the folder knows of.
     """
     folder = Path(directory)
+    put_back(folder)
     index = _index_of(folder)
     try:
         manifest, shape = _manifest(index["manifest"]), _shape(index["input_shape"])
@@ -119,7 +118,7 @@ def read_ensemble(
         if len(index["members"]) != manifest.teachers:
             raise ValueError(f"{len(index['members'])} members are listed for teachers={manifest.teachers}")
     except (TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{folder / INDEX}: {error}") from error
+        raise CheckpointError(f"{folder / _INDEX}: {error}") from error
     for name, digest in digests.items():
         _require_unchanged(folder, name, digest)
     members = tuple(
@@ -134,39 +133,51 @@ def read_ensemble(
         )
         for stored in index["members"]
     )
-    return EnsembleParts(members, manifest, shape, _opened(folder, index, ledger))
+    return EnsembleParts(members, manifest, shape, _opened(folder, index, ledger), _rows(folder, index, digests))
 
 
-def _write_into(folder: Path, parts: EnsembleParts, *, final: Path) -> None:
-    """Members into a new folder of their own, the ledger where it is not bound elsewhere, the index last."""
-    inner = folder / f"members-{secrets.token_hex(4)}"
-    inner.mkdir(mode=0o700)
-    members = [
-        write_member(member, folder, f"{inner.name}/{number:04d}") for number, member in enumerate(parts.members)
-    ]
-    shared = parts.ledger.path
-    is_own = shared is None or shared.resolve() == (final / LEDGER).resolve()
-    if shared is None:
-        parts.ledger.save(folder / LEDGER)
+def _write_members(folder: Path, parts: EnsembleParts) -> dict[str, Any]:
+    """Write every member and the digests under names of their own, and return how the index describes them."""
+    mark = secrets.token_hex(4)
+    written: list[str] = []
+    try:
+        members = []
+        for number, member in enumerate(parts.members):
+            members.append(write_member(member, folder, f"{mark}-{number:04d}"))
+            written += [members[-1]["file"]] if "file" in members[-1] else []
+        if parts.rows is not None:
+            written.append(f"{mark}-rows.bin")
+            write_bytes(folder / written[-1], parts.rows.to_bytes())
+        for name in written:
+            (folder / name).chmod(0o600)
+            with (folder / name).open("rb") as file:
+                os.fsync(file.fileno())
+    except BaseException:
+        _remove(folder, written)
+        raise
+    rows = None if parts.rows is None else written[-1]
+    return {"members": members, "rows": rows, "sha256": {name: sha256_of(folder / name) for name in written}}
+
+
+def _write_index(folder: Path, described: dict[str, Any], parts: EnsembleParts, *, final: Path) -> None:
+    """The index, after the ledger where that has no file yet. From now on the folder holds this ensemble."""
+    bound = parts.ledger.path
+    if bound is None:
+        parts.ledger.save(folder / _LEDGER)
     parts.ledger.refresh()
+    is_own = bound is None or bound.resolve() == (final / _LEDGER).resolve()
     index = {
         "schema": SCHEMA,
         "read_me": _READ_ME,
         "manifest": parts.manifest.to_dict(),
         "input_shape": list(parts.input_shape),
-        "members": members,
-        "sha256": {str(path.relative_to(folder)): sha256_of(path) for path in sorted(inner.iterdir())},
-        "ledger": LEDGER if is_own else str(shared.resolve()),
+        **described,
+        "ledger": _LEDGER if is_own else str(cast(Path, bound).resolve()),
         "ledger_head": parts.ledger.digest,
     }
-    draft = folder / f".{INDEX}.{secrets.token_hex(4)}"
-    draft.write_text(json.dumps(index, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    for path in (*inner.iterdir(), draft):
-        path.chmod(0o600)
-        _sync(path)
-    _sync(inner)
-    os.replace(draft, folder / INDEX)
-    _sync(folder)
+    write_json(folder / _INDEX, index, at_most=_MOST)
+    for name in (_INDEX, _LEDGER) if is_own else (_INDEX,):
+        (folder / name).chmod(0o600)
 
 
 def _old_index(target: Path, *, overwrite: bool) -> dict[str, Any] | None:
@@ -225,12 +236,18 @@ def _ledger_file(folder: Path, index: dict[str, Any]) -> Path:
 
 
 def _index_of(folder: Path) -> dict[str, Any]:
-    index = read_object(folder / INDEX, most=_MOST)
+    try:
+        index = read_json(folder / _INDEX, dict, at_most=_MOST)
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder / _INDEX} is missing: not a folder that TeacherEnsemble.save wrote") from None
     if index.get("schema") != SCHEMA:
-        raise CheckpointError(f"{folder / INDEX} has schema {index.get('schema')!r}; this version reads {SCHEMA!r}")
+        raise CheckpointError(f"{folder / _INDEX} has schema {index.get('schema')!r}; this version reads {SCHEMA!r}")
     unknown, missing = sorted(set(index) - set(_FIELDS)), sorted(set(_FIELDS) - set(index))
     if unknown or missing:
-        raise CheckpointError(f"{folder / INDEX} has unknown fields {unknown} and lacks {missing}")
+        raise CheckpointError(f"{folder / _INDEX} has unknown fields {unknown} and lacks {missing}")
+    for name, kind in (("members", list), ("sha256", dict), ("manifest", dict), ("input_shape", list), ("ledger", str)):
+        if not isinstance(index[name], kind):
+            raise CheckpointError(f"{folder / _INDEX}: {name} must be a JSON {kind.__name__}")
     return index
 
 
@@ -239,6 +256,11 @@ def _manifest(values: dict[str, Any]) -> Manifest:
     check.integer(teachers=manifest.teachers, at_least=2)
     check.integer(records=manifest.records, at_least=manifest.teachers)
     check.integer(classes=manifest.classes, at_least=2)
+    for name in ("keyed", "declared_classes"):
+        if not isinstance(values[name], bool):
+            raise TypeError(f"{name}={values[name]!r} must be true or false")
+    if not isinstance(manifest.shards_hash, str):
+        raise TypeError(f"shards_hash={manifest.shards_hash!r} must be text")
     return manifest
 
 
@@ -248,24 +270,30 @@ def _shape(sides: list[int]) -> tuple[int, ...]:
     return tuple(sides)
 
 
-def _require_unchanged(folder: Path, name: str, digest: object) -> None:
-    path = folder / name
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise CheckpointError(f"{folder / INDEX} names {name!r}, which lies outside the folder")
-    require_file(path)
-    if sha256_of(path) != digest:
-        raise CheckpointError(f"{path} was changed after the ensemble was saved (sha256 differs)")
-
-
-def _remove_members(folder: Path, index: dict[str, Any]) -> None:
-    for inner in {Path(name).parts[0] for name in index["sha256"]}:
-        if inner.startswith("members-"):
-            shutil.rmtree(folder / inner, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def _rows(folder: Path, index: dict[str, Any], digests: Collection[str]) -> RowDigests | None:
+    name = index["rows"]
+    if name is None:
+        return None
+    if not isinstance(name, str) or name not in digests:
+        raise CheckpointError(f"{folder / _INDEX}: the file rows={name!r} has no checksum")
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        with opened(folder / name) as file:
+            return RowDigests.from_bytes(file.read())
+    except ValueError as error:
+        raise CheckpointError(f"{folder / name}: {error}") from error
+
+
+def _require_unchanged(folder: Path, name: str, digest: object) -> None:
+    if Path(name).name != name:
+        raise CheckpointError(f"{folder / _INDEX} names {name!r}, which is no file of the folder itself")
+    require_file(folder / name)
+    if sha256_of(folder / name) != digest:
+        raise CheckpointError(f"{folder / name} was changed after the ensemble was saved (sha256 differs)")
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    """Delete files of an ensemble that is no more; what cannot be deleted harms nobody."""
+    for name in names:
+        if Path(name).name == name:
+            with suppress(OSError):
+                (folder / name).unlink()

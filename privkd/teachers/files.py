@@ -27,6 +27,7 @@ from torch import nn
 
 from accountants import check
 from privkd.errors import CheckpointError, TeacherError
+from privkd.storage import sha256_of, write_text
 from privkd.teachers.bare import BareTeacher
 from privkd.teachers.certified import CertifiedModel
 from privkd.teachers.ensemble import TeacherEnsemble
@@ -35,7 +36,7 @@ from privkd.teachers.factories import call_function, call_reference, is_referenc
 from privkd.teachers.inputs import InputSpec
 from privkd.teachers.programs import SUFFIXES as PROGRAMS
 from privkd.teachers.programs import WAYS_OUT, ExportedTeacher, read_program
-from privkd.teachers.sidecar import Sidecar, describe, read_sidecar, require_file, require_same, sha256_of
+from privkd.teachers.sidecar import Sidecar, describe, read_sidecar, require_file, require_same
 from privkd.teachers.weights import DECLARABLE, declared_network, fill
 
 MakeModel = Callable[[], Any]
@@ -166,23 +167,19 @@ def save_teacher(
 
 
 def _write_both(module: nn.Module, target: Path, sidecar: Sidecar) -> None:
-    """Write both files under temporary names, then rename; the weights last, as they are looked for first."""
+    """Write both files whole; the weights get their name last, as they are looked for first."""
     from safetensors.torch import save_model
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    mark = f".{target.stem}.{secrets.token_hex(4)}"
-    weights, description = target.parent / f"{mark}{_WEIGHTS}", target.parent / f"{mark}.json"
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        save_model(module, str(weights))
-        description.write_text(replace(sidecar, sha256=sha256_of(weights)).text(), encoding="utf-8")
-        for file in (weights, description):
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
-        description.rename(target.with_suffix(".json"))
-        weights.rename(target)
+        save_model(module, str(draft))
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        write_text(target.with_suffix(".json"), replace(sidecar, sha256=sha256_of(draft)).text())
+        draft.rename(target)
     finally:
-        weights.unlink(missing_ok=True)
-        description.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
 
 
 def _refuse_unsavable(module: object) -> None:

@@ -38,6 +38,7 @@ LAYERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "Tanh": (nn.Tanh, ()),
     "Unflatten": (nn.Unflatten, ("dim", "unflattened_size")),
 }
+_DEEPEST = 16  # Sequentials within Sequentials
 _LARGEST_WINDOW = 4096  # of a pooling, a padding, a stride: sizes that no weights bound
 _BOUND_OTHERWISE = (  # by the weights, or by the inputs that they must fit
     *("in_features", "out_features", "in_channels", "out_channels", "groups"),
@@ -116,13 +117,15 @@ class _NotDeclarableError(Exception):
     """A layer that is not on the list, or a setting that is no plain value."""
 
 
-def _children(network: nn.Sequential) -> list[dict[str, Any]]:
-    return [{"name": name, **_declared(layer)} for name, layer in network._modules.items() if layer is not None]
+def _children(network: nn.Sequential, depth: int = 1) -> list[dict[str, Any]]:
+    if depth > _DEEPEST:
+        raise _NotDeclarableError(f"nested {depth} times")
+    return [{"name": name, **_declared(layer, depth)} for name, layer in network._modules.items() if layer is not None]
 
 
-def _declared(layer: nn.Module) -> dict[str, Any]:
+def _declared(layer: nn.Module, depth: int) -> dict[str, Any]:
     if type(layer) is nn.Sequential:
-        return {"layer": "Sequential", "layers": _children(layer)}
+        return {"layer": "Sequential", "layers": _children(layer, depth + 1)}
     for kind, (module, names) in LAYERS.items():
         if type(layer) is module:
             return {"layer": kind, "settings": {name: _setting(layer, name) for name in names}}

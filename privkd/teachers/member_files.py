@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Collection
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from privkd.teachers.sidecar import describe, first_line, require_same
 from privkd.teachers.weights import DECLARABLE, declared_network, fill
 
 _WEIGHTS, _SKOPS = ".safetensors", ".skops"
-_BESIDE = tuple(field.name for field in fields(Member) if field.name not in ("model", "classes"))
 
 
 def write_member(member: Member, folder: Path, name: str) -> dict[str, Any]:
@@ -32,7 +30,7 @@ def write_member(member: Member, folder: Path, name: str) -> dict[str, Any]:
     Raises:
         TypeError: `skops` cannot write the model.
     """
-    beside = {field: getattr(member, field) for field in _BESIDE}
+    beside = {"failed": member.failed, "codes": None if member.codes is None else list(member.codes)}
     if isinstance(member.model, int):
         return {"answer": member.model, **beside}
     if isinstance(member.model, nn.Module):
@@ -78,7 +76,7 @@ def read_member(
         CheckpointError: damaged, or it needs `make_model` or `trusted`.
     """
     try:
-        beside = {field: _plain(stored[field]) for field in _BESIDE}
+        beside = _beside(stored["failed"], stored["codes"], classes)
         if "answer" in stored:
             check.integer(answer=stored["answer"], at_least=0, at_most=classes - 1)
             return Member(stored["answer"], classes, **beside)
@@ -143,5 +141,13 @@ def _require_stored(path: Path) -> None:
         raise ValueError(f"it unfolds to {size} bytes, more than it has, which privkd never writes")
 
 
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _beside(failed: object, codes: object, classes: int) -> dict[str, Any]:
+    if not isinstance(failed, bool):
+        raise TypeError(f"failed={failed!r} must be true or false")
+    if codes is None:
+        return {"failed": failed, "codes": None}
+    if not isinstance(codes, list):
+        raise TypeError(f"codes={codes!r} must be a list of classes")
+    for code in codes:
+        check.integer(code=code, at_least=0, at_most=classes - 1)
+    return {"failed": failed, "codes": tuple(codes)}

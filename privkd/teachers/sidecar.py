@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import nn
 from accountants import check
 from privkd.errors import CheckpointError
 from privkd.networks import ARCHITECTURES, architecture_of
+from privkd.storage import opened, read_json
 from privkd.teachers.inputs import InputSpec
 from privkd.teachers.layers import layers_of
 
@@ -111,12 +111,13 @@ def read_sidecar(path: Path) -> Sidecar:
     Raises:
         CheckpointError: missing, not JSON, of another schema, a field twice, unknown, missing or impossible.
     """
-    if not path.exists():
+    try:
+        document = read_json(path, dict, at_most=_MAX_BYTES)
+    except FileNotFoundError:
         raise CheckpointError(
             f"{path} is missing: weights alone do not say what they belong to. Write both with "
             "privkd.teachers.save_teacher(module, 'teacher.safetensors'), or give the teacher as 'module:function'"
-        )
-    document = read_object(path)
+        ) from None
     if document.get("schema") != SCHEMA:
         raise CheckpointError(f"{path} has schema {document.get('schema')!r}; this version reads {SCHEMA!r}")
     unknown, missing = sorted(set(document) - set(_FIELDS)), sorted(set(_FIELDS) - set(document))
@@ -137,15 +138,16 @@ def read_sidecar(path: Path) -> Sidecar:
 
 
 def require_file(path: Path) -> None:
-    """Refuse what is no regular file before it is opened: a pipe would be waited for, a device never ends.
+    """Refuse what is no regular file before others open it: a pipe would be waited for, a device never ends.
 
     Raises:
         CheckpointError: nothing is there, or a folder, pipe or device.
     """
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist (looked in {Path.cwd()})")
-    if not path.is_file():
-        raise CheckpointError(f"{path} is no regular file but a folder, a pipe or a device; it was not opened")
+    try:
+        with opened(path):
+            pass
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist (looked in {Path.cwd()})") from None
 
 
 def first_line(error: BaseException) -> str:
@@ -154,49 +156,5 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def sha256_of(path: Path) -> str:
-    """Checksum of a file, lower-case hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _inputs(*, shape: list[int], low: float = 0.0, high: float = 1.0) -> InputSpec:
     return InputSpec(tuple(shape), low=low, high=high)
-
-
-def read_object(path: Path, *, most: int = _MAX_BYTES) -> dict[str, Any]:
-    """The JSON object in a file: no field twice, no NaN.
-
-    Args:
-        path: a regular file.
-        most: bytes that it may have.
-
-    Raises:
-        CheckpointError: no such file, a larger one, or no such JSON.
-    """
-    require_file(path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(most + 1)
-        if len(content) > most:
-            raise CheckpointError(f"{path} is larger than {most} bytes, which privkd never writes")
-        document = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant
-        )
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is no valid JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise CheckpointError(f"{path} holds a JSON {type(document).__name__}; an object is needed")
-    return document
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"the fields {repeated} occur twice")
-    return dict(pairs)
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")

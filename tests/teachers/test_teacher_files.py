@@ -122,7 +122,7 @@ def test_garbage_weights_of_the_right_class_are_noticed(tmp_path):
     path.write_bytes(b"garbage")
     with pytest.raises(CheckpointError, match="sha256"):
         load_teacher(path)
-    from privkd.teachers.sidecar import sha256_of
+    from privkd.storage import sha256_of
 
     edit(path, sha256=sha256_of(path))
     with pytest.raises(CheckpointError, match="is damaged"):
@@ -167,14 +167,14 @@ def test_class_named_in_a_file_is_never_imported(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "no valid JSON"),
-        ("{", "no valid JSON"),
-        ("\ufffe", "no valid JSON"),
-        ("[1]", "an object is needed"),
-        ('{"schema": "privkd.teacher/1", "schema": "privkd.teacher/1"}', "occur twice"),
+        ("", "not valid JSON"),
+        ("{", "not valid JSON"),
+        ("\ufffe", "not valid JSON"),
+        ("[1]", "must hold a JSON dict"),
+        ('{"schema": "privkd.teacher/1", "schema": "privkd.teacher/1"}', "occurs twice"),
         ('{"schema": "privkd.teacher/2"}', "this version reads 'privkd.teacher/1'"),
         ('{"schema": "privkd.teacher/1", "classes": NaN}', "NaN"),
-        ("[" * 100_000, "no valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
     ],
 )
 def test_broken_description_is_refused(text, says, tmp_path):
@@ -253,7 +253,7 @@ def test_truncated_weights_are_refused(tmp_path):
             ValueError,
             "returns 3 logits",
         ),
-        (VectorNetwork(5, 3), "t.safetensors", {"inputs": SPEC}, TeacherError, "failed on inputs"),
+        (VectorNetwork(5, 3), "t.safetensors", {"inputs": SPEC}, TeacherError, "failed on made-up inputs"),
         (torch.jit.script(nn.Linear(4, 3)), "t.safetensors", {}, TypeError, "is a program"),
     ],
 )
