@@ -41,14 +41,16 @@ def write_member(member: Member, folder: Path, name: str) -> dict[str, Any]:
         return {"file": f"{name}{_WEIGHTS}", "class": kind, "settings": settings, **beside}
     import skops.io
 
+    path = folder / f"{name}{_SKOPS}"
     try:
-        skops.io.dump(member.model, folder / f"{name}{_SKOPS}")
+        skops.io.dump(member.model, path)
+        skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))  # what is written can be read
     except Exception as error:  # whatever the model's own state raises
         raise TypeError(
             f"skops cannot write a {type(member.model).__name__}: {first_line(error)}. Keep such an ensemble as code, "
             "'module:function', or fit it with scikit-learn classifiers or torch modules"
         ) from error
-    return {"file": f"{name}{_SKOPS}", **beside}
+    return {"file": path.name, **beside}
 
 
 def read_member(
