@@ -146,7 +146,7 @@ def audit(ledger: Ledger, *, opinions: Sequence[str] = ()) -> AuditReport:
     Example:
         >>> from accountants.events import Gaussian
         >>> ledger = Ledger(adjacency="add-remove", n=60_000)
-        >>> ledger.charge(Gaussian(sigma=1))
+        >>> charge = ledger.charge(Gaussian(sigma=1))
         >>> ledger.claim(4.0, 1e-5, "wishful thinking")
         >>> print(audit(ledger).verdicts[0])
         FAIL: epsilon=4 at delta=1e-05; proven false: the truth is at least 4.3771
