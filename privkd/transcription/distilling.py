@@ -35,7 +35,13 @@ class _SoftTargets(Task):
 
 
 def distil(
-    student: nn.Module, inputs: Tensor, targets: Tensor, *, seed: int, steps: int | None = None
+    student: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    seed: int,
+    steps: int | None = None,
+    description: str = "training the student",
 ) -> list[dict[str, float]]:
     """Train a student on public inputs and released soft targets.
 
@@ -45,6 +51,7 @@ def distil(
         targets: shape (n, K).
         seed: order of rows and augmentation.
         steps: optimiser steps; default: 100 passes over the inputs, between 600 and 4000 steps.
+        description: of the stage, for progress.
 
     Returns:
         History of the loss.
@@ -54,4 +61,4 @@ def distil(
     spread = inputs.flatten(1).std(dim=0, correction=0)
     jitter = 0.3 * spread.clamp(min=float(spread.median())).reshape(inputs.shape[1:])
     task = _SoftTargets(student, jitter=jitter)
-    return Trainer(steps=count, seed=seed).run(task, (inputs, targets.float()), description="training the student").rows
+    return Trainer(steps=count, seed=seed).run(task, (inputs, targets.float()), description=description).rows
