@@ -36,7 +36,7 @@ def by_certified_answers(request: Request) -> Transcription:
             "with less"
         )
     mine = _count_training(certificate, request.common)
-    bare = BareTeacher(certified.model, request.spec)
+    bare = BareTeacher(certified.model, request.spec, classes=request.classes)
     generator, ledger = None, cast(Ledger, certificate.ledger)
     if request.queries is not None:
         student = request.new_student()

@@ -10,6 +10,7 @@ from privkd.trainer import Batch, Context, Task, Trainer
 
 _LEARNING_RATE = 2e-3
 _WEIGHT_DECAY = 1e-4
+_LEAST_STEPS, _MOST_STEPS = 600, 4000
 
 
 class _SoftTargets(Task):
@@ -57,7 +58,7 @@ def distil(
         History of the loss.
     """
     inputs = inputs.detach().cpu().float()
-    count = min(4000, max(600, 100 * len(inputs) // 64)) if steps is None else steps
+    count = min(_MOST_STEPS, max(_LEAST_STEPS, 100 * len(inputs) // 64)) if steps is None else steps
     spread = inputs.flatten(1).std(dim=0, correction=0)
     jitter = 0.3 * spread.clamp(min=float(spread.median())).reshape(inputs.shape[1:])
     task = _SoftTargets(student, jitter=jitter)

@@ -83,8 +83,8 @@ def transcribe(
             generated.
         records: the private `(inputs, labels)` when they are at hand: with public queries, their labels are counted in
             public cells, which beats asking teachers.
-        classes: number of classes K, public, for records without a teacher; default: largest label + 1, which the
-            certificate then says.
+        classes: number of classes K, public; default: what the teacher says. For records without a teacher: largest label +
+            1, which the certificate then says.
         student: a fresh `nn.Module` that maps inputs to logits; default: a small network that fits the inputs.
         method: "auto", "votes", "gnmax" (label-only), "cells", "dpsd" or "certified".
         mode: "sound", or "paper" for the published method with a weaker argument (method "dpsd" only).
@@ -180,7 +180,7 @@ def _describe(
         if public is None or records is None:
             raise ValueError("teacher=None needs records=(inputs, labels) and public queries=, which need no teacher")
         return None, inputs or InputSpec.of(public), _classes_of(records, classes), None
-    described = _describe_teacher(teacher, public, inputs)
+    described = _describe_teacher(teacher, public, inputs, classes)
     if classes not in (None, described[2]):
         raise ValueError(f"classes={classes} was given, the teacher has {described[2]}; leave classes=None")
     return described
@@ -200,7 +200,7 @@ def _classes_of(records: object, classes: int | None) -> int:
 
 
 def _describe_teacher(
-    teacher: object, public: Tensor | None, inputs: InputSpec | None
+    teacher: object, public: Tensor | None, inputs: InputSpec | None, classes: int | None
 ) -> tuple[TeacherEnsemble | CertifiedModel | BareTeacher, InputSpec, int, int | None]:
     if isinstance(teacher, TeacherEnsemble):
         if public is not None:
@@ -217,7 +217,7 @@ def _describe_teacher(
     spec = inputs or (InputSpec.of(public) if public is not None else InputSpec.guess(module))
     if public is not None:
         _same_shape(spec.shape, tuple(public.shape[1:]))
-    bare = BareTeacher(module, spec)
+    bare = BareTeacher(module, spec, classes=classes)
     if isinstance(teacher, CertifiedModel):
         return teacher, spec, bare.classes, teacher.certificate.n_records_declared
     return bare, spec, bare.classes, None
