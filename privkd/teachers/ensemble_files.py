@@ -252,7 +252,8 @@ def _index_of(folder: Path) -> dict[str, Any]:
 
 
 def _manifest(values: dict[str, Any]) -> Manifest:
-    manifest = Manifest(**values)
+    read: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    manifest = Manifest(**read)
     check.integer(teachers=manifest.teachers, at_least=2)
     check.integer(records=manifest.records, at_least=manifest.teachers)
     check.integer(classes=manifest.classes, at_least=2)

@@ -87,7 +87,8 @@ def load_teacher(
     if (module is not None or model is not None) and kind != _WEIGHTS:
         name = "module" if module is not None else "model"
         raise ValueError(
-            f"{name}= goes with .safetensors weights only; source={os.fspath(source)!r} brings its own code"
+            f"{name}= goes with .safetensors weights{' and folders of ensembles' if name == 'model' else ''} only; "
+            f"source={os.fspath(source)!r} brings its own code"
         )
     if path is None:
         return call_reference(os.fspath(source))

@@ -151,7 +151,7 @@ def _require_classifier(program: torch.export.ExportedProgram) -> None:
 
 def _sizes(program: torch.export.ExportedProgram) -> tuple[tuple[int | None, ...], int, int | None]:
     """Sides of one input (None: left open), smallest and largest batch (None: no limit)."""
-    name = program.graph_signature.user_inputs[0]
+    [name] = program.graph_signature.user_inputs
     node = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == name)
     batch, *sides = node.meta["val"].shape
     shape = tuple(side if isinstance(side, int) else None for side in sides)
