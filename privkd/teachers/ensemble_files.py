@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import warnings
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from privkd.teachers.row_digests import RowDigests
 from privkd.teachers.shard_training import Member
 from privkd.teachers.sharding import Manifest
 from privkd.teachers.sidecar import require_file
+from privkd.teachers.weights import DECLARABLE
 
 SCHEMA = "privkd.ensemble/1"
 _INDEX, _LEDGER = "ensemble.json", "ledger.json"
@@ -85,7 +87,12 @@ def write_ensemble(parts: EnsembleParts, directory: str | os.PathLike[str], *, o
             _write_index(draft, _write_members(draft, parts), parts, final=target)
     else:
         _require_counted(_ledger_file(target, old), parts.ledger)
-        _write_index(target, _write_members(target, parts), parts, final=target)
+        described = _write_members(target, parts)
+        try:
+            _write_index(target, described, parts, final=target)
+        except BaseException:
+            _remove(target, described["sha256"])
+            raise
         _remove(target, old["sha256"])
     return Ledger.open(_ledger_file(target, _index_of(target)))
 
@@ -140,11 +147,14 @@ def _write_members(folder: Path, parts: EnsembleParts) -> dict[str, Any]:
     """Write every member and the digests under names of their own, and return how the index describes them."""
     mark = secrets.token_hex(4)
     written: list[str] = []
+    members: list[dict[str, Any]] = []
+    unknown: set[str] = set()
     try:
-        members = []
         for number, member in enumerate(parts.members):
-            members.append(write_member(member, folder, f"{mark}-{number:04d}"))
-            written += [members[-1]["file"]] if "file" in members[-1] else []
+            stored, types = write_member(member, folder, f"{mark}-{number:04d}")
+            members.append(stored)
+            written += [stored["file"]] if "file" in stored else []
+            unknown |= set(types)
         if parts.rows is not None:
             written.append(f"{mark}-rows.bin")
             write_bytes(folder / written[-1], parts.rows.to_bytes())
@@ -153,10 +163,28 @@ def _write_members(folder: Path, parts: EnsembleParts) -> dict[str, Any]:
             with (folder / name).open("rb") as file:
                 os.fsync(file.fileno())
     except BaseException:
-        _remove(folder, written)
+        _remove(folder, [path.name for path in folder.glob(f"{mark}-*")])
         raise
+    _tell_needs({stored["class"] for stored in members if "class" in stored} - set(DECLARABLE), unknown)
     rows = None if parts.rows is None else written[-1]
     return {"members": members, "rows": rows, "sha256": {name: sha256_of(folder / name) for name in written}}
+
+
+def _tell_needs(classes: set[str], types: set[str]) -> None:
+    """Say when saving what loading will need."""
+    if classes:
+        warnings.warn(
+            f"members of the class {', '.join(sorted(classes))} cannot be described as data: load the folder with "
+            "TeacherEnsemble.load(directory, make_model=...), or privkd transcribe --model module:function",
+            stacklevel=5,
+        )
+    if types:
+        warnings.warn(
+            f"skops does not trust the types {', '.join(sorted(types))}: load the folder with "
+            f"TeacherEnsemble.load(directory, trusted={sorted(types)!r}); for the command line, in a function that you give as "
+            "--teacher module:function",
+            stacklevel=5,
+        )
 
 
 def _write_index(folder: Path, described: dict[str, Any], parts: EnsembleParts, *, final: Path) -> None:
@@ -177,7 +205,8 @@ def _write_index(folder: Path, described: dict[str, Any], parts: EnsembleParts, 
     }
     write_json(folder / _INDEX, index, at_most=_MOST)
     for name in (_INDEX, _LEDGER) if is_own else (_INDEX,):
-        (folder / name).chmod(0o600)
+        with suppress(OSError):  # the index stands; the folder itself is closed to others
+            (folder / name).chmod(0o600)
 
 
 def _old_index(target: Path, *, overwrite: bool) -> dict[str, Any] | None:

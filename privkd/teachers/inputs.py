@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from accountants import check
 
+_LARGEST = 1e38  # what float32 holds, also doubled
 _SIDES = (8, 16, 28, 32, 48, 64, 96, 128, 224)
 
 
@@ -35,8 +36,8 @@ class InputSpec:
             )
         for size in self.shape:
             check.integer(shape=size, at_least=1)
-        check.real(low=self.low)
-        check.real(high=self.high, above=self.low)
+        check.real(low=self.low, at_least=-_LARGEST)
+        check.real(high=self.high, above=self.low, at_most=_LARGEST)
 
     def to_dict(self) -> dict[str, object]:
         """JSON form, read back by `from_dict`."""

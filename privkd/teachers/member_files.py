@@ -19,38 +19,42 @@ from privkd.teachers.weights import DECLARABLE, declared_network, fill
 _WEIGHTS, _SKOPS = ".safetensors", ".skops"
 
 
-def write_member(member: Member, folder: Path, name: str) -> dict[str, Any]:
-    """Write the model of a member, and return the rest as JSON.
+def write_member(member: Member, folder: Path, name: str) -> tuple[dict[str, Any], list[str]]:
+    """Write the model of a member.
 
     Args:
         member: the teacher.
         folder: of the ensemble.
         name: of the file below the folder, without ending.
 
+    Returns:
+        The rest as JSON, and the types in its file that skops does not trust.
+
     Raises:
         TypeError: `skops` cannot write the model.
     """
     beside = {"failed": member.failed, "codes": None if member.codes is None else list(member.codes)}
     if isinstance(member.model, int):
-        return {"answer": member.model, **beside}
+        return {"answer": member.model, **beside}, []
     if isinstance(member.model, nn.Module):
         from safetensors.torch import save_model
 
         save_model(member.model, str(folder / f"{name}{_WEIGHTS}"))
         kind, settings = describe(member.model)
-        return {"file": f"{name}{_WEIGHTS}", "class": kind, "settings": settings, **beside}
+        return {"file": f"{name}{_WEIGHTS}", "class": kind, "settings": settings, **beside}, []
     import skops.io
 
     path = folder / f"{name}{_SKOPS}"
     try:
         skops.io.dump(member.model, path)
-        skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))  # what is written can be read
+        unknown = skops.io.get_untrusted_types(file=path)
+        skops.io.load(path, trusted=unknown)  # what is written can be read
     except Exception as error:  # whatever the model's own state raises
         raise TypeError(
             f"skops cannot write a {type(member.model).__name__}: {first_line(error)}. Keep such an ensemble as code, "
             "'module:function', or fit it with scikit-learn classifiers or torch modules"
         ) from error
-    return {"file": path.name, **beside}
+    return {"file": path.name, **beside}, list(unknown)
 
 
 def read_member(
@@ -66,7 +70,7 @@ def read_member(
     """The member that `write_member` wrote.
 
     Args:
-        stored: what `write_member` returned.
+        stored: the JSON that `write_member` returned.
         folder: of the ensemble.
         listed: names of the files whose checksums were found right.
         classes: number of classes K.

@@ -18,8 +18,8 @@ from privkd.teachers.sidecar import SEQUENTIAL, first_line, require_file
 from privkd.trainer import seeded
 
 DECLARABLE = (*ARCHITECTURES, SEQUENTIAL)
-_LARGEST_LAYER = 2**28  # numbers that one layer may return for two inputs: 1 GiB
-_UNUSABLE = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, OverflowError, MemoryError)
+_LARGEST_LAYER = 2**27  # numbers that one layer may return for two inputs: 512 MiB
+_UNUSABLE = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -33,7 +33,7 @@ def declared_network(
         kind: one of `DECLARABLE`.
         settings: its arguments.
         weights: safetensors file with exactly its tensors.
-        inputs: what it eats, if known; then no layer may return more than 1 GiB for two of them.
+        inputs: what it eats, if known; then no layer may return more than 512 MiB for two of them.
 
     Raises:
         CheckpointError: the settings do not make a network, or one that does not fit the file. What is larger than the

@@ -198,6 +198,7 @@ def test_broken_description_is_refused(text, says, tmp_path):
         ({"settings": {"features": 4, "classes": 3, "hidden": 7}}, "does not fit"),
         ({"inputs": {"shape": [4], "colour": 1}}, "colour"),
         ({"inputs": {"shape": [4], "low": 2.0, "high": 1.0}}, "high=1.0"),
+        ({"inputs": {"shape": [4], "low": 0.0, "high": 1e308}}, r"high=1e\+308"),
         ({"inputs": {"shape": [5]}}, "cannot answer"),
         ({"inputs": {"shape": [4]}, "classes": 7}, "has 3 classes"),
         ({"classes": 1}, "classes=1"),

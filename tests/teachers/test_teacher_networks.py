@@ -159,6 +159,7 @@ LINEAR = {"in_features": 4, "out_features": 3, "bias": True}
         ),
         ([{"name": "0", "layer": "Linear", "settings": {**LINEAR, "in_features": "4"}}], "no weights were read"),
         ([{"name": "0", "layer": "AdaptiveAvgPool2d", "settings": {"output_size": [10**6, 1]}}], "above 4096"),
+        ([{"name": "0", "layer": "Linear", "settings": {**LINEAR, "out_features": 0}}], "no weights were read|not fit"),
         ([{"name": "0", "layer": "Tanh", "settings": {}}] * 2, "another one has already"),
     ],
 )
@@ -166,6 +167,15 @@ def test_impossible_layers_are_refused(layers, says, tmp_path):
     path = saved(tmp_path, nn.Sequential(nn.Linear(4, 3)))
     edit(path, settings={"layers": layers})
     with pytest.raises(CheckpointError, match=says):
+        load_teacher(path)
+
+
+def test_layer_that_divides_by_zero_is_refused(tmp_path):
+    path = saved(tmp_path, nn.Sequential(nn.Conv2d(1, 3, 2), nn.Flatten()), inputs=InputSpec((1, 2, 2)))
+    description = json.loads(path.with_suffix(".json").read_text())
+    description["settings"]["layers"][0]["settings"]["stride"] = [0, 0]
+    path.with_suffix(".json").write_text(json.dumps(description))
+    with pytest.raises(CheckpointError, match=r"cannot answer|do not fit"):
         load_teacher(path)
 
 
