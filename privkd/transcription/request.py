@@ -93,8 +93,9 @@ class Request:
         ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=unit.value, n=self.n)
         if not self.noise.secure:
             ledger.disclose("noise was seeded: void outside tests")
-        for shared in self.shared:
-            carry_leaks(shared, ledger)
+        for source in (ledger_of(self.teacher), self.common):
+            if source is not None:
+                carry_leaks(source, ledger)
         for leak in self.leaks:
             ledger.disclose(LEAK + leak)
         return ledger
@@ -102,7 +103,7 @@ class Request:
     @property
     def shared(self) -> tuple[Ledger, ...]:
         """The ledgers that count everything released from the same data, each once."""
-        own = ledger_of(self.teacher)
+        own = self.teacher.ledger if isinstance(self.teacher, TeacherEnsemble) else None
         found = [ledger for ledger in (own, self.common) if ledger is not None]
         if len(found) == 2 and (found[0] is found[1] or (found[0].path is not None and found[0].path == found[1].path)):
             return (found[0],)

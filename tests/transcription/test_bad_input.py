@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 import privkd
-from privkd import BudgetExceeded, GuaranteeError
+from privkd import BudgetExceeded, GuaranteeError, InputSpec
 from privkd.errors import PrivkdError, TeacherError
+from privkd.teachers import BareTeacher
 from privkd.transcription.request import checked_queries, checked_records
 
 
