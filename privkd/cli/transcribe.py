@@ -20,7 +20,9 @@ Number = TypeVar("Number", int, float)
 def transcribe(
     teacher: Annotated[
         str,
-        typer.Option(help="file of weights with its JSON, TorchScript or .pt2 file, or module:function that builds it"),
+        typer.Option(
+            help="file of weights with its JSON, folder of an ensemble, module:function that builds it, or program"
+        ),
     ],
     epsilon: Annotated[float, typer.Option(help="hard cap on the privacy cost in the chosen scope, nats")],
     out: Annotated[Path, typer.Option(help="folder to make: student, certificate, ledger")],
@@ -33,6 +35,12 @@ def transcribe(
     seed: Annotated[int | None, typer.Option(help="of public randomness; noise is never seeded")] = None,
     input_shape: Annotated[str | None, typer.Option(help="of one input, such as 64 or 1,28,28")] = None,
     input_range: Annotated[str | None, typer.Option(help="smallest and largest input value, such as 0,1")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="module:function that builds a network of your own class for the weights")
+    ] = None,
+    trust_program: Annotated[
+        bool, typer.Option("--trust-program", help="run a TorchScript or .pt2 file: its author is trusted like code")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="replace an earlier transcription in the folder")
     ] = False,
@@ -53,7 +61,7 @@ def transcribe(
 
         require_free(out, overwrite=overwrite)  # before minutes of work and before any privacy is spent
         made = run(
-            load_teacher(teacher),
+            load_teacher(teacher, model=model, trust_program=trust_program),
             epsilon,
             delta,
             scope=scope,

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from privkd.data.arrays import Raw
+from privkd.data.bounds import require_modest, require_regular
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 MODES = ("L", "RGB", "RGBA")  # eight bits per channel, values that mean brightness (a palette index does not)
@@ -52,6 +53,7 @@ def _image_files(folder: Path) -> list[Path]:
     for file in files:
         if file.is_dir():
             raise ValueError(f"{file} is a folder inside a class folder; classes are one level deep")
+        require_regular(file)
         if file.suffix.lower() not in SUFFIXES:
             raise ValueError(f"{file} is not an image; {', '.join(SUFFIXES)} are read. Move other files elsewhere")
     return files
@@ -59,6 +61,8 @@ def _image_files(folder: Path) -> list[Path]:
 
 def _stack(paths: list[Path]) -> np.ndarray:
     first_mode, first_image = _read_image(paths[0])
+    stored = sum(path.stat().st_size for path in paths)
+    require_modest(len(paths) * first_image.nbytes, stored=stored, what=f"{len(paths)} images like {paths[0]}")
     images = np.empty((len(paths), *first_image.shape), dtype=np.uint8)
     for position, path in enumerate(paths):
         mode, image = _read_image(path)

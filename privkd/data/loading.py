@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from privkd.data import archives, datasets, folders, idx
 from privkd.data.arrays import Raw, to_records
+from privkd.data.bounds import require_regular
 from privkd.data.bundled import all_digits
 from privkd.data.records import Records
 
@@ -112,6 +113,7 @@ def _read_path(path: Path, *, part: str | None) -> Raw:
         raise FileNotFoundError(f"no file or folder {str(path)!r}.\n{ACCEPTED}")
     if path.is_dir():
         return folders.read_folder(path)
+    require_regular(path)
     if suffix == ".npz":
         return archives.read_npz(path, part=part)
     if suffix == ".safetensors":

@@ -7,7 +7,9 @@ ids do not depend on a record's content, a teacher's training sees its own shard
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -161,6 +163,58 @@ class TeacherEnsemble:
             len(models), sum(map(len, listed)), classes, shards_hash(listed), keyed=False, declared_classes=True
         )
         return cls(members, manifest, input_shape, ledger=ledger)
+
+    def save(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the ensemble to a folder that is as PRIVATE as the records, and bind its ledger to the file there.
+
+        Torch members become safetensors, scikit-learn members `skops` files; nothing is pickled. From now on every release is
+        written into the folder's `ledger.json` before its noise is drawn. A ledger that lies in a file already stays there,
+        and the folder refers to it.
+
+        Args:
+            directory: the folder to make, with mode 0700.
+            overwrite: whether an ensemble there may be replaced, if this one's ledger counts all of its releases.
+
+        Returns:
+            The folder.
+
+        Raises:
+            FileExistsError: something is there, and `overwrite` is not set or it is no ensemble.
+            LedgerError: the ensemble there was charged for releases that this ledger does not count.
+            TypeError: `skops` cannot write a member.
+        """
+        from privkd.teachers.ensemble_files import EnsembleParts, write_ensemble
+
+        parts = EnsembleParts(self._members, self.manifest, self.input_shape, self.ledger, self.rows)
+        self.ledger = write_ensemble(parts, directory, overwrite=overwrite)
+        return Path(directory)
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        make_model: MakeModel | None = None,
+        trusted: Collection[str] = (),
+        ledger: Ledger | None = None,
+    ) -> TeacherEnsemble:
+        """The ensemble in a folder, bound to its ledger: what was released is counted, and what will be is written there.
+
+        Args:
+            directory: a folder that `save` made.
+            make_model: builds a fresh network, for members of a class that privkd does not build itself: the function
+                that the ensemble was fitted with.
+            trusted: names of types in scikit-learn members that may be built although `skops` does not trust them.
+            ledger: the ledger that the ensemble shares with others, where its file has moved.
+
+        Raises:
+            CheckpointError: a file is missing, changed or damaged, or a member needs `make_model` or `trusted`.
+            LedgerError: the ledger is missing or damaged, or lacks what was released before the ensemble was saved.
+        """
+        from privkd.teachers.ensemble_files import read_ensemble
+
+        parts = read_ensemble(directory, make_model=make_model, trusted=trusted, ledger=ledger)
+        return cls(parts.members, parts.manifest, parts.input_shape, ledger=parts.ledger, rows=parts.rows)
 
     @property
     def classes(self) -> int:

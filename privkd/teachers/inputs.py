@@ -71,12 +71,16 @@ class InputSpec:
     def guess(cls, module: nn.Module) -> InputSpec:
         """The input shape that a module reveals, with the range [0, 1] assumed.
 
-        The first layer with weights tells the width of a vector or the channels of an image; image sides are found by
-        asking the module itself with constant inputs.
+        An exported program states it. Otherwise the first layer with weights tells the width of a vector or the channels of
+        an image; image sides are found by asking the module itself with constant inputs.
 
         Raises:
             ValueError: the module does not tell; the message says how to declare the shape.
         """
+        from privkd.teachers.programs import ExportedTeacher  # here, because that file needs this one
+
+        if isinstance(module, ExportedTeacher) and module.input_shape is not None:
+            return cls(module.input_shape)
         for layer in module.modules():
             if isinstance(layer, nn.Linear):
                 return cls((layer.in_features,))
