@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Ledger, check
+from privkd.data.arrays import input_tensor, to_array
+from privkd.data.labels import Classes, ClassesGiven, class_indices
 from privkd.errors import TeacherError
 from privkd.private import Private
 from privkd.progress import track
@@ -75,7 +77,8 @@ class TeacherEnsemble:
             TeacherError: more than half of the teachers could not be trained.
         """
         check.integer(teachers=teachers, at_least=2)
-        x, y, count = _checked(inputs, labels, classes)
+        x, y, known = _checked(inputs, labels, classes)
+        count = known.count
         names = [str(position) for position in range(len(x))] if ids is None else [str(name) for name in ids]
         if len(names) != len(x):
             raise ValueError(f"{len(names)} ids for {len(x)} records; give one id per record")
@@ -83,9 +86,7 @@ class TeacherEnsemble:
         shard = assign_shards(names, teachers, key)
         members = _train_all(make_model, x, y, shard, teachers=teachers, classes=count, key=key)
         listed = [[names[i] for i in np.flatnonzero(shard == t)] for t in range(teachers)]
-        manifest = Manifest(
-            teachers, len(x), count, shards_hash(listed), keyed=True, declared_classes=classes is not None
-        )
+        manifest = Manifest(teachers, len(x), count, shards_hash(listed), keyed=True, declared_classes=known.declared)
         return cls(members, manifest, tuple(x.shape[1:]))
 
     @classmethod
@@ -221,22 +222,16 @@ def _refuse_shared(models: Sequence[Any]) -> None:
                 )
 
 
-def _checked(inputs: Any, labels: Any, classes: int | None) -> tuple[np.ndarray, np.ndarray, int]:
-    x = inputs.detach().cpu().numpy() if isinstance(inputs, Tensor) else np.asarray(inputs)
-    y = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    if x.ndim not in (2, 4) or y.ndim != 1 or len(x) != len(y):
+def _checked(inputs: Any, labels: Any, classes: ClassesGiven | None) -> tuple[np.ndarray, np.ndarray, Classes]:
+    """Private inputs float32 (n, ...), class indices int64 (n,), and the classes; which record is wrong is never said."""
+    x = input_tensor(inputs, role="inputs").numpy()
+    y = to_array(labels, role="labels", text=True)
+    if x.ndim not in (2, 4) or x.shape[:1] != y.shape[:1] or not x.size:
         raise ValueError(
-            f"inputs {x.shape} and labels {y.shape}: (n, d) or (n, channels, height, width), and (n,), with one n, are needed"
+            f"inputs {x.shape} and labels {y.shape}: (n, d), (n, height, width) or (n, channels, height, width), and (n,), "
+            "with one n >= 1, are needed"
         )
-    if not (np.issubdtype(x.dtype, np.number) and np.issubdtype(y.dtype, np.integer)):
-        raise ValueError(f"inputs are {x.dtype} and labels {y.dtype}; numbers and integer classes are needed")
-    x = x.astype(np.float32)
     if not np.isfinite(x).all():
-        raise ValueError(
-            f"{int((~np.isfinite(x)).any(axis=tuple(range(1, x.ndim))).sum())} records have NaN or infinite inputs"
-        )
-    count = int(y.max()) + 1 if classes is None else classes
-    check.integer(classes=count, at_least=2)
-    if y.min() < 0 or y.max() >= count:
-        raise ValueError(f"labels span {y.min()}..{y.max()}; they must lie in [0, classes={count})")
-    return x, y.astype(np.int64), count
+        raise ValueError("inputs contain NaN, infinite values or values beyond float32; drop or repair those records")
+    indices, known = class_indices(y, classes, role="labels")
+    return x, indices, known

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from accountants import Ledger, check
 from privkd.data import Records
+from privkd.data.arrays import input_tensor, to_array
+from privkd.data.labels import ClassesGiven, class_indices, named_labels
+from privkd.data.ranges import require_range
 from privkd.errors import BudgetExceeded, GuaranteeError, TeacherError
 from privkd.leaks import carry_leaks, leaks_of
 from privkd.mechanisms import NoiseSource, SystemNoise
@@ -147,69 +150,82 @@ def checked_seed(seed: int | None) -> int:
     return int(seed)
 
 
-def checked_queries(queries: Any) -> tuple[Tensor | None, int | None]:
-    """Public inputs as a float32 CPU tensor, or a number of queries to generate.
+def checked_queries(queries: Any, declared: InputSpec | None = None) -> tuple[Tensor | None, int | None]:
+    """Public inputs as a float32 CPU tensor of their own memory, or a number of queries to generate.
+
+    Args:
+        queries: inputs of any kind that `privkd.data.load` takes as arrays, under its rule for uint8; `Records`; a number;
+            or None.
+        declared: the range that the caller declared for them, if any.
 
     Raises:
         TypeError: neither inputs nor a number.
-        ValueError: empty, not finite, or carrying a gradient.
+        ValueError: empty, not finite, carrying a gradient, or of another scale than was declared.
     """
     if queries is None:
         return None, None
+    if isinstance(queries, np.ndarray) and queries.ndim == 0:
+        queries = queries.item()
     if isinstance(queries, Integral) and not isinstance(queries, bool):
         check.integer(queries=queries, at_least=1)
         return None, int(queries)
     if isinstance(queries, Records):
         queries = queries.inputs
-    if isinstance(queries, np.ndarray):
-        queries = torch.from_numpy(np.ascontiguousarray(queries))
-    if not isinstance(queries, Tensor):
+    if isinstance(queries, str | bool | float | int | type(None)):
         raise TypeError(
-            f"queries must be public inputs (tensor or array, shape (n, ...)), or how many to generate, got "
-            f"{type(queries).__name__}"
+            f"{check.given('queries', queries)} must be public inputs (tensor, array or table, shape (n, ...)), or how many to "
+            "generate; files are read with privkd.data.load(path).inputs"
         )
-    if queries.requires_grad:
+    if isinstance(queries, Tensor) and queries.requires_grad:
         raise ValueError("queries require a gradient, which would tie them to a model; pass queries.detach()")
-    if queries.dim() not in (2, 4) or not len(queries):
+    plain = input_tensor(queries, role="queries")
+    if plain.dim() not in (2, 4) or not plain.numel():
         raise ValueError(
-            f"queries have shape {tuple(queries.shape)}; (n >= 1, d) or (n >= 1, channels, height, width) is needed"
+            f"queries have shape {tuple(plain.shape)}; (n >= 1, d), (n >= 1, height, width) or (n >= 1, channels, height, "
+            "width) is needed"
         )
-    plain = queries.cpu().float()
     if not torch.isfinite(plain).all():
-        raise ValueError("queries contain NaN or infinite values")
+        raise ValueError("queries contain NaN, infinite values or values beyond float32")
+    if declared is not None:
+        require_range(plain, low=declared.low, high=declared.high)
     return plain, None
 
 
-def checked_records(records: Any, *, shape: tuple[int, ...], classes: int) -> tuple[Private, Private] | None:
+def checked_records(
+    records: Any, *, shape: tuple[int, ...], classes: ClassesGiven | None
+) -> tuple[Private, Private] | None:
     """Private inputs and labels, boxed, with the shapes and classes of the teacher.
 
+    Args:
+        records: `Records`, or a pair (inputs, labels) of anything that `privkd.data.load` takes as arrays.
+        shape: of one input.
+        classes: number of classes K, or their names by index; None: read off the labels (see `class_indices`).
+
     Raises:
-        TypeError: not a pair.
-        ValueError: shapes differ, inputs are not finite, or a label is no class.
+        TypeError: not a pair, or labels of another kind than the classes.
+        ValueError: shapes differ, inputs are not finite, or a label is no class; which is not said.
     """
     if records is None:
         return None
     if isinstance(records, Records):
         if records.labels is None:
             raise ValueError("records have no labels; the labels of the private records are what is counted")
-        records = (records.inputs, records.labels)
+        records = (records.inputs, named_labels(records, classes))
     if not isinstance(records, (tuple, list)) or len(records) != 2:
         raise TypeError(f"records must be a pair (inputs, labels), got {type(records).__name__}")
-    inputs, labels = (torch.as_tensor(np.asarray(part)) if not isinstance(part, Tensor) else part for part in records)
-    inputs, labels = inputs.detach().cpu().float(), labels.detach().cpu()
-    if tuple(inputs.shape[1:]) != tuple(shape) or labels.dim() != 1 or len(inputs) != len(labels) or not len(labels):
+    inputs = input_tensor(records[0], role="record inputs")
+    labels = to_array(records[1], role="record labels", text=True)
+    if tuple(inputs.shape[1:]) != tuple(shape) or labels.shape[:1] != inputs.shape[:1] or not len(inputs):
         raise ValueError(
-            f"records have shapes {tuple(inputs.shape)} and {tuple(labels.shape)}; (n, {shape}) and (n,) are needed"
+            f"records have shapes {tuple(inputs.shape)} and {labels.shape}; (n, {shape}) and (n,) are needed"
         )
-    if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise ValueError(f"record labels are {labels.dtype}; integer classes are needed")
     if not torch.isfinite(inputs).all():
-        raise ValueError("record inputs contain NaN or infinite values; clean them first")
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
-        raise ValueError(
-            f"record labels span {int(labels.min())}..{int(labels.max())}; the teacher has classes 0..{classes - 1}"
-        )
-    return Private(inputs, origin="private record inputs"), Private(labels.long(), origin="private record labels")
+        raise ValueError("record inputs contain NaN, infinite values or values beyond float32; clean them first")
+    indices, _ = class_indices(labels, classes, role="record labels")
+    return (
+        Private(inputs, origin="private record inputs"),
+        Private(torch.from_numpy(indices), origin="private record labels"),
+    )
 
 
 def checked_noise(noise: NoiseSource | None) -> NoiseSource:
