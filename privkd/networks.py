@@ -47,7 +47,7 @@ class VectorNetwork(Predicting):
         check.integer(classes=classes, at_least=2)
         check.integer(hidden=hidden, at_least=1)
         check.integer(layers=layers, at_least=1)
-        self.config: dict[str, Any] = {"features": features, "classes": classes, "hidden": hidden, "layers": layers}
+        self.config = {"features": features, "classes": classes, "hidden": hidden, "layers": layers}
         self.config |= _named(labels, classes)
         self.shift: Tensor
         self.scale: Tensor
@@ -99,7 +99,7 @@ class ImageNetwork(Predicting):
         check.integer(width=width, at_least=4)
         check.integer(classes=classes, at_least=2)
         check.integer(filters=filters, at_least=4)
-        self.config: dict[str, Any] = {
+        self.config = {
             "channels": channels,
             "height": height,
             "width": width,

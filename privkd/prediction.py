@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -81,7 +81,8 @@ class Predictor:
 class Predicting(nn.Module):
     """A module that knows the shape of its input and, in `config`, what its classes are called."""
 
-    config: dict[str, Any]
+    if TYPE_CHECKING:  # an annotation would keep torch.jit.script from compiling the networks
+        config: dict[str, Any]
     __jit_unused_properties__ = ("input_shape", "labels")
 
     @property

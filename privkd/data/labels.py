@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -40,8 +40,8 @@ class Classes:
     declared: bool
 
 
-def declared_classes(classes: ClassesGiven) -> Classes:
-    """What `classes=` declares: how many there are, or what they are called, in the order of their indices.
+def declared_classes(classes: Any) -> Classes:
+    """What `classes=` declares (see `ClassesGiven`).
 
     Raises:
         TypeError: neither a number nor a sequence of names of one kind (text, whole numbers or booleans).
@@ -51,9 +51,14 @@ def declared_classes(classes: ClassesGiven) -> Classes:
         >>> declared_classes(("cat", "dog")).count, declared_classes(np.array([10, 20, 30])).labels
         (2, (10, 20, 30))
     """
+    if isinstance(classes, set | frozenset | dict | str | bytes):
+        raise TypeError(
+            f"classes (a {type(classes).__name__}) has no order; give the number of classes, or a list of their names in the "
+            "order of their indices"
+        )
     if not isinstance(classes, list | tuple | np.ndarray) or not np.ndim(classes):
         check.integer(classes=classes, at_least=2)  # its message names what was given
-        return Classes(int(classes), None, declared=True)  # pyright: ignore[reportArgumentType]
+        return Classes(int(classes), None, declared=True)
     names = tuple(_plain(name) for name in classes)
     if len(names) < 2:
         raise ValueError(f"classes has {len(names)} names; at least 2 classes are needed")

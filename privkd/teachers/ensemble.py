@@ -15,11 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Ledger, check
-<<<<<<< HEAD
 from privkd.data.arrays import input_tensor, to_array
-from privkd.data.labels import Classes, ClassesGiven, class_indices
-from privkd.errors import TeacherError
-=======
+from privkd.data.labels import Classes, ClassesGiven, Label, class_indices
+from privkd.data.ranges import typical_size, warn_of_other_range
 from privkd.private import Private
 from privkd.progress import track
 from privkd.teachers.row_digests import RowDigests
@@ -49,11 +47,13 @@ class TeacherEnsemble:
         *,
         ledger: Ledger | None = None,
         rows: RowDigests | None = None,
+        size: float | None = None,
     ) -> None:
         self._members = tuple(members)
         self.manifest = manifest
         self.input_shape = input_shape
         self.rows = rows
+        self._size = size  # typical size of the private rows, where `fit` saw them: private, for a warning to the owner
         if ledger is None:
             ledger = Ledger(adjacency=self.adjacency, unit="training-record", n=manifest.records)
         self.ledger = require_ledger(ledger, adjacency=self.adjacency, unit="training-record", n=manifest.records)
@@ -68,7 +68,7 @@ class TeacherEnsemble:
         teachers: int = 100,
         ids: Sequence[object] | None = None,
         key: bytes | None = None,
-        classes: int | None = None,
+        classes: ClassesGiven | None = None,
         ledger: Ledger | None = None,
         steps: int = 300,
         batch_size: int = 64,
@@ -83,13 +83,16 @@ class TeacherEnsemble:
         Args:
             make_model: function without arguments that returns a fresh `nn.Module` (logits out) or scikit-learn
                 classifier. Its settings must not have been tuned on all of the private records.
-            inputs: private inputs, array or tensor, shape (n, ...).
-            labels: private classes, integers in [0, K), shape (n,).
+            inputs: private inputs, shape (n, ...), of any kind that `privkd.data.load` takes as arrays: uint8 is divided by
+                255, every other dtype keeps its values.
+            labels: private classes, shape (n,): whole numbers, booleans or text.
             teachers: number of shards, >= 2. More teachers: less noise per vote, fewer records per teacher.
             ids: one id per record that does not depend on its content; default: the position. A replaced record keeps
                 its id. Ids that name persons must not repeat.
             key: at least 16 bytes for the keyed hash; default: drawn until no shard is empty.
-            classes: number of classes K, public knowledge; default: largest label + 1, which the certificate then says.
+            classes: public knowledge: number of classes K of labels 0..K-1, or what the classes are called, in the order of
+                their indices, which students then answer with. Text and numbers that do not count from 0 need the second.
+                Default: False and True for booleans; else largest label + 1, which the certificate then says.
             ledger: counts every release from these records, of these teachers or not; adjacency replace-one, unit
                 training-record. With a budget nothing is released beyond it. Default: a new one without a budget.
             steps: optimiser steps of a teacher that is an `nn.Module` (Adam), >= 1.
@@ -118,8 +121,16 @@ class TeacherEnsemble:
         rehearse_training(make_model, shape=x.shape[1:], classes=count, rows=smallest, training=training)
         members = _train_all(make_model, x, y, shard, teachers=teachers, classes=count, key=key, training=training)
         listed = [[names[i] for i in np.flatnonzero(shard == t)] for t in range(teachers)]
-        manifest = Manifest(teachers, len(x), count, shards_hash(listed), keyed=True, declared_classes=known.declared)
-        return cls(members, manifest, tuple(x.shape[1:]), ledger=ledger, rows=RowDigests(x))
+        manifest = Manifest(
+            teachers,
+            len(x),
+            count,
+            shards_hash(listed),
+            keyed=True,
+            declared_classes=known.declared,
+            labels=known.labels,
+        )
+        return cls(members, manifest, tuple(x.shape[1:]), ledger=ledger, rows=RowDigests(x), size=typical_size(x))
 
     @classmethod
     def from_members(
@@ -172,6 +183,15 @@ class TeacherEnsemble:
         return self.manifest.classes
 
     @property
+    def labels(self) -> tuple[Label, ...] | None:
+        """What the classes are called, by index, if they were named; public."""
+        return self.manifest.labels
+
+    def warn_of_other_range(self, queries: Tensor | None, *, low: float, high: float) -> None:
+        """Warn the owner if queries are on another scale than the private rows; see `privkd.data.ranges`."""
+        warn_of_other_range(self._size, queries=queries, low=low, high=high)
+
+    @property
     def failures(self) -> Private:
         """For every teacher whether it failed in training or cannot answer made-up queries, as 0 or 1, float64, shape (T, 1).
 
@@ -216,8 +236,8 @@ class TeacherEnsemble:
             raise ValueError("groups must give every query a group, and every group index below the largest a query")
         weight = (1.0 / sizes.double())[rows]
         counts = torch.zeros(len(sizes), self.classes, dtype=torch.float64)
-        x = queries.detach().cpu().float()
-        with track("asking the teachers", len(self._members)) as advance:
+        x = input_tensor(queries, role="queries")
+        with track(f"asking {len(self._members)} teachers about {len(x)} inputs", len(self._members)) as advance:
             for member in self._members:
                 counts.index_put_((rows, member.predict(x)), weight, accumulate=True)
                 advance()

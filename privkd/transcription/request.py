@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from accountants import Ledger, check
 from privkd.data import Records
 from privkd.data.arrays import input_tensor, to_array
-from privkd.data.labels import ClassesGiven, class_indices, named_labels
+from privkd.data.labels import ClassesGiven, Label, class_indices, named_labels
 from privkd.data.ranges import require_range
 from privkd.errors import BudgetExceeded, GuaranteeError, TeacherError
 from privkd.leaks import carry_leaks, leaks_of
 from privkd.mechanisms import NoiseSource, SystemNoise
+from privkd.prediction import Predicting
 from privkd.private import Private
 from privkd.scopes import Scope, check_delta
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
@@ -92,7 +93,9 @@ class Request:
             ValueError: it does not map inputs to K logits.
         """
         if self.student is None:
-            return default_student(self.spec, self.classes, seed=self.seed, hidden=hidden, layers=layers)
+            return default_student(
+                self.spec, self.classes, seed=self.seed, hidden=hidden, layers=layers, labels=labels_of(self.teacher)
+            )
         _refuse_teacher_weights(self.student, self.teacher)
         student = copy.deepcopy(self.student).cpu()  # two calls with one module must not share what they learn
         try:
@@ -109,6 +112,14 @@ def ledger_of(teacher: object) -> Ledger | None:
     if isinstance(teacher, TeacherEnsemble):
         return teacher.ledger
     return teacher.certificate.ledger if isinstance(teacher, CertifiedModel) else None
+
+
+def labels_of(teacher: object) -> tuple[Label, ...] | None:
+    """What a teacher's classes are called, by index: declared to the ensemble, or part of a network's settings."""
+    if isinstance(teacher, TeacherEnsemble):
+        return teacher.labels
+    module = teacher.model if isinstance(teacher, CertifiedModel) else getattr(teacher, "module", None)
+    return module.labels if isinstance(module, Predicting) else None
 
 
 def leaks_behind(teacher: object) -> tuple[str, ...]:

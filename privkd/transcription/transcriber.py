@@ -6,10 +6,10 @@ import math
 import warnings
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
 from privkd.data import Records
+from privkd.data.ranges import typical_size, warn_of_other_range
 from privkd.errors import GuaranteeError, InputRangeWarning, PrivacyScopeWarning
 from privkd.mechanisms import NoiseSource
 from privkd.scopes import Scope
@@ -23,6 +23,7 @@ from privkd.transcription.request import (
     checked_queries,
     checked_records,
     checked_seed,
+    labels_of,
     leaks_behind,
 )
 from privkd.transcription.result import Transcription
@@ -43,7 +44,7 @@ def transcribe(
     delta: float | None = None,
     *,
     scope: str | None = None,
-    queries: Tensor | np.ndarray | Records | int | None = None,
+    queries: Any = None,
     records: tuple[Any, Any] | Records | None = None,
     student: nn.Module | None = None,
     method: str = "auto",
@@ -61,10 +62,11 @@ def transcribe(
         epsilon: hard cap on the privacy cost in the chosen scope, nats, > 0.
         delta: failure mass, below 1/n; default: the largest power of ten at most 1/(10 n), or 1e-5 where n is unknown.
         scope: what the guarantee is about: `training-record`, `teacher` or `synthetic-label`; default: as above.
-        queries: PUBLIC unlabelled inputs, shape (n, d) or (n, channels, height, width); or how many to generate; default:
-            generated.
-        records: the private `(inputs, labels)` when they are at hand: with public queries, their labels are counted in
-            public cells, which beats asking teachers.
+        queries: PUBLIC unlabelled inputs, shape (n, d) or (n, channels, height, width), of any kind that `privkd.data.load`
+            takes as arrays (uint8 is divided by 255, every other dtype keeps its values), or `Records`; or how many to
+            generate; default: generated.
+        records: the private `(inputs, labels)`, under the same rule, when they are at hand: with public queries, their labels
+            are counted in public cells, which beats asking teachers.
         student: a fresh `nn.Module` that maps inputs to logits; default: a small network that fits the inputs.
         method: "auto", "votes", "gnmax" (label-only), "cells", "dpsd" or "certified".
         mode: "sound", or "paper" for the published method with a weaker argument (method "dpsd" only).
@@ -87,9 +89,9 @@ def transcribe(
     epsilon = checked_epsilon(epsilon, allow_nonprivate=allow_nonprivate)
     source, mode = checked_noise(noise), _one_of("mode", mode, ("sound", "paper"))
     _one_of("method", method, ("auto", *METHODS))
-    public, count = checked_queries(queries)
+    public, count = checked_queries(queries, inputs)
     target, spec, classes, n = _describe(teacher, public, inputs, records)
-    private = checked_records(records, shape=spec.shape, classes=classes)
+    private = checked_records(records, shape=spec.shape, classes=labels_of(target) or classes)
     if private is not None:
         if isinstance(target, TeacherEnsemble) and len(private[0]) != n:
             raise ValueError(
@@ -238,6 +240,7 @@ def _warn(request: Request, asked: str | None, *, guessed: bool) -> None:
             InputRangeWarning,
             stacklevel=3,
         )
+    _warn_of_range(request)
     leaks = leaks_behind(request.teacher)
     if leaks:
         warnings.warn(
@@ -260,6 +263,16 @@ def _warn(request: Request, asked: str | None, *, guessed: bool) -> None:
             PrivacyScopeWarning,
             stacklevel=3,
         )
+
+
+def _warn_of_range(request: Request) -> None:
+    """Tell the owner, before anything is charged, of queries on another scale than the private records."""
+    low, high = request.spec.low, request.spec.high
+    if request.records is not None:
+        size = typical_size(request.records[0].unsafe_value())
+        warn_of_other_range(size, queries=request.queries, low=low, high=high)
+    elif isinstance(request.teacher, TeacherEnsemble):
+        request.teacher.warn_of_other_range(request.queries, low=low, high=high)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
