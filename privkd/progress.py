@@ -1,4 +1,4 @@
-"""Progress of long work: live bars on a terminal, elsewhere a line every ten seconds. Nothing else is ever printed.
+"""Progress of long work: live bars on a terminal, elsewhere a line after two seconds and then every ten.
 
 What is shown is for the owner of the data, on the owner's own stderr: how long a stage takes, and so the estimate, may
 depend on private records. Nothing of it may enter a release, so it is neither returned nor kept: histories, ledgers and
@@ -21,7 +21,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 log = logging.getLogger("privkd")
 
-_EVERY = 10.0  # seconds between two lines of a stage
+_FIRST = 2.0  # seconds after which a stage is worth a line
+_EVERY = 10.0  # seconds between two lines, whatever stages they are of
 _LONG = 60.0  # seconds; a stage that will take longer says so as soon as it can be known
 _SETTLED = 1.0  # seconds after which the first steps tell how long the others take
 
@@ -45,7 +46,7 @@ def track(description: str, total: int) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def working(description: str) -> Iterator[None]:
-    """Show that a stage without countable steps (one big fit, k-means) is still at work.
+    """Show that a stage without countable steps (one big fit, k-means) is still at work; decorates functions, too.
 
     Args:
         description: what is being done, a few words, from public facts only.
@@ -101,6 +102,7 @@ class _Display:
         self._stages: list[_Stage] = []
         self._bars: Progress | None = None
         self._over = threading.Event()
+        self._said = -_EVERY  # time of the last line
 
     @contextmanager
     def stage(self, stage: _Stage) -> Iterator[Callable[[], None]]:
@@ -148,10 +150,11 @@ class _Display:
         self._bars = None
 
     def _tick(self, over: threading.Event) -> None:
-        while not over.wait(_EVERY):
+        while not over.wait(max(_FIRST, self._said + _EVERY - time.monotonic())):
             with self._lock:
                 lines = [stage.line() for stage in self._stages]
             if lines and not over.is_set():
+                self._said = time.monotonic()
                 _say("; ".join(dict.fromkeys(lines)))
 
 

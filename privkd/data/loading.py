@@ -11,6 +11,7 @@ from privkd.data import archives, datasets, folders, idx
 from privkd.data.arrays import Raw, is_table, to_records
 from privkd.data.bundled import all_digits
 from privkd.data.records import Records
+from privkd.progress import working
 
 ACCEPTED = """Accepted sources:
   - (inputs, labels), or inputs alone: numpy arrays, torch tensors, pandas tables, sparse matrices or nested lists
@@ -76,7 +77,8 @@ def load(source: object, *, labels: object | None = None, scale: bool = True, pa
                 f"labels were given for {source!r}, which is returned as it is; give (inputs, labels) instead"
             )
         return source if isinstance(source, Records) else all_digits()
-    raw = _read(source, part=part)
+    with working("reading data"):
+        raw = _read(source, part=part)
     if labels is not None:
         if raw.labels is not None:
             raise ValueError(

@@ -43,7 +43,7 @@ def differs(size: float, other: float) -> bool:
     return min(size, other) > 0 and max(size, other) >= FACTOR * min(size, other)
 
 
-def warn_of_other_range(private: float | None, *, queries: Tensor | None, low: float, high: float) -> None:
+def warn_of_other_range(private: float | None, queries: Tensor | None, *, low: float = 0.0, high: float = 1.0) -> None:
     """Warn the owner if queries are on another scale than the private records; to be called before anything is charged.
 
     Args:

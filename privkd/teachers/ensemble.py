@@ -19,7 +19,7 @@ from privkd.data.arrays import input_tensor, to_array
 from privkd.data.labels import Classes, ClassesGiven, Label, class_indices
 from privkd.data.ranges import typical_size, warn_of_other_range
 from privkd.private import Private
-from privkd.progress import track
+from privkd.progress import track, working
 from privkd.teachers.row_digests import RowDigests
 from privkd.teachers.shard_training import MakeModel, Member, Training, rehearse_training, train_member
 from privkd.teachers.sharding import Manifest, assign_shards, draw_key, refuse_repeated, shards_hash
@@ -59,6 +59,7 @@ class TeacherEnsemble:
         self.ledger = require_ledger(ledger, adjacency=self.adjacency, unit="training-record", n=manifest.records)
 
     @classmethod
+    @working("preparing and training an ensemble of teachers")
     def fit(
         cls,
         make_model: MakeModel,
@@ -189,7 +190,7 @@ class TeacherEnsemble:
 
     def warn_of_other_range(self, queries: Tensor | None, *, low: float, high: float) -> None:
         """Warn the owner if queries are on another scale than the private rows; see `privkd.data.ranges`."""
-        warn_of_other_range(self._size, queries=queries, low=low, high=high)
+        warn_of_other_range(self._size, queries, low=low, high=high)
 
     @property
     def failures(self) -> Private:

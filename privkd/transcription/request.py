@@ -17,7 +17,7 @@ from accountants import Ledger, check
 from privkd.data import Records
 from privkd.data.arrays import input_tensor, to_array
 from privkd.data.labels import ClassesGiven, Label, class_indices, named_labels
-from privkd.data.ranges import require_range
+from privkd.data.ranges import require_range, typical_size, warn_of_other_range
 from privkd.errors import BudgetExceeded, GuaranteeError, TeacherError
 from privkd.leaks import carry_leaks, leaks_of
 from privkd.mechanisms import NoiseSource, SystemNoise
@@ -203,14 +203,15 @@ def checked_queries(queries: Any, declared: InputSpec | None = None) -> tuple[Te
 
 
 def checked_records(
-    records: Any, *, shape: tuple[int, ...], classes: ClassesGiven | None
+    records: Any, *, shape: tuple[int, ...], classes: ClassesGiven | None, queries: Tensor | None = None
 ) -> tuple[Private, Private] | None:
-    """Private inputs and labels, boxed, with the shapes and classes of the teacher.
+    """Private inputs and labels, boxed, with the shapes and classes of the teacher; warns of queries on another scale.
 
     Args:
         records: `Records`, or a pair (inputs, labels) of anything that `privkd.data.load` takes as arrays.
         shape: of one input.
         classes: number of classes K, or their names by index; None: read off the labels (see `class_indices`).
+        queries: the public inputs, if any, to compare the records' scale with: the owner is warned, see `privkd.data.ranges`.
 
     Raises:
         TypeError: not a pair, or labels of another kind than the classes.
@@ -233,6 +234,8 @@ def checked_records(
     if not torch.isfinite(inputs).all():
         raise ValueError("record inputs contain NaN, infinite values or values beyond float32; clean them first")
     indices, _ = class_indices(labels, classes, role="record labels")
+    if queries is not None:
+        warn_of_other_range(typical_size(inputs), queries)
     return (
         Private(inputs, origin="private record inputs"),
         Private(torch.from_numpy(indices), origin="private record labels"),

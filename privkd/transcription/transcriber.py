@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from privkd.data import Records
-from privkd.data.ranges import typical_size, warn_of_other_range
 from privkd.errors import GuaranteeError, InputRangeWarning, PrivacyScopeWarning
 from privkd.mechanisms import NoiseSource
+from privkd.progress import working
 from privkd.scopes import Scope
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
 from privkd.transcription import certified, dpsd, record_level
@@ -91,7 +91,7 @@ def transcribe(
     _one_of("method", method, ("auto", *METHODS))
     public, count = checked_queries(queries, inputs)
     target, spec, classes, n = _describe(teacher, public, inputs, records)
-    private = checked_records(records, shape=spec.shape, classes=labels_of(target) or classes)
+    private = checked_records(records, shape=spec.shape, classes=labels_of(target) or classes, queries=public)
     if private is not None:
         if isinstance(target, TeacherEnsemble) and len(private[0]) != n:
             raise ValueError(
@@ -116,7 +116,8 @@ def transcribe(
         noise=source,
     )
     _warn(request, scope, guessed=inputs is None and public is None and not isinstance(target, TeacherEnsemble))
-    return METHODS[name](request)
+    with working(f"transcribing by {name}"):
+        return METHODS[name](request)
 
 
 def _describe(
@@ -240,7 +241,8 @@ def _warn(request: Request, asked: str | None, *, guessed: bool) -> None:
             InputRangeWarning,
             stacklevel=3,
         )
-    _warn_of_range(request)
+    if isinstance(request.teacher, TeacherEnsemble) and request.records is None:
+        request.teacher.warn_of_other_range(request.queries, low=request.spec.low, high=request.spec.high)
     leaks = leaks_behind(request.teacher)
     if leaks:
         warnings.warn(
@@ -263,16 +265,6 @@ def _warn(request: Request, asked: str | None, *, guessed: bool) -> None:
             PrivacyScopeWarning,
             stacklevel=3,
         )
-
-
-def _warn_of_range(request: Request) -> None:
-    """Tell the owner, before anything is charged, of queries on another scale than the private records."""
-    low, high = request.spec.low, request.spec.high
-    if request.records is not None:
-        size = typical_size(request.records[0].unsafe_value())
-        warn_of_other_range(size, queries=request.queries, low=low, high=high)
-    elif isinstance(request.teacher, TeacherEnsemble):
-        request.teacher.warn_of_other_range(request.queries, low=low, high=high)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -125,11 +125,8 @@ def test_the_orientation_that_a_camera_wrote_is_applied(suffix, tmp_path):
     assert torch.allclose(found.inputs[0, 0], wanted, atol=0.05 if suffix == ".jpg" else 0)
 
 
-def test_an_orientation_block_that_is_damaged_is_an_error_with_the_file_or_is_ignored(tmp_path):
-    for position, block in enumerate((b"Exif\x00\x00garbage", b"Exif\x00\x00II*\x00\xff\xff\xff\xff", b"")):
-        (tmp_path / str(position)).mkdir()
-        picture("L").save(tmp_path / str(position) / "a.jpg", exif=block)
-        try:
-            assert load(tmp_path / str(position)).shape == (1, 3, 5)
-        except ValueError as error:
-            assert "a.jpg cannot be read" in str(error)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("block", [b"Exif\x00\x00garbage", b"Exif\x00\x00II*\x00\xff\xff\xff\xff", b""])
+def test_a_damaged_orientation_is_none(block, tmp_path):
+    picture("L").save(tmp_path / "a.jpg", exif=block)
+    assert load(tmp_path).shape == (1, 3, 5)

@@ -18,7 +18,7 @@ UNIT = torch.rand(200, 5, generator=torch.Generator().manual_seed(0))
 def warned(private, queries, low=0.0, high=1.0) -> list[str]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        warn_of_other_range(None if private is None else typical_size(private), queries=queries, low=low, high=high)
+        warn_of_other_range(None if private is None else typical_size(private), queries, low=low, high=high)
     assert all(issubclass(one.category, InputRangeWarning) for one in said)
     return [str(one.message) for one in said]
 

@@ -22,6 +22,7 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def fast(monkeypatch):
     """A line every 50 ms, and what takes over 0.3 s is long."""
+    monkeypatch.setattr(progress, "_FIRST", 0.05)
     monkeypatch.setattr(progress, "_EVERY", 0.05)
     monkeypatch.setattr(progress, "_LONG", 0.3)
     monkeypatch.setattr(progress, "_SETTLED", 0.02)
@@ -89,6 +90,29 @@ def test_one_step_that_takes_long_is_not_silent(fast, caplog):
     assert "asking 5 teachers: 0 of 1 (0 %)" in lines(caplog)
 
 
+def test_many_short_stages_are_not_silent_together_nor_a_line_each(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="privkd")
+    monkeypatch.setattr(progress, "_FIRST", 0.03)
+    monkeypatch.setattr(progress, "_EVERY", 0.2)
+    monkeypatch.setattr(progress._display, "_said", time.monotonic())
+    for position in range(10):
+        with progress.working(f"stage {position}"):
+            time.sleep(0.06)
+    assert 1 <= len(lines(caplog)) <= 4
+
+
+def test_a_function_may_be_a_stage(fast, caplog):
+    caplog.set_level(logging.INFO, logger="privkd")
+
+    @progress.working("fitting")
+    def fitted(value):
+        time.sleep(0.12)
+        return value
+
+    assert [fitted(1), fitted(2)] == [1, 2]
+    assert "fitting: still at work after 1 s" in lines(caplog)
+
+
 def test_nested_stages_share_a_line_and_leave_no_thread_behind(fast, caplog):
     caplog.set_level(logging.INFO, logger="privkd")
     with progress.track("outer", 2) as advance:
@@ -147,7 +171,7 @@ def test_a_terminal_shows_bars_with_an_estimate_and_is_left_clean(monkeypatch):
 @pytest.mark.parametrize(("setting", "said"), [("", True), ("logging.getLogger('privkd').setLevel('ERROR')", False)])
 def test_a_script_without_any_logging_sees_long_stages_in_its_stderr(setting, said, tmp_path):
     script = (
-        f"import logging, time\nfrom privkd import progress\nprogress._EVERY = 0.05\n{setting}\n"
+        f"import logging, time\nfrom privkd import progress\nprogress._FIRST = progress._EVERY = 0.05\n{setting}\n"
         "with progress.track('short', 1) as advance: advance()\n"
         "with progress.working('one big fit'): time.sleep(0.2)"
     )
