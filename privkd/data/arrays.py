@@ -139,7 +139,7 @@ def to_array(value: object, *, role: str, text: bool = False) -> np.ndarray:
     elif _is_sparse(value):
         array = np.asarray(value.toarray())  # pyright: ignore[reportAttributeAccessIssue]
     elif callable(getattr(value, "to_numpy", None)):
-        array = _table_to_array(value, role=role)
+        array = _table_to_array(value, role=role, text=text)
     else:
         raise TypeError(
             f"{role}={type(value).__name__} is not an array; give a numpy array, a torch tensor, a pandas or polars table, "
@@ -178,10 +178,10 @@ def _tensor_to_array(tensor: Tensor, *, role: str) -> np.ndarray:
         ) from None
 
 
-def _table_to_array(table: Any, *, role: str) -> np.ndarray:
+def _table_to_array(table: Any, *, role: str, text: bool) -> np.ndarray:
     """A table as one array; a column that holds no numbers is named, as its name is no private value."""
     array = np.asarray(table.to_numpy())
-    if array.dtype.kind in "OT" and array.ndim == 2:
+    if array.dtype.kind in "OT" and array.ndim == 2 and not text:
         for name in table.columns:
             column = np.asarray(table[name].to_numpy())
             if column.dtype.kind in "OT":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -56,9 +56,10 @@ def declared_classes(classes: Any) -> Classes:
             f"classes (a {type(classes).__name__}) has no order; give the number of classes, or a list of their names in the "
             "order of their indices"
         )
-    if not isinstance(classes, list | tuple | np.ndarray) or not np.ndim(classes):
+    is_list = isinstance(classes, list | tuple) or (isinstance(classes, np.ndarray) and classes.ndim > 0)
+    if not is_list:
         check.integer(classes=classes, at_least=2)  # its message names what was given
-        return Classes(int(classes), None, declared=True)
+        return Classes(int(cast(Any, classes)), None, declared=True)
     names = tuple(_plain(name) for name in classes)
     if len(names) < 2:
         raise ValueError(f"classes has {len(names)} names; at least 2 classes are needed")

@@ -226,6 +226,7 @@ def test_the_column_of_a_table_that_is_no_number_is_named_and_its_values_are_not
         (torch.tensor([1.0, 0.0]), [1, 0], None),
         (pandas.Series([1, 0], dtype="Int64"), [1, 0], None),
         (pandas.DataFrame({"label": [1, 0]}), [1, 0], None),
+        (pandas.DataFrame({"label": ["dog", "cat"]}), [1, 0], ("cat", "dog")),
         ([30, 10], [30, 10], None),
     ],
 )

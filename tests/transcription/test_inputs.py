@@ -156,11 +156,13 @@ def test_records_beside_named_teachers_are_matched_by_name(data):
     assert (made.student.predict(data.test.inputs) == truth).mean() > 0.85
 
 
-def test_a_named_network_as_a_teacher_gives_a_student_with_its_names():
+@pytest.mark.parametrize("names", [("a", "b", "c"), (10, -20, 300_000)])
+def test_a_named_network_as_a_teacher_gives_a_student_with_its_names_also_when_loaded(names, tmp_path):
     torch.manual_seed(0)
-    teacher = VectorNetwork(6, 3, labels=["a", "b", "c"])
+    teacher = VectorNetwork(6, 3, labels=names)
     made = privkd.transcribe(teacher, 5.0, queries=torch.rand(40, 6), scope="synthetic-label", seed=0)
-    assert set(made.student.predict(torch.rand(5, 6))) <= {"a", "b", "c"}
+    assert set(made.student.predict(torch.rand(5, 6)).tolist()) <= set(names)
+    assert privkd.load(made.save(tmp_path / "release")).student.labels == names
 
 
 @pytest.fixture(scope="module")
