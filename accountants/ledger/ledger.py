@@ -297,6 +297,13 @@ class Ledger(Uncopied):
         """
         return math.inf if self.budget is None else max(0.0, self.budget - self.epsilon().upper)
 
+    path = None
+
+    def refresh(self) -> None: ...
+
+    def adaptive_epsilon(self, delta=None) -> float:
+        return 2 * self.epsilon(delta).upper
+
     def to_dict(self) -> dict[str, object]:
         """The ledger as JSON-able data, in the layout of the file."""
         with self._lock:

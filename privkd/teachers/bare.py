@@ -26,21 +26,27 @@ class BareTeacher:
     Args:
         module: maps a batch of inputs to logits, shape (b, K), K >= 2.
         inputs: what it eats.
+        classes: number of classes K, where it is declared; default: found with made-up weights. A module that holds private
+            numbers elsewhere than in weights and buffers may fail there because of them, and that would show: declare K.
         batch_size: queries per forward pass.
 
     Raises:
         TypeError: not an `nn.Module`.
-        TeacherError: the module, with made-up weights, does not map made-up inputs to logits.
+        TeacherError: K is not declared, and the module does not map made-up inputs to logits with made-up weights.
     """
 
-    def __init__(self, module: nn.Module, inputs: InputSpec, *, batch_size: int = 512) -> None:
+    def __init__(
+        self, module: nn.Module, inputs: InputSpec, *, classes: int | None = None, batch_size: int = 512
+    ) -> None:
         if not isinstance(module, nn.Module):
             raise TypeError(f"a bare teacher must be a torch.nn.Module, got {type(module).__name__}")
         check.integer(batch_size=batch_size, at_least=1)
+        if classes is not None:
+            check.integer(classes=classes, at_least=2)
         self.module = module
         self.inputs = inputs
         self._batch_size = batch_size
-        self.classes = rehearse_module(module, inputs)
+        self.classes = rehearse_module(module, inputs) if classes is None else int(classes)
 
     @property
     def device(self) -> torch.device:

@@ -199,12 +199,12 @@ class TeacherEnsemble:
         Boxed: one record may decide it. `transcribe(..., count_failures=True)` releases a noisy count.
         """
         failed = torch.tensor([[float(member.failed)] for member in self._members], dtype=torch.float64)
-        return Private(failed, origin="which teachers failed", ledger=self.ledger)
+        return Private(failed, origin="which teachers failed", ledgers=[self.ledger])
 
     @property
-    def modules(self) -> list[nn.Module]:
-        """The teachers that are torch modules. They are private: nothing of them may enter a release."""
-        return [member.model for member in self._members if isinstance(member.model, nn.Module)]
+    def models(self) -> list[Any]:
+        """The fitted models. They are private: nothing of them may enter a release."""
+        return [member.model for member in self._members if not isinstance(member.model, int)]
 
     def __len__(self) -> int:
         return len(self._members)
@@ -242,7 +242,7 @@ class TeacherEnsemble:
             for member in self._members:
                 counts.index_put_((rows, member.predict(x)), weight, accumulate=True)
                 advance()
-        return Private(counts, origin=f"vote counts of {len(self._members)} teachers", ledger=self.ledger)
+        return Private(counts, origin=f"vote counts of {len(self._members)} teachers", ledgers=[self.ledger])
 
 
 def require_ledger(ledger: Ledger, *, adjacency: str, unit: str, n: int | None) -> Ledger:

@@ -86,6 +86,8 @@ def _require_logits(output: object, *, rows: int, name: str) -> None:
         )
     if not output.is_floating_point():
         raise TeacherError(f"{name} returned {output.dtype}; floating-point logits are needed, not labels")
+    if not torch.isfinite(output).all():
+        raise TeacherError(f"{name} returned NaN or infinite logits for ordinary weights and inputs")
     if (output >= 0).all() and torch.allclose(output.sum(dim=1), torch.ones_like(output[:, 0]), atol=1e-4):
         raise TeacherError(
             f"{name} returned probabilities (non-negative rows that sum to 1); logits are needed. Drop the last softmax, "
@@ -95,9 +97,11 @@ def _require_logits(output: object, *, rows: int, name: str) -> None:
 
 def _answer_with_made_up_weights(module: nn.Module, inputs: Tensor) -> object:
     """What the module gives with public numbers in place of its floating-point weights; others, such as index tables, stay."""
-    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    weights = {name: _small(value) for name, value in named.items() if value.is_floating_point()}
-    device = next((value.device for value in named.values()), torch.device("cpu"))
+    draws = torch.Generator().manual_seed(_SEED)
+    weights = {name: _made_up_weight(value, draws) for name, value in module.named_parameters()}
+    weights |= {name: _made_up_weight(value, draws).abs() for name, value in module.named_buffers()}  # may be variances
+    weights = {name: value for name, value in weights.items() if value.is_floating_point()}
+    device = next((value.device for value in weights.values()), torch.device("cpu"))
     if not isinstance(module, torch.jit.ScriptModule):
         return torch.func.functional_call(module, weights, (inputs.to(device),))
     twin = copy.deepcopy(module)  # torch offers no call with other weights for these
@@ -105,7 +109,9 @@ def _answer_with_made_up_weights(module: nn.Module, inputs: Tensor) -> object:
     return twin(inputs.to(device))
 
 
-def _small(value: Tensor) -> Tensor:
-    """Positive small numbers in the shape of a weight: positive, since buffers may be variances."""
-    numbers = torch.linspace(0.05, 0.15, value.numel(), dtype=torch.float64)
-    return numbers.reshape(value.shape).to(value.device, value.dtype)
+def _made_up_weight(value: Tensor, draws: torch.Generator) -> Tensor:
+    """Public numbers in the shape of a weight, so small that layers neither grow nor shrink much; others as they are."""
+    if not value.is_floating_point():
+        return value
+    fan_in = max(1, value.numel() // max(1, value.shape[0])) if value.dim() else 1
+    return (torch.randn(value.shape, generator=draws) / fan_in**0.5).to(value.device, value.dtype)
