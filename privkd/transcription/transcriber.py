@@ -22,6 +22,7 @@ from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsem
 from privkd.teachers.ensemble import require_ledger
 from privkd.teachers.row_digests import RowDigests
 from privkd.transcription import certified, dpsd, record_level
+from privkd.transcription.given_data import checked_queries, checked_records, told_classes
 from privkd.transcription.overlap import leaks_of_queries
 from privkd.transcription.paid_answers import PaidAnswers, seed_of
 from privkd.transcription.request import (
@@ -29,12 +30,9 @@ from privkd.transcription.request import (
     checked_delta,
     checked_epsilon,
     checked_noise,
-    checked_queries,
-    checked_records,
     checked_seed,
     leaks_behind,
     require_trainable,
-    told_classes,
 )
 from privkd.transcription.result import Transcription
 

@@ -10,7 +10,7 @@ from torch import nn
 import privkd
 from privkd import BudgetExceeded, GuaranteeError
 from privkd.errors import PrivkdError, TeacherError
-from privkd.transcription.request import checked_queries, checked_records
+from privkd.transcription.given_data import checked_queries, checked_records
 
 
 class Output(nn.Module):

@@ -13,7 +13,7 @@ from privkd import InputSpec, TeacherEnsemble
 from privkd.data import Records
 from privkd.errors import InputRangeWarning
 from privkd.networks import VectorNetwork
-from privkd.transcription.request import checked_queries, checked_records
+from privkd.transcription.given_data import checked_queries, checked_records
 from privkd.transcription.transcriber import METHODS
 
 KEY = b"k" * 16
