@@ -34,10 +34,12 @@ def audit(
     with refusals():
         from accountants import Ledger
         from accountants import audit as judge
+        from privkd.progress import working
 
         path = _ledger_file(ledger)
         events = Ledger.read(path)
-        found = judge(events, opinions=[name for name in opinions if name != "none"])
+        with working(f"recomputing the {len(events.events)} charges"):
+            found = judge(events, opinions=[name for name in opinions if name != "none"])
         holds, said = _certificate(path.with_name("certificate.json") if ledger.is_dir() else None, events)
     values = {"ledger": str(path), **found.to_dict(), "certificate": {"holds": holds, "finding": said}}
     rows = [
