@@ -2,11 +2,16 @@
 
 from typing import Any
 
+from accountants.text import shown
 from privkd.scopes import PROTECTED, Scope, percent_up, rounded_up
 
 
 def sentence(c: Any) -> str:
-    """The sentence of a `privkd.Certificate`, or of anything with its attributes."""
+    """The sentence of a `privkd.Certificate`, or of anything with its attributes; control characters are escaped."""
+    return shown(_sentence(c))
+
+
+def _sentence(c: Any) -> str:
     pair = f"({rounded_up(c.epsilon)}, {rounded_up(c.delta)})-DP"
     if c.scope is Scope.NONE:
         why = "; ".join(c.leaks) or "no noise was added"
