@@ -26,6 +26,7 @@ _ADAPTIVE = re.compile(r"\badaptiv", re.IGNORECASE)
 _DATA_DEPENDENT = re.compile(r"data[- ]dependent", re.IGNORECASE)
 _SMOOTH = re.compile(r"smooth sensitivity", re.IGNORECASE)
 _UNGUARDED = re.compile(r"^(?!.*layout guard).*\bopacus\b", re.IGNORECASE | re.DOTALL)
+_STATED = re.compile(r"stated after \d+ charges: ")  # what a certificate assumes: no remark about the noise
 _LABEL = re.compile(r"\blabel\b", re.IGNORECASE)
 
 
@@ -77,19 +78,19 @@ def _about_the_unit(ledger: Ledger) -> list[str]:
 
 
 def _about_disclosures(ledger: Ledger) -> list[str]:
-    flags = []
+    flags, disclosed = [], [text for text in ledger.disclosed if not _STATED.match(text)]
     searched = any(_SEARCH.search(charge.where) for charge in ledger.charges)
-    smooth = any(_SMOOTH.search(text) for text in ledger.disclosed)
-    for text in ledger.disclosed:
+    smooth = any(_SMOOTH.search(text) for text in disclosed)
+    for text in disclosed:
         shown = f"({text[:80]!r})"
         if _SEED.search(text):
             flags.append(f"seeded noise disclosed: whoever knows the seed can remove the noise {shown}")
         if _SEARCH.search(text) and not searched:
             flags.append(f"private hyper-parameter search disclosed, but no charge names it in `where` {shown}")
-    adaptive = next((text for text in ledger.disclosed if _ADAPTIVE.search(text)), None)
+    adaptive = next((text for text in disclosed if _ADAPTIVE.search(text)), None)
     if adaptive is not None:
         flags.extend(_about_adaptive_choices(ledger, f"({adaptive[:80]!r})"))
-    sources = [*ledger.disclosed, *(claim.accountant for claim in ledger.claims)]
+    sources = [*disclosed, *(claim.accountant for claim in ledger.claims)]
     for text in dict.fromkeys((*sources, *(charge.where for charge in ledger.charges))):
         if _UNGUARDED.match(text):
             flags.append(

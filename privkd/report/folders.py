@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from accountants import Ledger
 from privkd import __version__
-from privkd.certificate import Certificate
 from privkd.errors import CheckpointError, PrivkdError
+from privkd.release import read_config, read_release, read_run
 from privkd.report.evidence import proven, release_of
 from privkd.report.samples import samples_of
 from privkd.report.study import Release, Result, Samples, Study
@@ -77,25 +76,27 @@ def _read_release(name: str, path: Path) -> tuple[Release, Samples | None]:
     from privkd import load
 
     try:
-        foreign = _foreign(name, path)
-        if foreign is not None:
-            return foreign, None
+        unread = _without_weights(name, path)
+        if unread is not None:
+            return unread, None
         transcription = load(path)
         return release_of(name, transcription), samples_of(transcription)
     except (PrivkdError, *_UNREADABLE) as error:
         return _missing(name, "unknown", f"{type(error).__name__}: {error}"), None
 
 
-def _foreign(name: str, path: Path) -> Release | None:
-    """The release of a student that only its owner can build: verified, but its weights are not read."""
-    config = _read_json(path / "config.json")
-    student = config.get("student")
+def _without_weights(name: str, path: Path) -> Release | None:
+    """A run that has released no student yet, or a student that only its owner can build; both verified."""
+    run = read_run(path)
+    if run is not None:
+        remark = "; of a run, and no student is released in this folder: history.release().save(directory) writes one"
+        return proven(name, "private-training", run.certificate, run.ledger, remark=remark)
+    student = read_config(path).get("student")
     if not isinstance(student, Mapping) or student.get("architecture") != "foreign":
         return None
-    ledger = Ledger.read(path / "ledger.json")
-    certificate = Certificate.from_dict(_read_json(path / "certificate.json"), ledger)
+    files = read_release(path)
     remark = f"; weights not read: privkd.load('{path.name}', student=...) checks {student.get('class')}"
-    return proven(name, str(config.get("method")), certificate, ledger, remark=remark)
+    return proven(name, str(files.config.get("method")), files.certificate, files.ledger, remark=remark)
 
 
 def _ordered(found: list[Release], recorded: Study) -> tuple[Release, ...]:

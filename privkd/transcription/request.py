@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from accountants import Ledger, check
 from privkd.data.labels import Label
 from privkd.errors import BudgetExceeded, GuaranteeError, NonFiniteLoss, OutOfMemory, TaskError, TeacherError
+from privkd.issuance import disclose_seeded
 from privkd.leaks import LEAK, carry_leaks, leaks_of
 from privkd.mechanisms import NoiseSource, SystemNoise
 from privkd.private import Private
@@ -92,7 +93,7 @@ class Request:
         cap = self.epsilon if capped and math.isfinite(self.epsilon) else None
         ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=unit.value, n=self.n)
         if not self.noise.secure:
-            ledger.disclose("noise was seeded: void outside tests")
+            disclose_seeded(ledger)
         for source in (ledger_of(self.teacher), self.common):
             if source is not None:
                 carry_leaks(source, ledger)
