@@ -34,6 +34,7 @@ _VARIANCE = 1.01  # far above what quadrature can miss of a variance
 _LOG_COARSE = math.log(1e-2)  # mass that all events together may leave out where only a bound on the modulus is wanted
 _SMALLEST_ATOM = 1e-22  # weight of nodes that may be dropped
 _SMALLEST_COARSE = 1e-4  # the same, divided by the number of events, where only a bound on the modulus is wanted
+_RARE = 0.1  # mass of large losses that a bound on the modulus may cut off, of what it falls by
 _LOG_NOTHING = -600.0  # a log of a modulus that counts as 0
 _COARSE_COUNT = 1e7  # events up to which eight Gauss nodes, good for 1e-9, tell a modulus from 1
 _ENOUGH = 60.0  # -log modulus at which further events are not looked at
@@ -211,20 +212,29 @@ class SampledSpectrum:
     def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
         """The modulus at the middle of an interval plus what it can change by.
 
-        Its slope is at most the standard deviation of the loss, and at most the frequency times its variance. Far out,
-        a few events are enough.
+        Its slope is at most the standard deviation of the loss, and at most the frequency times its variance. Few large
+        losses would make both large and need most of the nodes: they are cut off, and their mass is added instead. Far
+        out, a few events are enough.
         """
         exponent = self._exponent(tilt)
-        spread = self._panels_up_to(tilt).moments(exponent).variance
-        share = np.cumsum(self.count * np.minimum(0.2, 0.15 * start * start * spread))
-        used = min(len(self.q), int(np.searchsorted(share, _ENOUGH)) + 1)
+        rough = self._panels_up_to(tilt)
+        found = rough.moments(exponent)
+        fall = np.minimum(0.2, 0.15 * start * start * found.variance)  # about that of one modulus at the start
+        used = min(len(self.q), int(np.searchsorted(np.cumsum(self.count * fall), _ENOUGH)) + 1)
+        cut, beyond = rough.upper_cut(exponent, found, _RARE * fall)
         q, sigma, count = self.q[:used], self.sigma[:used], self.count[:used]
         panels = Panels(
-            q, sigma, (exponent, exponent), end, self._log_tail(_LOG_COARSE), self._coarse_order, self.cut[:used]
+            q,
+            sigma,
+            (exponent, exponent),
+            end,
+            self._log_tail(_LOG_COARSE),
+            self._coarse_order,
+            np.minimum(self.cut, cut)[:used],
         )
         found = panels.moments(exponent)
         atoms = panels.atoms(found, _SMALLEST_COARSE / float(self.count.sum()))
-        error = panels.error(exponent, found, end) + 2.0 * atoms.dropped
+        error = panels.error(exponent, found, end) + 2.0 * atoms.dropped + beyond[:used]
         variance = _VARIANCE * found.variance
         deviation = np.sqrt(variance)
 
