@@ -190,6 +190,10 @@ class Panels:
             combine.accumulate(result[start:end], out=result[start:end])
         return result[::-1]
 
+    def modulus(self, moments: Moments, omega: float) -> FloatArray:
+        """|tilted mean of r^(i omega)| per event, estimated: the frequency may be larger than the one given."""
+        return np.abs(np.add.reduceat(moments.weight * np.exp(1j * omega * self.loss), self.starts))
+
     def upper_cut(self, exponent: float, moments: Moments, allowed: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The smallest border between panels beyond which an event has at most the allowed mass, and that mass.
 

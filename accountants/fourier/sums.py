@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import cast
 
 from accountants.errors import ResolutionError
@@ -10,7 +11,7 @@ from accountants.fourier.loss_sum import LossSum
 from accountants.fourier.spectra import GaussianSpectrum, SampledSpectrum, Spectrum
 from accountants.rounding import exp_up
 
-__all__ = ["chernoff", "directions", "loss_sum"]
+__all__ = ["chernoff", "directions", "loss_sum", "quick_bound"]
 
 Parts = Mapping[Event, int]
 
@@ -47,3 +48,12 @@ def loss_sum(parts: Parts, sign: int, log_cut: float) -> LossSum:
 def chernoff(total: LossSum, tilt: float, epsilon: float) -> float:
     """Upper bound on delta(epsilon) that needs no contour; any tilt will do, one near the saddle point is best."""
     return min(1.0, exp_up(min(0.0, total.log_chernoff(tilt, epsilon))) * (1.0 + 4.0 * _ULP) + total.missed)
+
+
+def quick_bound(total: LossSum, epsilon: float) -> float:
+    """The same where no tilt is known: nothing beyond the largest loss, else by the best tilt within reach."""
+    if total.largest <= epsilon:
+        return total.missed
+    with suppress(ResolutionError):
+        total.tilt_for(epsilon)
+    return chernoff(total, total.known_tilt(epsilon), epsilon)
