@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from privkd.report.legends import legend_below
 from privkd.report.study import Result, Samples
 from privkd.scopes import Scope
 
@@ -72,7 +73,7 @@ def accuracy_curve(results: Sequence[Result], ax: Axes) -> Axes:
     ax.set_ylabel("test accuracy")
     ax.grid(True, axis="y", alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
+    legend_below(ax)
     return ax
 
 
