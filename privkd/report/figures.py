@@ -69,7 +69,7 @@ def accuracy_curve(results: Sequence[Result], ax: Axes) -> Axes:
     ax.minorticks_off()
     ax.set_ylim(0, 1.03)
     ax.set_yticks(np.linspace(0, 1, 6), labels=[f"{share:.0%}" for share in np.linspace(0, 1, 6)])
-    ax.set_xlabel("epsilon for each training record (smaller is more private)")
+    ax.set_xlabel("epsilon for each training record\n(smaller is more private)")
     ax.set_ylabel("test accuracy")
     ax.grid(True, axis="y", alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from privkd.report.rendering import render
 from privkd.report.study import Study
+from privkd.report.visible import visible
 
 JSON_NAME, HTML_NAME = "report.json", "report.html"
 
@@ -27,6 +28,7 @@ def write_report(directory: str | os.PathLike[str], study: Study) -> Path:
         OSError: the folder cannot be written.
     """
     folder = Path(directory)
+    study = visible(study)
     page = render(study)  # before the first write: a failure changes no file
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / JSON_NAME, json.dumps(study.to_dict(), indent=1, allow_nan=False) + "\n")
