@@ -82,20 +82,17 @@ def in_words(attack: Attack, scope: str, adjacency: str, records: int) -> tuple[
 
 
 def _question(scope: str, adjacency: str, records: int) -> str:
-    thing = {
-        Scope.TRAINING_USER: "all records of one person",
-        Scope.TEACHER: "everything that the teacher learned from",
-    }.get(Scope(scope), "one record")
-    if records > 1:
-        thing = f"a group of {records} records" if scope == Scope.TRAINING_RECORD else f"{records} of those protected"
     if scope == Scope.TRAINING_LABEL:
         return "which of two labels did one record have?"
     if scope == Scope.TEACHER:
         return "which of two teachers gave the answers?"
+    thing, was = ("all records of one person", "were") if scope == Scope.TRAINING_USER else ("one record", "was")
+    if records > 1:
+        thing, was = f"a group of {records} records" if scope == Scope.TRAINING_RECORD else f"{records} persons", "was"
     if adjacency == "add-remove":
-        return f"was {thing} among the private data, or not?"
+        return f"{was} {thing} among the private data, or not?"
     if adjacency == "zero-out":
-        return f"was {thing} used, or blanked out?"
+        return f"{was} {thing} used, or blanked out?"
     return f"which of two candidates for {thing} was among the private data?"
 
 

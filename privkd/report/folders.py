@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,17 +15,17 @@ from privkd import __version__
 from privkd.certificate import Certificate
 from privkd.errors import CheckpointError, PrivkdError
 from privkd.report.evidence import proven, release_of
+from privkd.report.rows import proven_rows
 from privkd.report.samples import samples_of
 from privkd.report.study import SCHEMA, WANTED_EPSILON, Release, Result, Samples, Study
 from privkd.report.visible import visible
-from privkd.report.writing import JSON_NAME, write_report
+from privkd.report.writing import JSON_NAME, MAX_JSON, write_report
 from privkd.scopes import Scope
+from privkd.storage import read_json
 
 _PARTS = ("certificate.json", "config.json", "ledger.json", "student.safetensors")
 _SCHEMAS = (SCHEMA, "privkd.report/1")
-_MAX_JSON = 64 * 2**20
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError)  # what damaged files cause
-_UNPROVEN = "no release in this folder proves a guarantee"
 
 
 def report_of(directory: str | os.PathLike[str], *, epsilon: float | None = None) -> Study:
@@ -62,7 +61,7 @@ def report_of(directory: str | os.PathLike[str], *, epsilon: float | None = None
     releases = _ordered([release for release, _ in pairs], recorded)
     study = replace(
         recorded,
-        results=_results(recorded.results, releases),
+        results=proven_rows(recorded.results, releases),
         releases=releases,
         samples=next((made for _, made in pairs if made is not None), None),
         wanted_epsilon=recorded.wanted_epsilon if epsilon is None else float(epsilon),
@@ -85,7 +84,7 @@ def _named(folder: Path, found: list[Path]) -> dict[str, Path]:
     """Folders by the names under which they are reported: "." for the folder itself."""
     named = {shown(path.name) if path != folder else ".": path for path in found}
     if len(named) < len(found):
-        raise CheckpointError(f"two folders in {shown(str(folder))} have names that look alike; rename one of them")
+        raise CheckpointError(f"two folders in {shown(folder)} have names that look alike; rename one of them")
     return named
 
 
@@ -99,17 +98,17 @@ def _read_release(name: str, path: Path) -> tuple[Release, Samples | None]:
         transcription = load(path)
         return release_of(name, transcription), samples_of(transcription)
     except (PrivkdError, *_UNREADABLE) as error:
-        return _missing(name, "unknown", f"{type(error).__name__}: {shown(str(error), most=2000)}"), None
+        return _missing(name, "unknown", f"{type(error).__name__}: {shown(error)[:2000]}"), None
 
 
 def _foreign(name: str, path: Path) -> Release | None:
     """The release of a student that only its owner can build: verified, but its weights are not read."""
-    config = _read_json(path / "config.json")
+    config = read_json(path / "config.json", dict)
     student = config.get("student")
     if not isinstance(student, Mapping) or student.get("architecture") != "foreign":
         return None
     ledger = Ledger.read(path / "ledger.json")
-    certificate = Certificate.from_dict(_read_json(path / "certificate.json"), ledger)
+    certificate = Certificate.from_dict(read_json(path / "certificate.json", dict), ledger)
     remark = f"; weights not read: privkd.load('{path.name}', student=...) checks {student.get('class')}"
     return proven(name, str(config.get("method")), certificate, ledger, remark=remark)
 
@@ -130,12 +129,10 @@ def _recorded(path: Path) -> Study:
     if not path.exists():
         return Study(title=path.parent.resolve().name, summary="")
     try:
-        return _words(_read_json(path))
+        return _words(read_json(path, dict, at_most=MAX_JSON))
     except _UNREADABLE as error:
-        said = shown(str(error), most=500)
-        raise CheckpointError(
-            f"{path} cannot be read: {said}. Move it away to make a report without it"
-        ) from error
+        said = shown(error)[:500]
+        raise CheckpointError(f"{path} cannot be read: {said}. Move it away to make a report without it") from error
 
 
 def _words(values: Mapping[str, Any]) -> Study:
@@ -156,33 +153,3 @@ def _words(values: Mapping[str, Any]) -> Study:
         not_protected=tuple(values["not_protected"]),
         wanted_epsilon=values.get("wanted_epsilon", WANTED_EPSILON),
     )
-
-
-def _results(recorded: tuple[Result, ...], releases: tuple[Release, ...]) -> tuple[Result, ...]:
-    """The recorded rows with verified privacy numbers, and a row for every release that has none."""
-    by_name = {release.name: release for release in releases}
-    rows = [_reconciled(row, by_name.get(row.name)) for row in recorded]
-    rowless = [release for release in releases if release.name not in {row.name for row in recorded}]
-    empty = {"scope": "none", "epsilon": None, "delta": None, "accuracy": None}
-    return (*rows, *(_reconciled(Result(name=r.name, method=r.method, **empty), r) for r in rowless))
-
-
-def _reconciled(row: Result, release: Release | None) -> Result:
-    if release is None and row.scope == Scope.NONE:
-        return row
-    if release is None or release.problem or release.certificate is None:
-        note = row.note if row.note.startswith(_UNPROVEN) else f"{_UNPROVEN} for this row. {row.note}".strip()
-        return replace(row, scope="none", epsilon=None, delta=None, ceiling=None, note=note)
-    claim = release.certificate
-    epsilon = None if claim["epsilon"] == "inf" else float(claim["epsilon"])
-    scope = "none" if release.void else str(claim["scope"])
-    return replace(row, scope=scope, epsilon=epsilon, delta=float(claim["delta"]), ceiling=release.ceiling)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MAX_JSON:
-        raise CheckpointError(f"{path} is larger than {_MAX_JSON} bytes, which no report needs")
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path} holds {type(values).__name__}, not an object")
-    return values

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.legend import Legend
 
 _MOST_COLUMNS = 3
@@ -23,20 +24,17 @@ def legend_below(ax: Axes) -> None:
     Args:
         ax: finished axes, labels and limits set; without labelled artists nothing happens.
     """
-    handles, labels = ax.get_legend_handles_labels()
-    if not handles:
+    count, figure = len(ax.get_legend_handles_labels()[0]), ax.get_figure(root=True)
+    if not count or figure is None:
         return
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # noqa: S101 - axes that draw have a figure
     outer = ax.get_tightbbox()
     if outer is None or figure.get_layout_engine() is not None:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=_MOST_COLUMNS, frameon=False)
         return
     place = ax.get_position()
     bottom = max(0.0, outer.y0 / figure.bbox.height)
-    count = len(handles)
     while True:
-        legend = _fitting(ax, count, bottom)
+        legend = _fitting(ax, figure, count, bottom)
         height = (legend.get_window_extent().height + _GAP * figure.dpi / 72.0) / figure.bbox.height
         if height <= _MOST_HEIGHT * place.height or count == 1:
             break
@@ -44,7 +42,7 @@ def legend_below(ax: Axes) -> None:
     ax.set_position((place.x0, place.y0 + height, place.width, max(place.height - height, 0.05)))
 
 
-def _fitting(ax: Axes, count: int, bottom: float) -> Legend:
+def _fitting(ax: Axes, figure: Figure, count: int, bottom: float) -> Legend:
     """The first entries in as many columns as the width allows, standing at a height of the figure."""
     from matplotlib.lines import Line2D
 
@@ -53,16 +51,16 @@ def _fitting(ax: Axes, count: int, bottom: float) -> Legend:
     handles, labels = handles[:count], labels[:count]
     if left_out:
         handles, labels = [*handles, Line2D([], [], linestyle="none")], [*labels, f"and {left_out} more"]
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # noqa: S101 - as above
     spec = ax.get_subplotspec()
     room = figure.bbox.width / (spec.get_gridspec().ncols if spec is not None else 1)
     place = ax.get_position()
-    for columns in range(min(_MOST_COLUMNS, len(handles)), 0, -1):
+    columns = min(_MOST_COLUMNS, len(handles))
+    while True:
         legend = ax.legend(handles, labels, ncols=columns, frameon=False, borderaxespad=0.0, loc="lower left")
         width = legend.get_window_extent().width
-        if width <= room:
+        if width <= room or columns == 1:
             break
+        columns -= 1
     share = width / figure.bbox.width
     left = min(place.x0, max(0.0, place.x1 - share)) if share <= place.x1 else max(0.0, (1.0 - share) / 2)
     legend.set_bbox_to_anchor((left, bottom), transform=figure.transFigure)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from privkd.report.attacks import in_words
+from privkd.report.rows import proven_rows
 from privkd.report.study import Release, Result, Samples, Study
 from privkd.report.verdict import accuracy_of, verdict_of
 from privkd.report.visible import visible
@@ -32,7 +35,7 @@ def render(study: Study) -> str:
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    study = visible(study)
+    study = visible(replace(study, results=proven_rows(study.results, study.releases)))
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -124,6 +127,7 @@ def _curve(study: Study, name: str) -> str:
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("stroke: #b0b0b0", "stroke: currentColor")
+    svg = re.sub(r'(width|height)="([0-9.]+)pt"', r'\1="\2px"', svg, count=2)
     for position, colour in enumerate(SERIES):
         svg = svg.replace(colour, f"var(--series-{position})")
     return svg

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from accountants import check
+from privkd.scopes import BASES
 
 SCHEMA = "privkd.report/2"
 WANTED_EPSILON = 3.0
@@ -130,6 +131,14 @@ class Release:
     def scope(self) -> str:
         """What the certificate is about; "none" without a certificate that holds."""
         return str(self.certificate["scope"]) if self.certificate is not None and not self.problem else "none"
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the guarantee rests on what somebody declared, which nobody can compute again."""
+        claim = self.certificate or {} if not self.problem else {}
+        return str(claim.get("accountant")).startswith("declared by") or BASES["declared"] in claim.get(
+            "conditions", ()
+        )
 
     @property
     def void(self) -> str:

@@ -14,7 +14,7 @@ _HEADLINES = {
     "record": "Proven for the training data",
     "label": "Proven for training labels, not for whole records",
     "answer": "Not proven for anybody in the training data",
-    "none": "Nothing here is proven",
+    "none": "Nothing is proven",
 }
 
 
@@ -49,25 +49,42 @@ def verdict_of(study: Study) -> Verdict:
     """The conclusion.
 
     The strongest class of guarantee decides first: for training records, persons or the whole teacher, before labels
-    only, before single answers. Inside it, the highest accuracy among students whose epsilon is at most the wanted one;
-    if there is none, the smallest epsilon. Accuracies are the author's figures and decide nothing else.
+    only, before single answers; proven before declared. Inside it, the highest accuracy among students whose epsilon is at
+    most the wanted one; if there is none, the smallest epsilon. Accuracies are the author's figures and decide nothing else.
 
     Args:
         study: with releases that were verified.
     """
     sound = [release for release in study.releases if not release.problem and not release.void]
+    broken, everything = len(study.releases) - len(sound), len(study.releases)
     if not sound:
-        return Verdict("none", _HEADLINES["none"], _lines(study), None, ())
-    first = min(protection(release.scope).rank for release in sound)
-    strongest = [release for release in sound if protection(release.scope).rank == first]
-    style = protection(strongest[0].scope).style
+        headline = _HEADLINES["none"] if not broken else _warning(broken, everything)
+        return Verdict("none", headline, _lines(study), None, ())
+    first = min(map(_class, sound))
+    strongest = [release for release in sound if _class(release) == first]
     chosen, reasons = _chosen(strongest, study)
+    style = protection(chosen.scope).style
+    protecting = [release for release in sound if protection(release.scope).style == style]
+    if broken:
+        return Verdict("none", _warning(broken, everything), _lines(study), chosen, reasons)
     headline = _HEADLINES[style]
-    if chosen.attack is not None and chosen.attack.even_odds >= _HARDLY:
-        headline = "Proven, but far too weak to protect anybody"
-    elif style == "record" and len(strongest) < len(study.releases):
-        headline = f"{headline} in {len(strongest)} of {len(study.releases)} students"
+    if style == "record" and chosen.is_declared:
+        style, headline = "label", "Declared by somebody else, not proven here"
+    elif chosen.attack is not None and chosen.attack.even_odds >= _HARDLY:
+        style, headline = "answer", "Proven, but far too weak to protect anybody"
+    elif style == "record" and len(protecting) < everything:
+        headline = f"{headline} in {len(protecting)} of {everything} students"
     return Verdict(style, headline, _lines(study), chosen, reasons)
+
+
+def _class(release: Release) -> tuple[int, bool]:
+    return protection(release.scope).rank, release.is_declared
+
+
+def _warning(broken: int, everything: int) -> str:
+    if everything == 1:
+        return "Do not rely on this student"
+    return f"Do not rely on {broken} of {everything} students"
 
 
 def accuracy_of(release: Release, study: Study) -> float | None:
@@ -81,25 +98,28 @@ def _chosen(strongest: Sequence[Release], study: Study) -> tuple[Release, tuple[
         return strongest[0], ("No other student here has as strong a guarantee.",) if len(study.releases) > 1 else ()
     limit = f"{study.wanted_epsilon:g}"
     allowed = [release for release in strongest if _epsilon(release) <= study.wanted_epsilon]
-    if not allowed:
-        chosen = min(strongest, key=lambda release: (_epsilon(release), -(accuracy_of(release, study) or 0.0)))
-        why = f"No student has an ε of at most {limit}, the limit of this report; this one has the smallest."
-        return chosen, (why, *_about_changes(strongest))
     known = [release for release in allowed if accuracy_of(release, study) is not None]
+    if not allowed:
+        why = f"No student has an ε of at most {limit}, the limit of this report; this one has the smallest."
+        return min(strongest, key=lambda one: (_epsilon(one), -_share(one, study))), (why, *_about_changes(strongest))
     if not known:
-        chosen = min(allowed, key=_epsilon)
         why = "No accuracy was recorded, so the smallest ε decides."
-        return chosen, (why, *_about_changes(allowed))
-    ranked = sorted(known, key=lambda release: (-(accuracy_of(release, study) or 0.0), _epsilon(release)))
-    best = f"{100 * (accuracy_of(ranked[0], study) or 0.0):.1f} %"
-    why = [f"It has the highest accuracy ({best}) of the {len(allowed)} students with such a guarantee at ε ≤ {limit}."]
-    if len(known) == 1:
-        why = [f"It is the only one with a known accuracy ({best}) and such a guarantee at ε ≤ {limit}."]
-    others = [release for release in ranked[1:] if release.method != ranked[0].method]
-    if others:
-        second = 100 * (accuracy_of(others[0], study) or 0.0)
-        why.append(f"The best that was made in another way, {others[0].name}, has {second:.1f} %.")
-    return ranked[0], (*why, *_about_changes(allowed))
+        return min(allowed, key=_epsilon), (why, *_about_changes(allowed))
+    best, *others = sorted(known, key=lambda one: (-_share(one, study), _epsilon(one)))
+    share = f"{100 * _share(best, study):.1f} %"
+    why = [
+        f"It has the highest accuracy ({share}) of the {len(allowed)} students with such a guarantee at ε ≤ {limit}."
+    ]
+    if len(allowed) == 1:
+        why = [f"It is the only student with such a guarantee at ε ≤ {limit}."]
+    second = next((one for one in others if one.method != best.method), None)
+    if second is not None:
+        why.append(f"The best that was made in another way, {second.name}, has {100 * _share(second, study):.1f} %.")
+    return best, (*why, *_about_changes(allowed))
+
+
+def _share(release: Release, study: Study) -> float:
+    return accuracy_of(release, study) or 0.0
 
 
 def _about_changes(releases: Sequence[Release]) -> tuple[str, ...]:
@@ -115,12 +135,16 @@ def _epsilon(release: Release) -> float:
 
 def _lines(study: Study) -> tuple[Line, ...]:
     """Who is protected, by how many students: strongest first, and what has no guarantee last."""
-    kinds: dict[tuple[int, str, str], list[str]] = {}
+    kinds: dict[tuple[int, bool, str, str], list[str]] = {}
     for release in study.releases:
-        shown = protection("none" if release.void else release.scope)
-        kinds.setdefault((shown.rank, shown.style, shown.promise), []).append(release.name)
-    return tuple(Line(style, _whose(names, len(study.releases)) + promise + ".")
-                 for (_, style, promise), names in sorted(kinds.items(), key=lambda kind: kind[0][0]))  # fmt: skip
+        words = protection("none" if release.void else release.scope)
+        promise = f"{words.promise}, as declared by somebody else" if release.is_declared else words.promise
+        kinds.setdefault((words.rank, release.is_declared, words.style, promise), []).append(release.name)
+    return tuple(
+        Line(style, f"{_whose(kinds[kind], len(study.releases))}{promise}.")
+        for kind in sorted(kinds)
+        for _, _, style, promise in [kind]
+    )
 
 
 def _whose(names: Sequence[str], everything: int) -> str:

@@ -26,7 +26,7 @@ def visible(study: Study) -> Study:
 
 def _visible(value: Any) -> Any:
     if isinstance(value, str):
-        return shown(_SPACE.sub(" ", value), most=len(value))
+        return shown(_SPACE.sub(" ", value))
     if isinstance(value, Mapping):
         return {_visible(name): part if name == "images" else _visible(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

@@ -22,7 +22,8 @@ def test_every_release_below_a_folder_is_verified_and_reported(folder):
     assert not study.problems
     assert all(release.verified for release in study.releases)
     page = (folder / "report.html").read_text()
-    assert "3 of 3 certificates proven again" in page
+    assert "for 3 of 3" in page
+    assert "Proven for the training data in 2 of 3 students" in page
     assert study.samples is not None
     assert Study.from_dict(json.loads((folder / "report.json").read_text())) == study
 
@@ -53,7 +54,8 @@ def test_an_edited_release_is_reported_not_hidden(folder, file, change, named):
     assert named in problem
     page = (folder / "report.html").read_text()
     assert 'role="alert"' in page
-    assert "2 of 3 certificates proven again" in page
+    assert "for 2 of 3" in page
+    assert "Do not rely on 1 of 3 students" in page
 
 
 @pytest.mark.parametrize("content", ["", "[]", "3", "null", "{}", "[" * 100_000, '{"student": 1, "events": 1}'])
@@ -137,7 +139,7 @@ def test_an_unreadable_earlier_report_is_refused_and_left_alone(folder, content)
 
 
 def test_nothing_to_report_is_an_error(tmp_path):
-    with pytest.raises(PrivkdError, match="no saved transcription"):
+    with pytest.raises(PrivkdError, match="no saved release"):
         report_of(tmp_path)
     with pytest.raises(PrivkdError, match="is not a folder"):
         report_of(tmp_path / "absent")
