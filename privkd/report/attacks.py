@@ -81,6 +81,19 @@ def in_words(attack: Attack, scope: str, adjacency: str, records: int) -> tuple[
     return question, limit
 
 
+def in_short(attack: Attack) -> str:
+    """The limit on one line.
+
+    Example:
+        >>> in_short(Attack(even_odds=0.6586, false_alarms=0.01, found=0.0657))
+        'Best attack: right in 65.9% on even odds; 6.6 of 100 found at 1 false alarm in 100'
+    """
+    return (
+        f"Best attack: right in {percent_up(attack.even_odds)} on even odds; {_of_hundred(attack.found)} of 100 found at "
+        f"{_of_hundred(attack.false_alarms)} false alarm in 100"
+    )
+
+
 def _question(scope: str, adjacency: str, records: int) -> str:
     if scope == Scope.TRAINING_LABEL:
         return "which of two labels did one record have?"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from privkd.report.attacks import in_words
+from privkd.report.attacks import in_short, in_words
 from privkd.report.rows import proven_rows
 from privkd.report.study import Release, Result, Samples, Study
 from privkd.report.verdict import accuracy_of, verdict_of
@@ -99,9 +99,10 @@ def _card(release: Release, study: Study, shared: list[str]) -> dict[str, Any]:
         "composed": upward(composed) if composed is not None else "",
         "percent": f"{100 * accuracy:.1f}" if accuracy is not None else "",
         "conditions": conditions,
-        "numbers": [shared.index(text) + 1 for text in conditions if text in shared],
+        "numbers": sorted(shared.index(text) + 1 for text in conditions if text in shared),
         "own": [text for text in conditions if text not in shared],
         "attack": in_words(attack, release.scope, claim["adjacency"], claim["records"]) if attack else None,
+        "in_short": in_short(attack) if attack else "",
         "even_odds": percent_up(attack.even_odds) if attack else "",
         "ceiling": percent_up(release.ceiling) if release.ceiling is not None else "",
     }
