@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from privkd.report.study import Release, Result
+from privkd.report.wording import method_in_words
 from privkd.scopes import Scope
 
 _UNPROVEN = "no release in this folder proves a guarantee"
@@ -23,7 +24,10 @@ def proven_rows(rows: Sequence[Result], releases: Sequence[Release]) -> tuple[Re
     by_name = {release.name: release for release in releases}
     rowless = [release for release in releases if release.name not in {row.name for row in rows}]
     empty = {"scope": Scope.NONE.value, "epsilon": None, "delta": None, "accuracy": None}
-    every = (*rows, *(Result(name=release.name, method=release.method, **empty) for release in rowless))
+    every = (
+        *rows,
+        *(Result(name=release.name, method=method_in_words(release.method), **empty) for release in rowless),
+    )
     return tuple(_proven(row, by_name.get(row.name)) for row in every)
 
 

@@ -139,7 +139,8 @@ def _lines(study: Study) -> tuple[Line, ...]:
     for release in study.releases:
         words = protection("none" if release.void else release.scope)
         promise = f"{words.promise}, as declared by somebody else" if release.is_declared else words.promise
-        kinds.setdefault((words.rank, release.is_declared, words.style, promise), []).append(release.name)
+        style = "label" if release.is_declared and words.style == "record" else words.style
+        kinds.setdefault((words.rank, release.is_declared, style, promise), []).append(release.name)
     return tuple(
         Line(style, f"{_whose(kinds[kind], len(study.releases))}{promise}.")
         for kind in sorted(kinds)
