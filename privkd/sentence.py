@@ -20,7 +20,7 @@ def _sentence(c: Any) -> str:
     if c.records > 1:
         protected = f"for any {c.records} of those that scope '{c.scope.value}' protects, taken together"
     parts = [f"{pair} {protected}"]
-    if c.scope not in (Scope.SYNTHETIC_LABEL, Scope.SYNTHETIC_SAMPLE):
+    if not c.scope.is_per_answer:
         parts[0] += f" under {c.adjacency.value}"
     if c.accountant.startswith("declared by"):
         parts[0] += f", as {c.accountant}"

@@ -26,6 +26,7 @@ _ADAPTIVE = re.compile(r"\badaptiv", re.IGNORECASE)
 _DATA_DEPENDENT = re.compile(r"data[- ]dependent", re.IGNORECASE)
 _SMOOTH = re.compile(r"smooth sensitivity", re.IGNORECASE)
 _UNGUARDED = re.compile(r"^(?!.*layout guard).*\bopacus\b", re.IGNORECASE | re.DOTALL)
+_STATED = re.compile(r"stated after \d+ charges: ")  # what a certificate assumes: no remark about the noise
 _LABEL = re.compile(r"\blabel\b", re.IGNORECASE)
 
 
@@ -76,10 +77,10 @@ def _about_the_unit(ledger: Ledger) -> list[str]:
 
 
 def _about_disclosures(ledger: Ledger) -> list[str]:
-    flags = []
+    flags, disclosed = [], [text for text in ledger.disclosed if not _STATED.match(text)]
     searched = any(_SEARCH.search(charge.where) for charge in ledger.charges)
-    smooth = any(_SMOOTH.search(text) for text in ledger.disclosed)
-    for text in ledger.disclosed:
+    smooth = any(_SMOOTH.search(text) for text in disclosed)
+    for text in disclosed:
         shown = f"({text[:80]!r})"
         if _SEED.search(text):
             flags.append(f"seeded noise disclosed: whoever knows the seed can remove the noise {shown}")
@@ -87,7 +88,7 @@ def _about_disclosures(ledger: Ledger) -> list[str]:
             flags.append(f"private hyper-parameter search disclosed, but no charge names it in `where` {shown}")
         if _ADAPTIVE.search(text):
             flags.extend(_about_adaptive_choices(ledger, shown))
-    sources = [*ledger.disclosed, *(claim.accountant for claim in ledger.claims)]
+    sources = [*disclosed, *(claim.accountant for claim in ledger.claims)]
     for text in dict.fromkeys((*sources, *(charge.where for charge in ledger.charges))):
         if _UNGUARDED.match(text):
             flags.append(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from accountants import Ledger, check
 from privkd.data import Records
 from privkd.errors import BudgetExceeded, GuaranteeError, TeacherError
+from privkd.issuance import disclose_seeded
 from privkd.leaks import carry_leaks, leaks_of
 from privkd.mechanisms import NoiseSource, SystemNoise
 from privkd.private import Private
@@ -68,7 +69,7 @@ class Request:
         cap = self.epsilon if capped and math.isfinite(self.epsilon) else None
         ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=unit.value, n=self.n)
         if not self.noise.secure:
-            ledger.disclose("noise was seeded: void outside tests")
+            disclose_seeded(ledger)
         shared = ledger_of(self.teacher)
         if shared is not None:
             carry_leaks(shared, ledger)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from accountants import Ledger
 from privkd.certificate import Certificate
 from privkd.errors import LedgerError, TaskError
+from privkd.issuance import disclose_seeded
 from privkd.mechanisms.clipping.clipped import ClippedSum
 from privkd.mechanisms.clipping.clipper import Clipper
 from privkd.mechanisms.clipping.opacus import GUARDED
@@ -238,8 +239,8 @@ class PrivateRun:
                 ledger.charge(self.plan.event, where=where)
         if self.settings.strategy == "opacus" and GUARDED not in ledger.disclosed:
             ledger.disclose(GUARDED)
-        if not self.settings.source.secure and not any("seeded" in text for text in ledger.disclosed):
-            ledger.disclose("noise was seeded: void outside tests")
+        if not self.settings.source.secure:
+            disclose_seeded(ledger)
         if own and path is not None and self._engine.process[0] == 0:
             ledger.save(path)
         return ledger
