@@ -1,9 +1,5 @@
 """What documents say about commands, names, files, exit codes and numbers is true of the code beside them."""
 
-import ast
-import contextlib
-import doctest
-import io
 import re
 import shlex
 from importlib import import_module
@@ -186,6 +182,14 @@ def test_files_of_the_repository_that_are_named_exist(name):
         assert (ROOT / path).exists(), f"{name}: {path}"
 
 
+@pytest.mark.parametrize("name", [*PAGES, *NOTEBOOKS])
+def test_options_of_benchmarks_are_those_of_the_scripts(name):
+    for script, arguments in re.findall(r"python (benchmarks/\w+\.py)([^`\n]*)", text_of(name)):
+        source = text_of(script)
+        for option in re.findall(r"--[a-z-]+", arguments):
+            assert option == "--help" or f'"{option}"' in source, f"{name}: {script} {option}"
+
+
 def anchors(text):
     """Ids of the headings of a page, as the site makes them."""
     titles = re.findall(r"^#+ (.+)$", outside(text), flags=re.M)
@@ -214,28 +218,3 @@ def test_measured_numbers_of_the_readme_are_those_of_the_measurements():
         numbers = re.findall(SHARE, row)
         assert " | ".join(numbers) in measured, row
     assert set(re.findall(SHARE, section)) <= set(re.findall(SHARE, measured))
-
-
-def printed_claims(block):
-    """The statements of a block with the output that comments promise for their prints; "..." stands for anything."""
-    lines = block.splitlines()
-    for number, statement in enumerate(ast.parse(block).body):
-        found = re.search(r"\)  # (.+)$", lines[statement.end_lineno - 1])
-        is_print = isinstance(statement, ast.Expr) and ast.unparse(statement).startswith("print(")
-        yield number, statement, found[1].split("; ")[0] if found and is_print else None
-
-
-def test_examples_of_the_readme_print_what_their_comments_promise(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    checker, checked = doctest.OutputChecker(), 0
-    for block in re.findall(r"```python\n(.*?)```", text_of("README.md"), flags=re.S):
-        names = {"__name__": "readme"}
-        for number, statement, promised in printed_claims(block):
-            output = io.StringIO()
-            with contextlib.redirect_stdout(output):
-                exec(compile(ast.Module([statement], []), f"README.md statement {number}", "exec"), names)
-            if promised is not None:
-                wanted, got = f"{promised}\n", output.getvalue()
-                assert checker.check_output(wanted, got, doctest.ELLIPSIS), f"promised {promised!r}, printed {got!r}"
-                checked += 1
-    assert checked >= 4
