@@ -83,14 +83,13 @@ def _conditions(release: Release) -> list[str]:
 
 def _card(release: Release, study: Study, shared: list[str]) -> dict[str, Any]:
     claim = release.certificate or {}
-    row = next((row for row in study.results if row.name == release.name), None)
     accuracy, composed = accuracy_of(release, study), claim.get("teacher_epsilon")
     conditions = _conditions(release)
     attack, words = release.attack, protection("none" if release.void else release.scope)
     return {
         "release": release,
         "name": "This student" if release.name == "." else release.name,
-        "made": row.method if row is not None and row.method != release.method else method_in_words(release.method),
+        "made": method_in_words(release.method),
         "claim": claim,
         "shown": words,
         "style": "label" if release.is_declared else words.style,

@@ -63,8 +63,8 @@ _METHODS = {
 
 
 def method_in_words(method: str) -> str:
-    """How a student was made, for people; a method without words is named as it is."""
-    return _METHODS.get(method, method)
+    """How a student was made, for people; whatever else a folder says is its author's word."""
+    return _METHODS.get(method, f"{method} (the author's word)")
 
 
 def protection(scope: str) -> Protection:

@@ -19,6 +19,11 @@ def printed_claims(block):
         yield number, statement, found[1].split("; ")[0] if found and is_print else None
 
 
+def test_promises_are_read_from_the_comments_of_prints_alone():
+    block = "x = 1  # one\nprint(x)  # 1; a remark\nprint(x)\n"
+    assert [promised for _, _, promised in printed_claims(block)] == [None, "1", None]
+
+
 def test_examples_of_the_readme_print_what_their_comments_promise(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     checker, checked = doctest.OutputChecker(), 0

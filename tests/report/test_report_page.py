@@ -224,6 +224,22 @@ def test_the_first_page_has_no_text_for_developers(study):
         assert text not in first, text
 
 
+def test_words_of_the_author_are_marked_and_never_stand_for_what_was_proven(study):
+    wild = replace(
+        study,
+        title="ε = 0 for all",
+        results=tuple(replace(row, method="no cost", note="a free lunch") for row in study.results),
+        releases=(replace(study.releases[0], method="perfect privacy"), *study.releases[1:]),
+    )
+    page = render(wild)
+    first = first_page(page)
+    assert "ε = 0 for all (the author's title)" in first
+    assert "perfect privacy (the author's word)" in first
+    assert "no cost" not in first.replace("names of lines", "")
+    assert "free lunch" not in first
+    assert "Names, notes and accuracies are the author's" in shown(page)
+
+
 def test_a_condition_of_many_students_is_said_once_among_them(transcription):
     made = transcription()
     condition = made.certificate.conditions[0]
