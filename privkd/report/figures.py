@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from privkd.report.legends import legend_below
+from privkd.report.legends import as_label, legend_below
 from privkd.report.study import Result, Samples
 from privkd.scopes import Scope
 
@@ -43,7 +43,9 @@ def accuracy_curve(results: Sequence[Result], ax: Axes) -> Axes:
     for position, method in enumerate(methods):
         line = sorted((row.epsilon, row.accuracy) for row in rows if row.method == method)
         colour, marker = SERIES[position % len(SERIES)], _MARKERS[position % len(_MARKERS)]
-        ax.plot(*zip(*line, strict=True), marker=marker, color=colour, label=method, markersize=7, linewidth=2)
+        ax.plot(
+            *zip(*line, strict=True), marker=marker, color=colour, label=as_label(method), markersize=7, linewidth=2
+        )
     ceilings = sorted((row.epsilon, row.ceiling) for row in rows if row.ceiling is not None)
     if ceilings:
         ax.plot(
@@ -61,7 +63,7 @@ def accuracy_curve(results: Sequence[Result], ax: Axes) -> Axes:
                 color=SERIES[-1],
                 linestyle="--",
                 linewidth=1.5,
-                label=f"{row.method} (not private)",
+                label=as_label(f"{row.method} (not private)"),
             )
     ticks = {f"{row.epsilon:.2g}": row.epsilon for row in rows if row.epsilon}  # 0.99999 and 1 share a tick
     ax.set_xscale("log")

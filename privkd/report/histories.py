@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from privkd.report.figures import SERIES
-from privkd.report.legends import legend_below
+from privkd.report.legends import as_label, legend_below
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def plot_history(history: History, ax: Axes, *, columns: Sequence[str] | None = 
         points = _interrupted(points, borders)  # another stage is another loss
         marker = "o" if len(points) == 1 else None
         xs, ys = [x for x, _ in points], [y for _, y in points]
-        ax.plot(xs, ys, color=color, linestyle=style, linewidth=2, marker=marker, label=name)
+        ax.plot(xs, ys, color=color, linestyle=style, linewidth=2, marker=marker, label=as_label(name))
     for border in borders:
         ax.axvline(border, color=SERIES[5], linewidth=1, linestyle=":")
     ax.set_xlabel("steps")

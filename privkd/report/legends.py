@@ -14,6 +14,17 @@ _MOST_HEIGHT = 0.6  # of the axes, for the legend; what does not fit is counted,
 _GAP = 6.0  # points between the label of the axis and the legend
 
 
+def as_label(text: str) -> str:
+    r"""A foreign text as matplotlib shows it letter by letter: no formula between dollars, no entry hidden for a leading "_".
+
+    Example:
+        >>> as_label("costs $5"), as_label("_private")
+        ('costs \\$5', ' _private')
+    """
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
 def legend_below(ax: Axes) -> None:
     """Give the axes a legend below them that neither leaves the figure nor covers anything.
 
