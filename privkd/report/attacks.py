@@ -22,8 +22,8 @@ def attack_on(certificate: Certificate, ledger: Ledger) -> Attack | None:
     """Ceilings on every attack that the certified release allows; None where the scope is about no private data.
 
     They come from the trade-off curve of the charged events. Where the certificate states them for another change than the
-    ledger does (a group of records, a replaced record instead of an added one), they come from its epsilon and delta alone,
-    which is never too low.
+    ledger does (a group of records, a replaced record instead of an added one), or where the events were chosen after noisy
+    answers were seen, they come from its epsilon and delta alone, which is never too low.
 
     Args:
         certificate: verified.
@@ -36,8 +36,9 @@ def attack_on(certificate: Certificate, ledger: Ledger) -> Attack | None:
     stated = ApproxDP(epsilon=certificate.epsilon, delta=certificate.delta)
     units = {certificate.scope, *(scope for scope, implied in IMPLIED.items() if certificate.scope in implied)}
     same = certificate.adjacency is ledger.adjacency and certificate.records == 1 and ledger.unit in units
+    planned = not any("adaptiv" in text.lower() for text in ledger.disclosed)
     try:
-        return _ceilings(ledger.total if same else stated, str(certificate.adjacency))
+        return _ceilings(ledger.total if same and planned else stated, str(certificate.adjacency))
     except PrivkdError:  # events whose curve nobody knows
         return _ceilings(stated, str(certificate.adjacency))
 

@@ -39,6 +39,13 @@ def test_a_guarantee_for_another_change_than_the_ledgers_is_told_by_epsilon_and_
     assert found.even_odds > attack_on(certificate, ledger).even_odds
 
 
+def test_of_choices_that_depended_on_answers_only_the_stated_guarantee_is_used():
+    certificate, ledger = certified(Gaussian(4.0))
+    planned = attack_on(certificate, ledger)
+    ledger.disclose("adaptive: noise was chosen after noisy answers were seen")
+    assert attack_on(certificate, ledger).even_odds > planned.even_odds
+
+
 def test_nothing_is_said_of_people_where_the_guarantee_is_about_answers(transcription):
     answers, teacher = transcription(scope="synthetic-label"), transcription(scope="teacher")
     assert attack_on(answers.certificate, answers.ledger) is None
