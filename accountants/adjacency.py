@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from accountants import check
+
 __all__ = ["Adjacency"]
 
 
@@ -25,4 +27,4 @@ class Adjacency(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> None:
         allowed = ", ".join(repr(str(member)) for member in cls)
-        raise ValueError(f"adjacency={value!r} is unknown; pass one of {allowed}")
+        raise ValueError(f"{check.given('adjacency', value)} is unknown; pass one of {allowed}")

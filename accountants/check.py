@@ -7,7 +7,7 @@ wrong place.
 import math
 from numbers import Integral, Number, Real
 
-__all__ = ["given", "integer", "probability_mass", "real"]
+__all__ = ["as_float", "as_int", "given", "integer", "probability_mass", "real"]
 
 _LONGEST = 60  # characters of a quoted value
 
@@ -100,6 +100,41 @@ def probability_mass(**named: object) -> None:
         ValueError: a value lies outside [0, 1).
     """
     real(at_least=0.0, below=1.0, **named)  # pyright: ignore[reportArgumentType]  names are not its own
+
+
+def as_float(
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+    **named: object,
+) -> float:
+    """The one named value, checked by `real`, as a Python float; of a numpy scalar exactly what it holds.
+
+    What is stored, written to a file or computed with goes through here: arithmetic with a narrow numpy number would stay
+    narrow, and JSON takes no such number.
+
+    Example:
+        >>> as_float(delta=True, at_least=0)
+        Traceback (most recent call last):
+        TypeError: delta=True must be a finite number, >= 0
+    """
+    real(above=above, at_least=at_least, below=below, at_most=at_most, **named)
+    (value,) = named.values()
+    return float(value) + 0.0  # pyright: ignore[reportArgumentType]  checked; + 0.0 turns -0.0 into 0.0
+
+
+def as_int(*, at_least: int | None = None, at_most: int | None = None, **named: object) -> int:
+    """The one named value, checked by `integer`, as a Python int.
+
+    Example:
+        >>> as_int(count=3, at_least=0)
+        3
+    """
+    integer(at_least=at_least, at_most=at_most, **named)
+    (value,) = named.values()
+    return int(value)  # pyright: ignore[reportArgumentType]  checked
 
 
 def _as_float(value: Real) -> float:

@@ -229,9 +229,7 @@ def _one_minus(value: float, towards: float) -> float:
 
 
 def _checked(fprs: Iterable[float]) -> list[float]:
-    rates = list(fprs)
-    for rate in rates:
-        check.real(fpr=rate, at_least=0.0, at_most=1.0)
+    rates = [check.as_float(fpr=rate, at_least=0.0, at_most=1.0) for rate in fprs]
     if not rates:
         raise ValueError("fprs is empty; pass at least one false positive rate, for example 1e-3")
     return rates

@@ -7,6 +7,7 @@ defence against code that wants to cheat.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NoReturn
 
 from torch import Tensor
@@ -21,15 +22,19 @@ class Private:
     Args:
         value: any tensor.
         origin: what it is, for error messages, e.g. `"vote counts of 100 teachers"`.
-        ledger: the ledger of the data that it came from, which a mechanism charges beside the release's own.
+        ledgers: those of the data that it came from, which a mechanism charges beside the release's own.
     """
 
-    __slots__ = ("_value", "ledger", "origin")
+    __slots__ = ("_value", "ledgers", "origin")
 
-    def __init__(self, value: Tensor, *, origin: str, ledger: Ledger | None = None) -> None:
+    def __init__(self, value: Tensor, *, origin: str, ledgers: Iterable[Ledger] = ()) -> None:
         self._value = value
         self.origin = origin
-        self.ledger = ledger
+        self.ledgers = tuple(ledgers)
+
+    def counted_in(self, ledgers: Iterable[Ledger]) -> Private:
+        """The same value, whose release further ledgers count, too."""
+        return Private(self._value, origin=self.origin, ledgers=(*self.ledgers, *ledgers))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -95,9 +95,13 @@ class BudgetRule:
         """The rule of the same budget if these parts were its first charge."""
         return BudgetRule.fixed_by(first, epsilon=self.epsilon, delta=self.delta, adjacency=self.adjacency, first=first)
 
+    def is_first(self, total: Parts) -> bool:
+        """Whether this total is the first charge alone, which may use any accountant."""
+        return self.first is not None and total == self.first
+
     def fits(self, total: Parts) -> bool:
         """Whether this total is admitted."""
-        if self._is_first(total):
+        if self.is_first(total):
             if is_quickly_within(total, self.epsilon, self.delta, self.adjacency):
                 return True
             if self.cost_in_advance(total) <= self.epsilon:
@@ -107,7 +111,7 @@ class BudgetRule:
     def cost(self, total: Parts) -> float:
         """What the total costs, nats, rounded up; infinite if the rule cannot count it."""
         found = self.cost_of(self.weigh(total))
-        return min(found, self.cost_in_advance(total)) if self._is_first(total) else found
+        return min(found, self.cost_in_advance(total)) if self.is_first(total) else found
 
     def cost_in_advance(self, total: Parts) -> float:
         """What the total costs as a plan fixed in advance, by the tightest accountant, nats, rounded up."""
@@ -131,9 +135,17 @@ class BudgetRule:
         """What these parts add to the sums."""
         return weigh(self.rule, parts, self.adjacency, takes_claims=self.failure > 0.0)
 
+    def added(self, spent: Spent, parts: Parts) -> Spent:
+        """The sums once one more charge, of these parts, is made."""
+        return spent + self.weigh(parts)
+
+    def counts_quickly(self, parts: Parts) -> bool:
+        """Whether `added` takes next to no time, so that it may be tried for many counts."""
+        return True
+
     def stranger(self, total: Parts) -> Event | None:
         """The first part that the rule cannot count, or None."""
-        if self._is_first(total):
+        if self.is_first(total):
             return None
         return next((part for part in total if self.weigh({part: 1}).counted is None), None)
 
@@ -147,9 +159,6 @@ class BudgetRule:
         usable = left > 0.0 and rounded_up(spent.failures) <= self.failure
         return (spent.weights if usable else None), left
 
-    def _is_first(self, total: Parts) -> bool:
-        return self.first is not None and total == self.first
-
 
 def weigh(rule: Rule, parts: Parts, adjacency: Adjacency, *, takes_claims: bool) -> Spent:
     """What parts add to the sums of a rule.
@@ -160,7 +169,7 @@ def weigh(rule: Rule, parts: Parts, adjacency: Adjacency, *, takes_claims: bool)
         adjacency: neighbouring relation.
         takes_claims: whether (epsilon, delta)-claims that the rule cannot count are split into a failure and a pure release.
     """
-    total = Spent((0,) * rule.size, 0, 0)
+    total = Spent.nothing(rule.size)
     for part, count in parts.items():
         total += _weighed(rule, part, adjacency, takes_claims) * count
     return total

@@ -85,7 +85,7 @@ class Odometer(Uncopied):
         check.real(failure=failure, at_least=0.0, below=float(delta))
         self._delta, self._failure, self._adjacency = float(delta), float(failure), Adjacency(adjacency)
         self._rule = RenyiRule(_ORDERS if orders is None else tuple(orders))
-        self._spent = Spent((0,) * self._rule.size, 0, 0)
+        self._spent = Spent.nothing(self._rule.size)
         self._process = os.getpid()
         self._lock = threading.Lock()
 

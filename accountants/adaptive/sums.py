@@ -44,21 +44,24 @@ class Spent:
             counted at all.
         pure: sum of the pure guarantees, in units; None once something had none.
         failures: sum of the failure masses that were split off, in units.
+        conversions: how many failure masses were split off to turn a charge into a Gaussian, see `EveryKindRule`.
     """
 
     counted: tuple[int | None, ...] | None
     pure: int | None
     failures: int
+    conversions: int = 0
 
     def __add__(self, other: "Spent") -> "Spent":
         counted = None
         if self.counted is not None and other.counted is not None:
             counted = tuple(map(_sum, self.counted, other.counted))
-        return Spent(counted, _sum(self.pure, other.pure), self.failures + other.failures)
+        failures, conversions = self.failures + other.failures, self.conversions + other.conversions
+        return Spent(counted, _sum(self.pure, other.pure), failures, conversions)
 
     def __mul__(self, count: int) -> "Spent":
         counted = None if self.counted is None else tuple(_product(one, count) for one in self.counted)
-        return Spent(counted, _product(self.pure, count), count * self.failures)
+        return Spent(counted, _product(self.pure, count), count * self.failures, count * self.conversions)
 
     @property
     def weights(self) -> tuple[float, ...] | None:
@@ -71,10 +74,15 @@ class Spent:
         return _as_float(self.pure)
 
     @staticmethod
-    def on(*, weights: Iterable[float] | None, pure: float | None, failure: float) -> "Spent":
+    def nothing(size: int) -> "Spent":
+        """Before the first release, for a rule of this many weights."""
+        return Spent((0,) * size, 0, 0)
+
+    @staticmethod
+    def on(*, weights: Iterable[float] | None, pure: float | None, failure: float, conversions: int = 0) -> "Spent":
         """One release: its weights under the rule, its pure guarantee and its failure mass."""
         counted = None if weights is None else tuple(exact(one) if one < math.inf else None for one in weights)
-        return Spent(counted, None if pure is None else exact(pure), exact(failure))
+        return Spent(counted, None if pure is None else exact(pure), exact(failure), conversions)
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

@@ -118,9 +118,8 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
         >>> round(gaussian_mu(1.0, 1e-5), 4)
         0.2681
     """
-    check.real(epsilon=epsilon, at_least=0.0)
-    check.real(delta=delta, above=0.0, below=1.0)
-    epsilon, delta = float(epsilon), float(delta)
+    epsilon = check.as_float(epsilon=epsilon, at_least=0.0)
+    delta = check.as_float(delta=delta, above=0.0, below=1.0)
     target = math.log(delta)
     target -= 2.0 * _ULP * (1.0 + abs(target))
 

@@ -2,86 +2,95 @@
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from accountants import check
 from accountants.adaptive.budget_rule import BudgetRule
 from accountants.adaptive.counts import largest_count
+from accountants.adaptive.sums import Spent
 from accountants.adjacency import Adjacency
 from accountants.bound import round_up
 from accountants.errors import BudgetExceeded, UnsupportedEvent
 from accountants.events import Event, Repeat, distinct
-from accountants.events.algebra import MAX_COUNT
 from accountants.failure import split_failures
 from accountants.pure import pure_epsilon
 from accountants.rdp.conversion import quick_rdp_epsilon
-from accountants.requirements import require_bounded
 
-__all__ = ["require_chargeable", "require_within"]
+__all__ = ["Standing", "require_within"]
 
 Parts = Mapping[Event, int]
 
-
-def require_chargeable(parts: Parts, added: Parts, adjacency: Adjacency) -> dict[Event, int]:
-    """The sum of both multisets, if every part can be bounded at all.
-
-    Raises:
-        UnsupportedEvent: no accountant can bound an added part.
-        ValueError: a total count exceeds 10^15.
-    """
-    total = dict(parts)
-    for part, count in added.items():
-        if part not in parts:
-            require_bounded({part: count}, adjacency)
-        total[part] = total.get(part, 0) + count
-        check.integer(**{f"total count of {part!r}"[:120]: total[part]}, at_most=MAX_COUNT)
-    return total
+_EXPLAINED = 200  # different parts; beyond, a message leaves out what would have to be computed anew
 
 
-def require_within(rule: BudgetRule, before: Parts, after: Parts, event: Event, *, events: int) -> None:
-    """Refuse a total that costs more than the budget.
+class Standing(NamedTuple):
+    """A budget's rule and what it has counted."""
+
+    rule: BudgetRule
+    spent: Spent
+
+
+def require_within(
+    before: Standing | None, after: Standing, charged: Parts, added: Parts, event: Event, *, charges: int
+) -> None:
+    """Refuse a charge that costs more than the budget.
 
     Args:
-        rule: the budget, and how the ledger's first charge has it checked.
-        before: what is charged already.
-        after: what would be charged with the new event.
-        event: the new event, for the message.
-        events: number of entries charged already, for the message.
+        before: where the budget stands; None if nothing that costs anything was charged.
+        after: where it would stand with the new charge.
+        charged: distinct parts of all charges before.
+        added: those of the new charge.
+        event: the new charge, for the message.
+        charges: number of charges so far, for the message.
 
     Raises:
         BudgetExceeded: the total costs more than the budget, or the check cannot count one of its parts.
     """
-    if rule.fits(after):
+    rule, spent = after
+    if rule.fits(added) if before is None else rule.admits(spent):
         return
-    stranger = rule.stranger(after)
+    total = dict(charged)
+    for part, count in added.items():
+        total[part] = total.get(part, 0) + count
+    stranger = rule.stranger(total)
     if stranger is not None:
         raise BudgetExceeded(
             f"{stranger!r} cannot be counted: this ledger's first charge fixed its budget to be checked by {rule}, "
             "because a check chosen after answers were seen proves nothing. Name one event of every kind in the FIRST "
-            "charge (charge(a + b)), or charge a separate ledger with a budget of its own."
+            "charge (charge(a + b)), open the ledger with shared=True, which takes every kind, or charge a separate "
+            "ledger with a budget of its own."
         )
+    cost = rule.cost(added) if before is None else rule.cost_of(spent)
     message = (
-        f"this release would cost epsilon={round_up(rule.cost(after))} (upper bound) of {rule.epsilon:g} at "
+        f"this release would cost epsilon={round_up(cost)} (upper bound) of {rule.epsilon:g} at "
         f"delta={rule.delta:g}, adjacency {rule.adjacency}. "
     )
-    if before:
-        dearest = max(before, key=lambda part: _rank(part, before[part], rule.delta, rule.adjacency))
-        share = rule.cost({dearest: before[dearest]})
-        message += (
-            f"Spent {round_up(rule.cost(before))} in {events} events; "
-            f"largest: {Repeat(before[dearest], dearest)!r} {round_up(share)}. "
-        )
-    else:
-        message += "Nothing is spent yet. "
-    if isinstance(event, Repeat):
-        message += f"Lower the count from {event.count} to <= {_most(rule, before, event)} or add more noise."
+    message += "Nothing is spent yet. " if before is None else _about_spending(before, charged, charges)
+    if isinstance(event, Repeat) and rule.counts_quickly(added):
+        message += f"Lower the count from {event.count} to <= {_most(before, rule, event)} or add more noise."
     else:
         message += "Add more noise, or ask for a larger budget."
-    if before and rule.cost_in_advance(after) <= rule.epsilon:
-        message += (
-            f" As ONE charge, fixed before the first answer, all of it would have fitted, at "
-            f"epsilon={round_up(rule.cost_in_advance(after))}: charge a whole plan at once."
-        )
+    if before is not None and len(total) <= _EXPLAINED:
+        in_advance = rule.cost_in_advance(total)
+        if in_advance <= rule.epsilon:
+            message += (
+                " As ONE charge, fixed before the first answer, all of it would have fitted, at "
+                f"epsilon={round_up(in_advance)}: charge a whole plan at once."
+            )
     raise BudgetExceeded(message)
+
+
+def _about_spending(before: Standing, charged: Parts, charges: int) -> str:
+    rule, spent = before
+    cost = rule.cost_of(spent)
+    if rule.is_first(charged):
+        cost = min(cost, rule.cost_in_advance(charged))
+    said = f"Spent {round_up(cost)} in {charges} events"
+    if len(charged) > _EXPLAINED:
+        return f"{said}. "
+    dearest = max(charged, key=lambda part: _rank(part, charged[part], rule.delta, rule.adjacency))
+    largest = {dearest: charged[dearest]}
+    share = f" {round_up(rule.cost(largest))}" if rule.counts_quickly(largest) else ""
+    return f"{said}; largest: {Repeat(charged[dearest], dearest)!r}{share}. "
 
 
 def _rank(part: Event, count: int, delta: float, adjacency: Adjacency) -> float:
@@ -93,23 +102,21 @@ def _rank(part: Event, count: int, delta: float, adjacency: Adjacency) -> float:
         return math.inf
 
 
-def _most(rule: BudgetRule, before: Parts, event: Repeat) -> int:
+def _most(before: Standing | None, rule: BudgetRule, event: Repeat) -> int:
     """Largest count of the repeated event that still fits."""
     single = distinct(event.event, adjacency=rule.adjacency)
 
-    def with_more(count: int) -> tuple[BudgetRule, dict[Event, int]]:
-        total = dict(before)
-        for part, number in single.items():
-            total[part] = total.get(part, 0) + count * number
-        # With nothing charged before, another count is another first charge, which fixes its own check.
-        return (rule if before else rule.refixed_by(total)), total
+    def times(count: int) -> dict[Event, int]:
+        return {part: count * number for part, number in single.items()}
 
     def fits(count: int) -> bool:
-        trial, total = with_more(count)
-        return trial.fits(total)
+        if before is None:  # another count is another first charge, which fixes its own check
+            return rule.refixed_by(times(count)).fits(times(count))
+        return rule.admits(rule.added(before.spent, times(count)))
 
     def cost(count: int) -> float:
-        trial, total = with_more(count)
-        return trial.cost(total)
+        if before is None:
+            return rule.refixed_by(times(count)).cost(times(count))
+        return rule.cost_of(rule.added(before.spent, times(count)))
 
     return largest_count(fits, cost, rule.epsilon, event.count - 1)

@@ -10,13 +10,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
+from accountants import check
 from accountants.errors import LedgerError
+from accountants.events.algebra import MAX_COUNT
+from accountants.text import shown
 
 __all__ = ["LISTS", "canonical_digest", "header_of", "link", "verified_records"]
 
 LISTS = ("events", "claims", "disclosed")
 _BESIDE_HEADER = {*LISTS, "head"}
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_LONGEST = 80  # characters of a place in a message
 
 Record = dict[str, object]
 
@@ -53,29 +57,47 @@ def header_of(document: Mapping[str, object]) -> Record:
     return {name: value for name, value in document.items() if name not in _BESIDE_HEADER}
 
 
-def verified_records(document: Mapping[str, object]) -> list[tuple[str, Record]]:
-    """All records of a ledger file with the list they lie in, in order of the chain.
+def verified_records(
+    document: Mapping[str, object], known: Sequence[tuple[str, Record]] = ()
+) -> list[tuple[str, Record]]:
+    """The records of a ledger file with the list they lie in, in order of the chain.
+
+    Args:
+        document: what the file holds.
+        known: records that were verified before; the file must still begin with them, and only later ones are hashed.
+
+    Returns:
+        The records after the known ones.
 
     Raises:
-        LedgerError: the chain is broken; the entry is named.
+        LedgerError: the chain is broken, or begins with something else than the known records; the entry is named.
     """
     records = _in_order(document)
+    if len(records) < len(known):
+        raise LedgerError(
+            f"the file has {len(records)} entries, and had {len(known)} when it was last read here: entries were cut off"
+        )
     previous = canonical_digest(header_of(document))
     for position, (name, place, record) in enumerate(records):
-        shown = _shown(name, place, record)
-        content = {field: value for field, value in record.items() if field != "hash"}
-        if record["hash"] != canonical_digest(content):
-            raise LedgerError(f"{shown} was edited: its content does not match its hash")
-        if record["previous"] != previous:
-            cause = (
-                "the header was edited, or this entry belongs to another ledger" if position == 0 else "it was moved"
-            )
-            raise LedgerError(f"{shown} does not continue the chain: {cause}")
+        if position < len(known):
+            if (name, record) != known[position]:
+                raise LedgerError(f"{_shown(name, place, record)} is not what it was when the file was last read here")
+        else:
+            _require_link(name, place, record, previous=previous, is_first=position == 0)
         previous = str(record["hash"])
     if document.get("head") != previous:
         last = _shown(*records[-1]) if records else "the header"
         raise LedgerError(f"head does not match {last}: later entries were cut off, or the head was edited")
-    return [(name, record) for name, _, record in records]
+    return [(name, record) for name, _, record in records[len(known) :]]
+
+
+def _require_link(name: str, place: int, record: Record, *, previous: str, is_first: bool) -> None:
+    content = {field: value for field, value in record.items() if field != "hash"}
+    if record["hash"] != canonical_digest(content):
+        raise LedgerError(f"{_shown(name, place, record)} was edited: its content does not match its hash")
+    if record["previous"] != previous:
+        cause = "the header was edited, or this entry belongs to another ledger" if is_first else "it was moved"
+        raise LedgerError(f"{_shown(name, place, record)} does not continue the chain: {cause}")
 
 
 def _in_order(document: Mapping[str, object]) -> list[tuple[str, int, Record]]:
@@ -84,17 +106,19 @@ def _in_order(document: Mapping[str, object]) -> list[tuple[str, int, Record]]:
     for name in LISTS:
         last = -1
         for place, record in enumerate(_records(document, name)):
-            shown = _shown(name, place, record)
             index = record.get("index")
-            if isinstance(index, bool) or not isinstance(index, int) or index < 0:
-                raise LedgerError(f"{shown} has index={index!r}; it must be a whole number from 0")
+            if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index <= MAX_COUNT:
+                given = check.given("index", index)
+                raise LedgerError(f"{_shown(name, place, record)} has {given}; it must be a whole number from 0")
             for field in ("previous", "hash"):
                 if not isinstance(record.get(field), str) or not _DIGEST.match(str(record[field])):
-                    raise LedgerError(f"{shown} has no valid {field!r}: 64 hexadecimal digits are needed")
+                    text = _shown(name, place, record)
+                    raise LedgerError(f"{text} has no valid {field!r}: 64 hexadecimal digits are needed")
             if index in by_index:
-                raise LedgerError(f"{shown} and {_shown(*by_index[index])} have the same index={index}")
+                pair = f"{_shown(name, place, record)} and {_shown(*by_index[index])}"
+                raise LedgerError(f"{pair} have the same index={index}")
             if index < last:
-                raise LedgerError(f"{shown} is out of order: its index={index} follows {last}")
+                raise LedgerError(f"{_shown(name, place, record)} is out of order: its index={index} follows {last}")
             last = index
             by_index[index] = (name, place, record)
     missing = next((index for index in range(len(by_index)) if index not in by_index), None)
@@ -115,6 +139,7 @@ def _records(document: Mapping[str, object], name: str) -> Sequence[Record]:
 
 
 def _shown(name: str, place: int, record: Mapping[str, object]) -> str:
-    where = record.get("where")
-    at = f", where={str(where)[:80]!r}" if where else ""
-    return f"entry {record.get('index')!r} ({name}[{place}]{at})"
+    where, index = record.get("where"), record.get("index")
+    at = f", where='{shown(where, _LONGEST)}'" if isinstance(where, str) and where else ""
+    number = str(index) if isinstance(index, int) and abs(index) <= MAX_COUNT else "without an index"
+    return f"entry {number} ({name}[{place}]{at})"

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 
 from accountants import check
 from accountants.events import Event
-from accountants.events.algebra import MAX_COUNT
 
-__all__ = ["Charge", "Claim", "claim_of", "now", "number", "require_text", "whole"]
+__all__ = ["Charge", "Claim", "as_text", "claim_of", "now"]
 
 _MAX_TEXT = 10_000  # characters of a note, a place or a disclosure
 
@@ -22,11 +21,14 @@ class Charge:
         event: what was done.
         where: the place in the program, for people.
         time: UTC, ISO 8601 in seconds.
+        index: place in the ledger, from 0, claims and disclosures counted too. No two charges of a ledger have the same one,
+            and a later charge has a larger one.
     """
 
     event: Event
     where: str
     time: str
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,48 +57,24 @@ def claim_of(record: Mapping[str, object]) -> Claim:
         ValueError: a field is out of range.
     """
     epsilon = record["epsilon"]
-    value = math.inf if epsilon == "inf" else number(epsilon=epsilon)
-    check.probability_mass(delta=record["delta"])
-    require_text(accountant=record["accountant"])
-    return Claim(value, number(delta=record["delta"]), str(record["accountant"]), str(record["time"]))
+    value = math.inf if epsilon == "inf" else check.as_float(epsilon=epsilon, at_least=0.0)
+    delta = check.as_float(delta=record["delta"], at_least=0.0, below=1.0)
+    return Claim(value, delta, as_text(accountant=record["accountant"]), as_text(time=record["time"]))
 
 
-def number(**named: object) -> float:
-    """The one named value as a float >= 0.
-
-    Raises:
-        TypeError: it is no number.
-        ValueError: it is negative, nan or infinite.
-    """
-    check.real(at_least=0.0, **named)  # pyright: ignore[reportArgumentType]  names are not its own
-    (value,) = named.values()
-    return float(value)  # pyright: ignore[reportArgumentType]
-
-
-def whole(**named: object) -> int:
-    """The one named value as an int, 1 to 10^15.
+def as_text(**named: object) -> str:
+    """The one named value as a plain string of at most 10000 characters.
 
     Raises:
-        TypeError: it is no integer.
-        ValueError: it is out of range.
+        TypeError: it is no string.
+        ValueError: it is too long.
     """
-    check.integer(at_least=1, at_most=MAX_COUNT, **named)
-    (value,) = named.values()
-    return int(value)  # pyright: ignore[reportArgumentType]
-
-
-def require_text(**named: object) -> None:
-    """Refuse anything but strings of at most 10000 characters.
-
-    Raises:
-        TypeError: a value is no string.
-        ValueError: a value is too long.
-    """
-    for name, value in named.items():
-        if not isinstance(value, str):
-            raise TypeError(f"{check.given(name, value)} must be a string")
-        if len(value) > _MAX_TEXT:
-            raise ValueError(f"{name} has {len(value)} characters; allowed are at most {_MAX_TEXT}")
+    ((name, value),) = named.items()
+    if not isinstance(value, str):
+        raise TypeError(f"{check.given(name, value)} must be a string")
+    if len(value) > _MAX_TEXT:
+        raise ValueError(f"{name} has {len(value)} characters; allowed are at most {_MAX_TEXT}")
+    return str.__str__(value)  # of a text enum or a numpy string the text itself
 
 
 def now() -> str:

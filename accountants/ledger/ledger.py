@@ -3,46 +3,55 @@
 import math
 import os
 import threading
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from accountants import check
-from accountants.adaptive.budget_rule import BudgetRule
-from accountants.adjacency import Adjacency
-from accountants.bound import Bound
-from accountants.composition import epsilon_of_parts
-from accountants.errors import LedgerError, PrivkdError
-from accountants.events import Composed, Event, Repeat, distinct, floor_of, from_dict, merge_gaussians, normal_form
-from accountants.events.algebra import MAX_COUNT
-from accountants.ledger.budget import require_chargeable, require_within
-from accountants.ledger.chain import LISTS, canonical_digest, header_of, link, verified_records
-from accountants.ledger.entries import Charge, Claim, claim_of, now, number, require_text, whole
+from accountants.events import Event, Repeat, distinct, from_dict
+from accountants.ledger.book import Book, Entry
+from accountants.ledger.bound_file import BoundFile
+from accountants.ledger.entries import Charge, Claim, as_text, claim_of, now
+from accountants.ledger.header import require_agreement, written_header
+from accountants.ledger.locking import locked
 from accountants.ledger.sampler import Sampler
 from accountants.ledger.storage import read_document, require_no_other_heir, write_document
 from accountants.ledger.uncopied import Uncopied
+from accountants.ledger.view import LedgerView
 from accountants.requirements import require_adjacency
+from accountants.text import shown
 
 __all__ = ["Ledger"]
 
-_SCHEMA = "privkd.ledger/1"
-_HEADER = ("schema", "adjacency", "unit", "epsilon", "delta", "n", "note")
+_FAILURE = 0.25  # share of delta that the running epsilon sets aside for failures of claims
 
 
-class Ledger(Uncopied):
+class Ledger(LedgerView, Uncopied):
     """Append-only record of events under one adjacency, optionally with a budget that `charge` enforces.
 
     Charge first, add noise after: a crash in between can then only over-count. All methods are thread-safe. A ledger
-    cannot be copied or pickled, and a forked process cannot charge it.
+    cannot be copied or pickled, and a forked process cannot charge it, unless it is bound to a file.
+
+    One file for everything that is done to one set of records: `Ledger.open(path, ...)` gives a ledger that is BOUND to its
+    file. Every `charge`, `claim` and `disclose` locks the file, takes over what other programs have appended, checks the
+    budget with it and writes before it returns, so that any number of programs spend one budget. Properties and `epsilon`
+    show what was known after the last of these calls, or after `refresh`. Any other ledger lives in memory until `save`.
 
     With a budget, every charge after the first may depend on earlier noisy answers, in kind, noise and number:
-    everything accepted together is (epsilon, delta)-DP. For that, the first charge fixes how the budget is checked, and
-    what that check cannot count is refused; `accountants.adaptive.budget_rule` states which check it is, and
-    `accountants.adaptive.rules` why each is sound. A plan of several kinds is one charge, `charge(a + b)`. The proof needs
-    the first charge, the budget, and the choice to open this ledger to be public.
+    everything accepted together is (epsilon, delta)-DP. How that is checked is fixed before the first answer:
+
+    - By default by the first charge, which costs least where all releases are of one kind; what that check cannot count is
+      refused. `accountants.adaptive.budget_rule` states which check it is, and `accountants.adaptive.rules` why each is sound.
+      A plan of several kinds is one charge, `charge(a + b)`.
+    - With `shared=True` (as `Ledger.open` does) releases of EVERY kind are taken, in any order, for a few percent more:
+      `accountants.adaptive.every_kind`.
+
+    The proof needs the first charge, the budget, and the choice to open this ledger to be public.
 
     The numbers of `epsilon()` and `total` are those of the charges as a plan fixed in advance. Where a choice depended
-    on earlier answers, only the budget is proven, not the smaller `epsilon()`; a ledger without a budget proves nothing
-    about such choices.
+    on earlier answers, only the budget is proven, not the smaller `epsilon()`; a ledger without a budget proves
+    `adaptive_epsilon()` about such choices, which is larger.
 
     The hash chain shows accidental damage, and any edit to whoever noted `digest` elsewhere. It gives no proof of
     authorship: someone who rewrites the whole file can rebuild the chain. Two ledgers with equal charges made at
@@ -57,14 +66,15 @@ class Ledger(Uncopied):
         note: free text.
         sampler: how the data loader drew batches, as `accountants.ledger.sampler.Sampler` states it, for example
             `{"kind": "poisson", "q": 0.01, "steps": 1000}`; `audit` compares it with the events.
+        shared: whether the budget takes releases of every kind; needs a budget.
 
     Raises:
-        ValueError: an argument is out of range, or a budget comes without delta.
+        ValueError: an argument is out of range, a budget comes without delta, or nothing is there to share.
 
     Example:
         >>> from accountants.events import Gaussian
         >>> ledger = Ledger(adjacency="add-remove", epsilon=1.0, delta=1e-5)
-        >>> ledger.charge(Gaussian(sigma=20), where="histogram", count=10)
+        >>> charge = ledger.charge(Gaussian(sigma=20), where="histogram", count=10)
         >>> print(ledger.epsilon())
         [0.56128, 0.56129] (gaussian)
     """
@@ -79,122 +89,88 @@ class Ledger(Uncopied):
         n: int | None = None,
         note: str | None = None,
         sampler: Mapping[str, object] | Sampler | None = None,
+        shared: bool = False,
     ) -> None:
-        # Left out where there is none, so that such a ledger is the same as before the field existed.
-        if isinstance(sampler, Sampler):
-            sampler = sampler.to_dict()
-        stated = {} if sampler is None else {"sampler": Sampler.from_dict(sampler).to_dict()}
-        self._open(
-            {
-                "schema": _SCHEMA,
-                "adjacency": str(Adjacency(adjacency)),
-                "unit": unit,
-                "epsilon": epsilon if epsilon is None else number(epsilon=epsilon),
-                "delta": delta if delta is None else number(delta=delta),
-                "n": n if n is None else whole(n=n),
-                "note": note,
-                **stated,
-            }
-        )
+        stated = {"adjacency": adjacency, "epsilon": epsilon, "delta": delta, "unit": unit, "n": n, "note": note}
+        self._begin(Book(written_header({**stated, "sampler": sampler, "shared": shared})))
 
-    def _open(self, header: dict[str, object]) -> None:
-        """Check the header and start empty."""
-        self._adjacency = Adjacency(header["adjacency"])
-        budget, delta, n = header["epsilon"], header["delta"], header["n"]
-        if budget is not None:
-            check.real(epsilon=budget, at_least=0.0)
-        if delta is not None:
-            check.probability_mass(delta=delta)
-        if n is not None:
-            check.integer(n=n, at_least=1, at_most=MAX_COUNT)
-        if budget is not None and delta is None:
-            raise ValueError(f"epsilon={budget!r} without delta is no budget; pass delta, for example 1e-5 (or 0)")
-        require_text(unit=header["unit"], note="" if header["note"] is None else header["note"])
-        self._sampler = Sampler.from_dict(header["sampler"]) if header.get("sampler") is not None else None
-        self._header = header
+    def _begin(self, book: Book) -> None:
+        self._book = book
         self._process = os.getpid()
         self._lock = threading.RLock()
-        self._records: list[tuple[str, dict[str, object]]] = []
-        self._charges: list[Charge] = []
-        self._claims: list[Claim] = []
-        self._disclosed: list[str] = []
-        self._parts: dict[Event, int] = {}
-        self._filter: BudgetRule | None = None
+        self._file: BoundFile | None = None
         self._filed: set[str] = set()  # the heads that this ledger had when it was read or saved
-        self._head = canonical_digest(header)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        adjacency: str | None = None,
+        epsilon: float | None = None,
+        delta: float | None = None,
+        unit: str | None = None,
+        n: int | None = None,
+        note: str | None = None,
+    ) -> "Ledger":
+        """The ledger in a file, bound to it, for any number of programs that work with one set of records.
+
+        Creates the file if there is none. Otherwise whatever is stated here must agree with the file, and what is None is taken
+        over from it. With epsilon the budget takes releases of every kind (`shared`). A copy of the file is another ledger,
+        which holds the whole budget again.
+
+        Args:
+            path: in a folder that exists, on a file system with locks.
+            adjacency: needed for a new file.
+            epsilon: budget in nats.
+            delta: failure mass of the budget.
+            unit: what one record is; "training-record" for a new file by default.
+            n: public number of records.
+            note: free text.
+
+        Raises:
+            LedgerError: the file is damaged or no ledger, or says something else than is stated here.
+            UnsupportedEvent: the file holds an event that is unknown.
+            ValueError: an argument is out of range, or a new file lacks adjacency.
+            OSError: the file or its folder cannot be read or written.
+
+        Example:
+            >>> import tempfile
+            >>> from accountants.events import Gaussian, GNMax
+            >>> path = tempfile.mkdtemp() + "/budget.json"
+            >>> mine = Ledger.open(path, adjacency="replace-one", epsilon=3.0, delta=1e-6, n=60_000)
+            >>> charge = mine.charge(GNMax(sigma=60), where="votes", count=500)
+            >>> other = Ledger.open(path)          # in another program
+            >>> charge = other.charge(Gaussian(sigma=1.5).poisson(q=0.002) * 1000, where="training")
+            >>> mine.refresh()
+            >>> [charge.where for charge in mine.charges]
+            ['votes', 'training']
+        """
+        path = Path(path).resolve()
+        stated = {"adjacency": adjacency, "epsilon": epsilon, "delta": delta, "unit": unit, "n": n, "note": note}
+        with locked(path):
+            if os.path.lexists(path):
+                ledger = cls.read(path)
+                require_agreement(path.name, ledger._book.header, stated)
+            else:
+                if adjacency is None:
+                    raise ValueError(
+                        f"{shown(path.name)} does not exist, and a new ledger needs adjacency=, for example 'replace-one'"
+                    )
+                named = {name: value for name, value in stated.items() if value is not None}
+                ledger = cls(**named, shared=epsilon is not None)
+                write_document(path, ledger.to_dict())
+            ledger._file = BoundFile(path)
+            ledger._file.settle()
+        _BOUND.add(ledger)
+        return ledger
 
     @property
-    def adjacency(self) -> Adjacency:
-        """Neighbouring relation of every event."""
-        return self._adjacency
+    def path(self) -> Path | None:
+        """The file that the ledger is bound to, or None."""
+        return None if self._file is None else self._file.path
 
-    @property
-    def budget(self) -> float | None:
-        """Most epsilon that may be spent, nats, or None."""
-        return self._header["epsilon"]  # pyright: ignore[reportReturnType]
-
-    @property
-    def delta(self) -> float | None:
-        """Failure mass at which the budget is checked, or None."""
-        return self._header["delta"]  # pyright: ignore[reportReturnType]
-
-    @property
-    def unit(self) -> str:
-        """What one record is."""
-        return str(self._header["unit"])
-
-    @property
-    def n(self) -> int | None:
-        """Public number of records, or None."""
-        return self._header["n"]  # pyright: ignore[reportReturnType]
-
-    @property
-    def note(self) -> str | None:
-        """Free text, or None."""
-        return self._header["note"]  # pyright: ignore[reportReturnType]
-
-    @property
-    def sampler(self) -> Sampler | None:
-        """How the data loader drew batches, or None if that is not stated."""
-        return self._sampler
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """The charged events, in order."""
-        with self._lock:
-            return tuple(charge.event for charge in self._charges)
-
-    @property
-    def charges(self) -> tuple[Charge, ...]:
-        """The charged events with place and time, in order."""
-        with self._lock:
-            return tuple(self._charges)
-
-    @property
-    def claims(self) -> tuple[Claim, ...]:
-        """The claimed guarantees, in order."""
-        with self._lock:
-            return tuple(self._claims)
-
-    @property
-    def disclosed(self) -> tuple[str, ...]:
-        """The disclosures, in order."""
-        with self._lock:
-            return tuple(self._disclosed)
-
-    @property
-    def total(self) -> Composed:
-        """Everything charged, as one event of distinct parts with their counts."""
-        with self._lock:
-            return Composed(tuple(Repeat(count, part) if count > 1 else part for part, count in self._parts.items()))
-
-    @property
-    def digest(self) -> str:
-        """Hash of the last entry, which covers all before it; note it where the ledger cannot be edited."""
-        with self._lock:
-            return self._head
-
-    def charge(self, event: Event, *, where: str = "", count: int = 1) -> None:
+    def charge(self, event: Event, *, where: str = "", count: int = 1) -> Charge:
         """Append an event, or refuse it and change nothing.
 
         Args:
@@ -202,31 +178,36 @@ class Ledger(Uncopied):
             where: the place in the program, for people.
             count: how often, >= 0.
 
+        Returns:
+            The entry. Charges of this ledger with another `index` are not this one; those with a smaller one came before it.
+
         Raises:
             BudgetExceeded: the total would cost more than the budget, or the check that the first charge has fixed
                 cannot count the event.
-            LedgerError: a forked process charges; ask the one that opened the ledger.
+            LedgerError: a forked process charges a ledger without a file; or the file is damaged, gone or locked for long.
             AdjacencyError: the event is not stated for the ledger's adjacency.
             UnsupportedEvent: no accountant can bound the event, or no ledger could be read that holds it.
             ValueError: count is out of range, or `where` is too long.
+            OSError: the file cannot be written.
         """
-        require_text(where=where)
-        require_adjacency(event, self._adjacency)
-        check.integer(count=count, at_least=0)
+        where = as_text(where=where)
+        require_adjacency(event, self.adjacency)
+        count = check.as_int(count=count, at_least=0)
         if count != 1:
             event = Repeat(count, event)
-        added = distinct(event, adjacency=self._adjacency)
+        added = distinct(event, adjacency=self.adjacency)
         written = event.to_dict()
         event = from_dict(written)  # as it will be read back: without private votes, and refused if it cannot be
-        self._require_own_process()
-        with self._lock:
-            parts = require_chargeable(self._parts, added, self._adjacency)
-            rule = self._filter_after(added)
-            if rule is not None:
-                require_within(rule, self._parts, parts, event, events=len(self._charges))
-            self._append("events", {"time": now(), "event": written, "where": where})
-            self._charges.append(Charge(event, where, str(self._records[-1][1]["time"])))
-            self._parts, self._filter = parts, rule
+        if self._file is not None:
+            self._compute_ahead(added)
+        with self._writing() as book:
+            book.account.require_countable(added)
+            standing = book.account.admitted(added, event)
+            record = self._written("events", {"time": now(), "event": written, "where": where})
+            charge = Charge(event, where, str(record["time"]), len(book.entries))
+            book.account.count(added, standing)  # before the entry, so that an interruption in between over-counts
+            self._append("events", record, charge)
+            return charge
 
     def claim(self, epsilon: float, delta: float, accountant: str) -> None:
         """Append a claimed guarantee, which `audit` will check against everything in the ledger.
@@ -237,86 +218,59 @@ class Ledger(Uncopied):
             accountant: who computed it.
 
         Raises:
-            LedgerError: in a forked process.
+            LedgerError: as for `charge`.
             ValueError: an argument is out of range.
+            OSError: the file cannot be written.
         """
-        require_text(accountant=accountant)
-        check.probability_mass(delta=delta)
-        stored: float | str = "inf" if epsilon == math.inf else number(epsilon=epsilon)
-        self._require_own_process()
-        with self._lock:
-            self._append(
-                "claims",
-                {"time": now(), "epsilon": stored, "delta": number(delta=delta), "accountant": accountant},
-            )
-            self._claims.append(claim_of(self._records[-1][1]))
+        stored: float | str = "inf" if epsilon == math.inf else check.as_float(epsilon=epsilon, at_least=0.0)
+        mass = check.as_float(delta=delta, at_least=0.0, below=1.0)
+        content = {"time": now(), "epsilon": stored, "delta": mass, "accountant": as_text(accountant=accountant)}
+        with self._writing():
+            record = self._written("claims", content)
+            self._append("claims", record, claim_of(record))
 
     def disclose(self, text: str) -> None:
         """Append something that a reader of the guarantee must know, such as seeded noise.
 
         Raises:
-            LedgerError: in a forked process.
+            LedgerError: as for `charge`.
             ValueError: the text is too long.
+            OSError: the file cannot be written.
         """
-        require_text(text=text)
-        self._require_own_process()
-        with self._lock:
-            self._append("disclosed", {"time": now(), "text": text})
-            self._disclosed.append(text)
+        text = as_text(text=text)
+        with self._writing():
+            self._append("disclosed", self._written("disclosed", {"time": now(), "text": text}), text)
 
-    def epsilon(self, delta: float | None = None) -> Bound:
-        """Certified interval around the epsilon of everything charged.
-
-        Args:
-            delta: failure mass, in [0, 1); the ledger's own by default.
+    def refresh(self) -> None:
+        """Take over what other programs have appended to the file; nothing for a ledger without one.
 
         Raises:
-            ValueError: no delta is known, or it is out of range.
+            LedgerError: the file is damaged or gone.
+            OSError: the file cannot be read.
         """
-        used = self.delta if delta is None else delta
-        if used is None:
-            raise ValueError("delta=None: this ledger has no delta of its own; pass one, for example 1e-5")
-        check.probability_mass(delta=used)
-        with self._lock:
-            parts = merge_gaussians(self._parts)
-        return epsilon_of_parts(parts, float(used), self._adjacency, floor=self.floor)
-
-    @property
-    def floor(self) -> dict[Event, int] | None:
-        """What is certainly released, in normal form, if some charge is counted by a bound that it need not reach."""
-        events = self.events
-        floors = [floor_of(event) for event in events]
-        if all(floor is event for floor, event in zip(floors, events, strict=True)):
-            return None
-        return normal_form(Composed(tuple(floors)), adjacency=self._adjacency)
-
-    def remaining(self) -> float:
-        """Budget minus the upper end of what is spent, nats; infinite without a budget.
-
-        Costs do not add: an event of this cost may fit more than once or not at all; what fits is decided by `charge`.
-        """
-        return math.inf if self.budget is None else max(0.0, self.budget - self.epsilon().upper)
-
-    def to_dict(self) -> dict[str, object]:
-        """The ledger as JSON-able data, in the layout of the file."""
-        with self._lock:
-            lists = {name: [record for place, record in self._records if place == name] for name in LISTS}
-            return {**self._header, **lists, "head": self._head}
+        if self._file is not None:
+            with self._writing():
+                pass
 
     def save(self, path: str | Path) -> None:
         """Write the file; a crash leaves the old file or the new one, never a mixture.
 
-        A file that somebody else has continued since this ledger was read (or last saved) is not overwritten.
+        A file that somebody else has continued since this ledger was read (or last saved) is not overwritten. A ledger that is
+        bound to a file lies there already; elsewhere it leaves a copy to look at, which is another ledger to charge.
 
         Raises:
             LedgerError: the file holds charges that this ledger does not know, or the ledger is too large for a file;
                 nothing was written.
-            OSError: the folder cannot be written.
+            OSError: the folder cannot be written, or its file system has no locks.
         """
-        with self._lock:
-            require_no_other_heir(path, self._header, self._filed)
-            write_document(path, self.to_dict())
-            self._filed.add(self._head)
+        path = Path(path).resolve()
+        if path == self.path:
+            self.refresh()
+            return
+        with self._lock, locked(path):
+            require_no_other_heir(path, self._book.header, self._filed)
+            write_document(path, self._book.to_dict())
+            self._filed.add(self._book.head)
 
     @classmethod
     def read(cls, path: str | Path) -> "Ledger":
@@ -325,7 +279,8 @@ class Ledger(Uncopied):
         Fields that this version does not know are kept, and are covered by the chain; unknown events are refused.
 
         Reading is for looking, and for ONE program that goes on charging. Two that charge what they read from the same
-        file would each spend the whole budget; `save` refuses the second one, but its noise is out by then.
+        file would each spend the whole budget; `save` refuses the second one, but its noise is out by then. `open` is for
+        programs that share a file.
 
         Raises:
             LedgerError: the file is damaged, edited or no ledger; the entry is named.
@@ -333,64 +288,52 @@ class Ledger(Uncopied):
             AdjacencyError: an event is not stated for the ledger's adjacency.
             OSError: the file cannot be read.
         """
-        document = read_document(path)
-        missing = [name for name in (*_HEADER, *LISTS, "head") if name not in document]
-        if document.get("schema") != _SCHEMA or missing:
-            raise LedgerError(f"{Path(path).name}: schema must be {_SCHEMA!r} with all its fields; missing: {missing}")
-        records = verified_records(document)
         ledger = cls.__new__(cls)
-        try:
-            ledger._open(header_of(document))
-        except (TypeError, ValueError) as error:
-            raise LedgerError(f"header: {error}") from error
-        for name, record in records:
-            ledger._replay(name, record)
-        ledger._filed.add(ledger._head)
+        ledger._begin(Book.of(read_document(path), name=Path(path).name))
+        ledger._filed.add(ledger._book.head)
         return ledger
 
-    def _replay(self, name: str, record: dict[str, object]) -> None:
-        """Take over a verified record."""
-        shown = f"entry {record['index']} (in {name!r}, where={str(record.get('where', ''))[:80]!r})"
-        try:
-            require_text(time=record["time"])
-            if name == "events":
-                self._replay_event(record)
-            elif name == "claims":
-                self._claims.append(claim_of(record))
-            else:
-                require_text(text=record["text"])
-                self._disclosed.append(str(record["text"]))
-        except PrivkdError as error:
-            raise type(error)(f"{shown}: {error}") from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise LedgerError(f"{shown}: {type(error).__name__}: {error}") from error
-        self._records.append((name, record))
-        self._head = str(record["hash"])
+    @contextmanager
+    def _writing(self) -> Iterator[Book]:
+        """The content, locked against threads and programs, with everything that others have appended."""
+        if self._file is None:
+            self._require_own_process()
+            with self._lock:
+                yield self._book
+            return
+        with self._lock, locked(self._file.path):
+            news = self._file.news()
+            if news is not None:
+                self._book.take_over(news, name=self._file.path.name)
+                self._file.settle()
+            yield self._book
 
-    def _replay_event(self, record: dict[str, object]) -> None:
-        require_text(where=record["where"])
-        data = record["event"]
-        if not isinstance(data, Mapping):
-            raise TypeError(f"event={data!r} must be an object")
-        event = from_dict(data)
-        require_adjacency(event, self._adjacency)
-        added = distinct(event, adjacency=self._adjacency)
-        self._filter = self._filter_after(added)
-        self._parts = require_chargeable(self._parts, added, self._adjacency)
-        self._charges.append(Charge(event, str(record["where"]), str(record["time"])))
+    def _written(self, name: str, content: Mapping[str, object]) -> dict[str, object]:
+        """The record of a new entry, which lies in the file if there is one."""
+        record = self._book.linked(content)
+        if self._file is not None:
+            self._file.write(self._book.to_dict((name, record)))
+        return record
 
-    def _filter_after(self, added: Mapping[Event, int]) -> BudgetRule | None:
-        """The check of the budget once these parts are charged: that of the first charge that costs anything."""
-        if self._filter is not None or not added or self.budget is None or self.delta is None:
-            return self._filter
-        return BudgetRule.fixed_by(added, epsilon=self.budget, delta=self.delta, adjacency=self._adjacency, first=added)
+    def _append(self, name: str, record: dict[str, object], value: Charge | Claim | str) -> None:
+        self._book.entries.append(Entry(name, record, value))
+        if self._file is not None:
+            self._file.settle()  # not earlier: after an interruption the entry is taken over from the file
 
-    def _append(self, name: str, content: dict[str, object]) -> None:
-        record = link(content, index=len(self._records), previous=self._head)
-        self._records.append((name, record))
-        self._head = str(record["hash"])
+    def _compute_ahead(self, added: Mapping[Event, int]) -> None:
+        """Compute what the charge counts while the file is free; the result is remembered."""
+        with self._lock:
+            self._book.account.after(added)
 
-    def __repr__(self) -> str:
-        """Adjacency, unit and sizes."""
-        sizes = f"{len(self._charges)} charges, {len(self._claims)} claims"
-        return f"<Ledger {self._adjacency}, {self.unit}, {sizes}>"
+
+_BOUND: weakref.WeakSet[Ledger] = weakref.WeakSet()
+
+
+def _free_locks() -> None:
+    """In a forked process: a lock that another thread held at the fork would never be released here."""
+    for ledger in _BOUND:
+        ledger._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_locks)

@@ -5,11 +5,15 @@ from dataclasses import dataclass, fields
 
 from accountants import check
 from accountants.events.algebra import MAX_COUNT
-from accountants.ledger.entries import require_text
+from accountants.ledger.entries import as_text
+from accountants.text import shown
 
 __all__ = ["KINDS", "Sampler"]
 
 KINDS = ("poisson", "fixed-size", "shuffled", "random-allocation", "full")
+
+_NAMED = 5  # unknown fields that a message names
+_LEAST = {"batch": 1, "n": 1, "selected": 1, "epochs": 1, "steps": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +43,20 @@ class Sampler:
     unit: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the fields."""
-        if self.kind not in KINDS:
-            raise ValueError(f"sampler kind={self.kind!r} is unknown; pass one of {', '.join(map(repr, KINDS))}")
+        """Check the fields and store them as plain Python values."""
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
+            raise ValueError(
+                f"sampler {check.given('kind', self.kind)} is unknown; pass one of {', '.join(map(repr, KINDS))}"
+            )
+        object.__setattr__(self, "kind", str.__str__(self.kind))
         if self.q is not None:
-            check.real(q=self.q, at_least=0.0, at_most=1.0)
-        whole = {"batch": self.batch, "n": self.n, "selected": self.selected, "epochs": self.epochs}
-        for name, value in whole.items():
+            object.__setattr__(self, "q", check.as_float(q=self.q, at_least=0.0, at_most=1.0))
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
             if value is not None:
-                check.integer(**{name: value}, at_least=1, at_most=MAX_COUNT)
-        if self.steps is not None:
-            check.integer(steps=self.steps, at_least=0, at_most=MAX_COUNT)
+                object.__setattr__(self, name, check.as_int(**{name: value}, at_least=least, at_most=MAX_COUNT))
         if self.unit is not None:
-            require_text(unit=self.unit)
+            object.__setattr__(self, "unit", as_text(unit=self.unit))
 
     def to_dict(self) -> dict[str, object]:
         """The stated fields as JSON-able data."""
@@ -66,12 +71,13 @@ class Sampler:
             ValueError: a field is unknown, missing or out of range.
         """
         if not isinstance(data, Mapping):
-            shown = check.given("sampler", data)
-            raise TypeError(f"{shown} must be a Sampler or a mapping such as {{'kind': 'poisson', 'q': 0.01}}")
+            given = check.given("sampler", data)
+            raise TypeError(f"{given} must be a Sampler or a mapping such as {{'kind': 'poisson', 'q': 0.01}}")
         names = [item.name for item in fields(cls)]
-        unknown = [str(name) for name in data if name not in names]
+        unknown = [shown(str(name), 40) for name in data if name not in names]
         if unknown or "kind" not in data:
+            more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
             raise ValueError(
-                f"sampler={dict(data)!r} needs 'kind', and may state {', '.join(names[1:])}; unknown: {unknown}"
+                f"a sampler needs 'kind', and may state {', '.join(names[1:])}; unknown: {unknown[:_NAMED]}{more}"
             )
         return cls(**data)

@@ -32,8 +32,7 @@ def spending(ledger: Ledger, delta: float | None = None, *, points: int | None =
     Example:
         >>> from accountants.events import Gaussian
         >>> ledger = Ledger(adjacency="add-remove", delta=1e-5)
-        >>> for _ in range(2):
-        ...     ledger.charge(Gaussian(sigma=5))
+        >>> charges = [ledger.charge(Gaussian(sigma=5)) for _ in range(2)]
         >>> [(charges, str(bound)) for charges, bound in spending(ledger)]
         [(0, '[0, 0] (pure)'), (1, '[0.72552, 0.72553] (gaussian)'), (2, '[1.0607, 1.0608] (gaussian)')]
     """

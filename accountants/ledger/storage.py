@@ -3,96 +3,157 @@
 import json
 import math
 import os
-import secrets
-from collections.abc import Collection, Mapping
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from accountants.errors import LedgerError
-from accountants.ledger.chain import header_of
+from accountants.events.algebra import MAX_DEPTH
+from accountants.ledger.chain import LISTS, header_of
+from accountants.text import shown
 
 __all__ = ["MAX_BYTES", "read_document", "require_no_other_heir", "write_document"]
 
 MAX_BYTES = 64 * 2**20
+_MAX_VALUES = 2_000_000  # of a file; each takes up to some hundred bytes of memory
+_MAX_DEPTH = 2 * MAX_DEPTH + 10  # objects and lists of nested events, and the entry around them
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for somebody who writes
+_BINARY = getattr(os, "O_BINARY", 0)
 
 
 def read_document(path: str | Path) -> dict[str, object]:
     """The JSON object in a file, refusing everything that JSON readers disagree about.
 
     Args:
-        path: UTF-8 JSON of at most 64 MiB.
+        path: a regular file, UTF-8 JSON of at most 64 MiB, two million values and 210 levels.
 
     Returns:
         The object, numbers finite and keys unique at every level.
 
     Raises:
-        LedgerError: the file is too large, no UTF-8 or no such JSON object.
+        LedgerError: the file is too large, no regular file, no UTF-8 or no such JSON object.
         OSError: the file cannot be read.
     """
     path = Path(path)
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise LedgerError(f"{path.name}: larger than {MAX_BYTES} bytes, which no ledger needs; it was not read")
+    name = shown(path.name)
+    content = _content(path, name)
+    if sum(content.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
+        raise LedgerError(f"{name}: more than {_MAX_VALUES} values, which no ledger needs; it was not read")
     try:
         document = json.loads(
             content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite
         )
     except LedgerError as error:
-        raise LedgerError(f"{path.name}: {error}") from None
+        raise LedgerError(f"{name}: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise LedgerError(f"{path.name}: no valid JSON ({type(error).__name__}: {error})") from None
+        raise LedgerError(f"{name}: no valid JSON ({type(error).__name__}: {shown(str(error))})") from None
     if not isinstance(document, dict):
-        raise LedgerError(f"{path.name}: a ledger is a JSON object, not {type(document).__name__}")
+        raise LedgerError(f"{name}: a ledger is a JSON object, not {type(document).__name__}")
+    if _is_deeper(document, _MAX_DEPTH):
+        raise LedgerError(f"{name}: nested deeper than {_MAX_DEPTH} levels, which no ledger needs")
     return document
 
 
-def require_no_other_heir(path: str | Path, header: Mapping[str, object], known: Collection[str]) -> None:
-    """Refuse to overwrite a file in which somebody else has continued the same ledger.
+def require_no_other_heir(path: Path, header: Mapping[str, object], known: Collection[str]) -> None:
+    """Refuse to overwrite a file in which somebody else has continued the same ledger, or a budget that others share.
 
     Args:
         path: where a ledger is about to be written.
         header: its header.
-        known: the heads that it had when it was read or saved; nothing is refused to a ledger that never was.
+        known: the heads that it had when it was read or saved; a ledger that never was may replace any that is not shared.
 
     Raises:
-        LedgerError: the file has the same header and a head that is not known.
+        LedgerError: the file has the same header and a head that is not known, or is a shared ledger and another one.
     """
-    if not known:
-        return
     try:
         found = read_document(path)
     except (OSError, LedgerError):
         return  # nothing there that anybody could have continued
-    if header_of(found) == dict(header) and found.get("head") not in known:
+    name, is_same = shown(path.name), header_of(found) == dict(header)
+    if is_same and known and found.get("head") not in known:
         raise LedgerError(
-            f"{Path(path).name}: somebody else has continued this ledger since it was read or saved here, and those "
+            f"{name}: somebody else has continued this ledger since it was read or saved here, and those "
             "entries would be lost; nothing was written. Only one reader of a file may go on charging, because each would "
-            "spend the whole budget again: read the file and charge that ledger"
+            "spend the whole budget again: read the file and charge that ledger, or use Ledger.open, which several may"
+        )
+    if found.get("filter") is not None and not (is_same and known):
+        raise LedgerError(
+            f"{name}: this is the ledger of a shared budget, and what was spent of it would be forgotten; nothing was written. "
+            "Save under another name, or use Ledger.open to charge it"
         )
 
 
-def write_document(path: str | Path, document: Mapping[str, object]) -> None:
+def write_document(path: Path, document: Mapping[str, object]) -> None:
     """Write JSON so that at any moment the path holds either the old content or all of the new one.
+
+    The caller holds the lock of the path, so that what a killed program left half-written may be taken away.
 
     Raises:
         LedgerError: the document is larger than the reader accepts.
         OSError: the folder cannot be written.
     """
-    path = Path(path)
-    content = json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False).encode("ascii")
+    content = "".join(_lines(document)).encode("ascii")
     if len(content) > MAX_BYTES:
-        raise LedgerError(f"{path.name}: {len(content)} bytes, above {MAX_BYTES}; charge repeated events with count=")
+        raise LedgerError(
+            f"{shown(path.name)}: {len(content)} bytes, above {MAX_BYTES}; charge repeated events with count="
+        )
     # Same folder, because a rename is atomic only within one file system.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
     try:
         with temporary.open("xb") as file:
             file.write(content)
+            with suppress(OSError):  # a file that several people share stays theirs
+                os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def _lines(document: Mapping[str, object]) -> Iterator[str]:
+    """JSON with one line per header field and per entry: the encoder for whole objects is the fast one."""
+    separator = "{"
+    for name, value in document.items():
+        yield f"{separator}\n {_encoded(name)}: "
+        if name in LISTS and isinstance(value, list) and value:
+            yield "[\n  " + ",\n  ".join(map(_encoded, value)) + "\n ]"
+        else:
+            yield _encoded(value)
+        separator = ","
+    yield "\n}\n"
+
+
+def _encoded(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True, allow_nan=False)
+
+
+def _content(path: Path, name: str) -> bytes:
+    handle = os.open(path, os.O_RDONLY | _AT_ONCE | _BINARY)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise LedgerError(f"{name}: no regular file; a ledger is read from a file only")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise LedgerError(f"{name}: larger than {MAX_BYTES} bytes, which no ledger needs; it was not read")
+    return content
+
+
+def _is_deeper(document: object, most: int) -> bool:
+    level = [document]
+    for _ in range(most):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
@@ -110,9 +171,9 @@ def _sync_folder(folder: Path) -> None:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise LedgerError(f"key {double!r} occurs twice in one object")
+        seen: set[str] = set()
+        double = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise LedgerError(f"key '{shown(double, 80)}' occurs twice in one object")
     return found
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from accountants import Event, Ledger
 from accountants.pate.release import CostPlan, PublishedEpsilon
+from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource
-from privkd.mechanisms.votes import charge_all
 from privkd.private import Private
 
 
@@ -41,7 +41,7 @@ class CostRelease:
             plan: from `pate_epsilon(..., disclose="smooth-sensitivity")` and its like.
             ledger: is charged before the draw; the sentence to publish becomes one of its disclosures.
             noise: where randomness comes from.
-            votes: the boxed votes that the plan was made from, whose own ledger is charged too; None if they have none.
+            votes: the boxed votes that the plan was made from, whose own ledgers are charged too; None if they have none.
             where: place of the release, kept in the ledger.
 
         Returns:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from accountants import Event, Ledger, PriorResponse, RandomizedResponse, check
 from privkd.mechanisms.candidates import CandidateSets
+from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource
 from privkd.private import Private
 
@@ -74,7 +75,7 @@ class SelectiveResponse:
         Args:
             answers: true class index per query, int64, shape (n,).
             support: one candidate set per query.
-            ledger: is charged before the first draw.
+            ledger: is charged before the first draw, and so are the ledgers that the answers carry.
             noise: where randomness comes from.
             where: place of the release, kept in the ledger.
 
@@ -86,7 +87,7 @@ class SelectiveResponse:
             BudgetExceeded: the ledger refuses; nothing was drawn.
         """
         truth = _open_answers(answers, support.total, len(support))
-        ledger.charge(self.event(support.k), count=len(truth), where=where)
+        charge_all(ledger, answers, self.event(support.k), count=len(truth), where=where)
         return _respond(truth, support.classes, self.eps0, noise)
 
     def log_likelihood(self, released: Tensor, support: CandidateSets) -> Float64[Tensor, "n K"]:
@@ -124,7 +125,7 @@ class KaryResponse:
     ) -> Int[Tensor, " n"]:
         """Charge n answers, then draw them; arguments, result and errors as `SelectiveResponse.release`."""
         truth = _open_answers(answers, self.classes, len(answers))
-        ledger.charge(self.event(), count=len(truth), where=where)
+        charge_all(ledger, answers, self.event(), count=len(truth), where=where)
         return _respond(truth, torch.arange(self.classes).repeat(len(truth), 1), self.eps0, noise)
 
     def log_likelihood(self, released: Tensor) -> Float64[Tensor, "n K"]:
@@ -180,7 +181,7 @@ class ResponseWithPrior:
         Args:
             answers: true class index per query, int64, shape (n,).
             prior: public probabilities (the student's), shape (n, K), rows summing to 1.
-            ledger: is charged before the first draw.
+            ledger: is charged before the first draw, and so are the ledgers that the answers carry.
             noise: where randomness comes from.
             where: place of the release, kept in the ledger.
 
@@ -195,7 +196,7 @@ class ResponseWithPrior:
         everything = CandidateSets.most_likely(prior, prior.shape[1])  # refuses a private prior
         truth = _open_answers(answers, everything.total, len(everything))
         sizes = self.sizes(cast(Tensor, prior))
-        ledger.charge(self.event(), count=len(truth), where=where)
+        charge_all(ledger, answers, self.event(), count=len(truth), where=where)
         released = torch.empty_like(truth)
         likelihood = torch.empty(len(truth), everything.total, dtype=torch.float64)
         inner = SelectiveResponse(self.eps0)

@@ -16,6 +16,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from accountants import Event, Gaussian, Ledger, check
+from privkd.mechanisms.charging import ledgers_of
 from privkd.mechanisms.noise import NoiseSource, coarsen
 from privkd.private import Private
 
@@ -87,7 +88,7 @@ class BoundedSum:
                 another and need not fit into memory together. Every record is one row of one chunk. Longer rows than
                 the bound are scaled down to it; rows that are not finite count as zero.
             bound: largest L2 norm of a row, > 0.
-            ledger: is charged before the first draw, and so is the ledger that the rows carry; each under its own
+            ledger: is charged before the first draw, and so are the ledgers that the rows carry; each under its own
                 adjacency.
             noise: where randomness comes from.
             where: place of the release, kept in the ledger.
@@ -105,12 +106,12 @@ class BoundedSum:
         first = next(chunks, None)
         if first is None:
             raise ValueError("values has no chunk; without any record give one of shape (0, d), so that d is known")
-        width, own = _opened(first).shape[1], _ledger_of(first)
-        if own is not None and own is not ledger:
-            own.charge(self.event(own.adjacency), where=where)
+        width, own = _opened(first).shape[1], list(ledgers_of(first, but=ledger))
+        for shared in own:
+            shared.charge(self.event(shared.adjacency), where=where)
         ledger.charge(self.event(ledger.adjacency), where=where)
         points = torch.zeros(width, dtype=torch.int64)
-        for rows in _checked(chain([first], chunks), width, own):
+        for rows in _checked(chain([first], chunks), width, ledger, own):
             for block in rows.split(max(1, _AT_ONCE // width)):
                 points += _on_grid(block, bound)
         noisy = points.double() / _GRID + noise.normal((width,), std=self.sigma)
@@ -130,13 +131,13 @@ def _on_grid(rows: Tensor, bound: float) -> Tensor:
     return scaled.mul_(factors * _GRID).trunc_().sum(dim=0).long()
 
 
-def _checked(chunks: Iterable[Rows], width: int, own: Ledger | None) -> Iterator[Tensor]:
+def _checked(chunks: Iterable[Rows], width: int, ledger: Ledger, own: list[Ledger]) -> Iterator[Tensor]:
     """The tensors of the chunks, all alike."""
     for chunk in chunks:
         rows = _opened(chunk)
         if rows.shape[1] != width:
             raise ValueError(f"a chunk has rows of {rows.shape[1]} numbers, the first one of {width}; give one shape")
-        if _ledger_of(chunk) is not own:
+        if list(map(id, ledgers_of(chunk, but=ledger))) != list(map(id, own)):
             raise ValueError("the chunks carry different ledgers, of which one was charged; release their sums apart")
         yield rows
 
@@ -149,7 +150,3 @@ def _opened(chunk: Rows) -> Tensor:
     if rows.dim() != 2 or rows.shape[1] < 1:
         raise ValueError(f"rows must have shape (records >= 0, numbers >= 1), got {tuple(rows.shape)}")
     return rows
-
-
-def _ledger_of(chunk: Rows) -> Ledger | None:
-    return chunk.ledger if isinstance(chunk, Private) else None

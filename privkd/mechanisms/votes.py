@@ -16,6 +16,7 @@ from torch import Tensor
 
 from accountants import Event, Ledger, check
 from accountants import GNMax as GNMaxEvent
+from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource, coarsen
 from privkd.private import Private
 
@@ -51,7 +52,7 @@ class VoteHistogram:
         Args:
             votes: counts, shape (q, K), each row the sum over teachers of one point of the simplex.
             teachers: number of teachers, >= 2; every row must sum to it.
-            ledger: is charged before the first draw, and so is the ledger that the votes carry.
+            ledger: is charged before the first draw, and so are the ledgers that the votes carry.
             noise: where randomness comes from.
             where: place of the release, kept in the ledger.
 
@@ -139,7 +140,7 @@ class CellHistogram:
             cells: cell index of each record, int64, shape (n,).
             labels: class index of each record, int64, shape (n,).
             shape: (number of cells C, number of classes K).
-            ledger: is charged before the first draw.
+            ledger: is charged before the first draw, and so are the ledgers that the labels carry.
             noise: where randomness comes from.
             where: place of the release, kept in the ledger.
 
@@ -162,16 +163,6 @@ class CellHistogram:
         counts.index_put_((rows, columns), torch.ones(len(rows), dtype=torch.float64), accumulate=True)
         charge_all(ledger, labels, self.event(), count=1, where=where)
         return coarsen(counts + noise.normal(shape, std=self.sigma), std=self.sigma)
-
-
-def charge_all(ledger: Ledger, value: Private | Tensor, event: Event, *, count: int, where: str) -> None:
-    """Charge the ledger of the data that a private value came from, if it has one, and the release's own.
-
-    The data's ledger comes first: if the release is refused afterwards, it has counted too much, never too little.
-    """
-    if isinstance(value, Private) and value.ledger is not None and value.ledger is not ledger:
-        value.ledger.charge(event, count=count, where=where)
-    ledger.charge(event, count=count, where=where)
 
 
 def _open_counts(votes: Private | Tensor) -> Tensor:

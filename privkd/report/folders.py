@@ -9,16 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from accountants import Ledger, check
+from accountants import check
 from accountants.text import shown
 from privkd import __version__
-from privkd.certificate import Certificate
 from privkd.errors import CheckpointError, PrivkdError
+from privkd.release import read_config, read_release, read_run
 from privkd.report.evidence import proven, release_of
 from privkd.report.rows import proven_rows
 from privkd.report.samples import samples_of
 from privkd.report.study import SCHEMA, WANTED_EPSILON, Release, Result, Samples, Study
 from privkd.report.visible import visible
+from privkd.report.wording import RUN
 from privkd.report.writing import JSON_NAME, MAX_JSON, write_report
 from privkd.scopes import Scope
 from privkd.storage import read_json
@@ -92,25 +93,27 @@ def _read_release(name: str, path: Path) -> tuple[Release, Samples | None]:
     from privkd import load
 
     try:
-        foreign = _foreign(name, path)
-        if foreign is not None:
-            return foreign, None
+        unread = _without_weights(name, path)
+        if unread is not None:
+            return unread, None
         transcription = load(path)
         return release_of(name, transcription), samples_of(transcription)
     except (PrivkdError, *_UNREADABLE) as error:
         return _missing(name, "unknown", f"{type(error).__name__}: {shown(error)[:2000]}"), None
 
 
-def _foreign(name: str, path: Path) -> Release | None:
-    """The release of a student that only its owner can build: verified, but its weights are not read."""
-    config = read_json(path / "config.json", dict)
-    student = config.get("student")
+def _without_weights(name: str, path: Path) -> Release | None:
+    """A run that has released no student yet, or a student that only its owner can build; both verified."""
+    run = read_run(path)
+    if run is not None:
+        remark = "; of a run, and no student is released in this folder: history.release().save(directory) writes one"
+        return proven(name, RUN, run.certificate, run.ledger, remark=remark)
+    student = read_config(path).get("student")
     if not isinstance(student, Mapping) or student.get("architecture") != "foreign":
         return None
-    ledger = Ledger.read(path / "ledger.json")
-    certificate = Certificate.from_dict(read_json(path / "certificate.json", dict), ledger)
+    files = read_release(path)
     remark = f"; weights not read: privkd.load('{path.name}', student=...) checks {student.get('class')}"
-    return proven(name, str(config.get("method")), certificate, ledger, remark=remark)
+    return proven(name, str(files.config.get("method")), files.certificate, files.ledger, remark=remark)
 
 
 def _ordered(found: list[Release], recorded: Study) -> tuple[Release, ...]:

@@ -53,12 +53,16 @@ PROTECTION = {
     Scope.NONE: Protection(3, "no guarantee", "", "there is no guarantee at all", "none"),
 }
 
+RUN = "private run"
+"""The method of a private training run that has released no student yet."""
 _METHODS = {
     "votes": "noisy votes of teachers",
     "gnmax": "noisy winners of votes of teachers",
     "cells": "private labels counted in public cells",
     "dpsd": "noisy answers to generated inputs",
     "certified": "answers of a certified model",
+    "private-training": "private training: clipped and noisy gradients",
+    RUN: "a private training run; no student was released from it into this folder",
 }
 
 

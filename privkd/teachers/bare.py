@@ -1,44 +1,52 @@
-"""A plain module behind a strict interface: eval mode, no gradient, checked output, answers boxed as private."""
+"""A plain module behind a strict interface: eval mode, no gradient, answers boxed as private, and never an exception of its own."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from accountants import check
-from privkd.errors import TeacherError
 from privkd.private import Private
 from privkd.teachers.inputs import InputSpec
+from privkd.teachers.isolation import answer_or_none, eval_mode, isolated
+from privkd.teachers.rehearsal import rehearse_module
+
+_SEED = 0
 
 
 class BareTeacher:
     """Asks a module for class answers without changing it.
 
     The module may be on any device and in train or eval mode: it answers in eval mode (so BatchNorm statistics do not
-    move and Dropout is off), and its modes are put back afterwards.
+    move and Dropout is off), and its modes are put back afterwards. Every forward pass gets inputs of its own.
+
+    What the module does wrong with an input (an exception, NaN, another shape, labels) is an answer, class 0: whether it
+    happens depends on private weights. What is wrong for every input is found with made-up weights when the teacher is built.
 
     Args:
         module: maps a batch of inputs to logits, shape (b, K), K >= 2.
         inputs: what it eats.
+        classes: number of classes K, where it is declared; default: found with made-up weights. A module that holds private
+            numbers elsewhere than in weights and buffers may fail there because of them, and that would show: declare K.
         batch_size: queries per forward pass.
 
     Raises:
         TypeError: not an `nn.Module`.
-        TeacherError: the module fails on a first batch of mid-range inputs.
+        TeacherError: K is not declared, and the module does not map made-up inputs to logits with made-up weights.
     """
 
-    def __init__(self, module: nn.Module, inputs: InputSpec, *, batch_size: int = 512) -> None:
+    def __init__(
+        self, module: nn.Module, inputs: InputSpec, *, classes: int | None = None, batch_size: int = 512
+    ) -> None:
         if not isinstance(module, nn.Module):
             raise TypeError(f"a bare teacher must be a torch.nn.Module, got {type(module).__name__}")
         check.integer(batch_size=batch_size, at_least=1)
+        if classes is not None:
+            check.integer(classes=classes, at_least=2)
         self.module = module
         self.inputs = inputs
         self._batch_size = batch_size
-        middle = torch.full((2, *inputs.shape), (inputs.low + inputs.high) / 2)
-        self.classes = self._forward(middle).shape[1]
+        self.classes = rehearse_module(module, inputs) if classes is None else int(classes)
 
     @property
     def device(self) -> torch.device:
@@ -59,52 +67,31 @@ class BareTeacher:
             raise ValueError(f"queries have shape {tuple(queries.shape)}, the teacher takes (n, {self.inputs.shape})")
         if not len(queries):
             raise ValueError("0 queries were given; at least one is needed")
-        return torch.cat([self._forward(part) for part in queries.detach().split(self._batch_size)])
+        device = self.device
+        with isolated(_SEED), eval_mode(self.module), torch.no_grad():
+            return torch.cat([self._forward(part, device) for part in queries.detach().split(self._batch_size)])
 
-    def _forward(self, queries: Tensor) -> Tensor:
-        try:
-            with _eval_mode(self.module), torch.no_grad():
-                output = self.module(queries.to(self.device, torch.float32))
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            raise TeacherError(
-                f"the teacher {type(self.module).__name__} failed on inputs of shape {tuple(queries.shape)}: {error}. "
-                "Check inputs=InputSpec(shape=...) or the shape of queries"
-            ) from error
-        return checked_logits(output, rows=len(queries), name=type(self.module).__name__).cpu()
+    def _forward(self, queries: Tensor, device: torch.device) -> Tensor:
+        """Logits of a batch; of its halves where it fails, so that one bad input costs no other its answer."""
+        output = answer_or_none(
+            lambda: usable_logits(self.module(queries.to(device, torch.float32, copy=True)), len(queries), self.classes)
+        )
+        if output is not None:
+            return output
+        if len(queries) == 1:
+            return torch.zeros(1, self.classes)
+        return torch.cat([self._forward(part, device) for part in queries.split((len(queries) + 1) // 2)])
 
 
-def checked_logits(output: object, *, rows: int, name: str) -> Tensor:
-    """The output of a classifier, if it is usable as logits.
+def usable_logits(output: object, rows: int, classes: int) -> Tensor | None:
+    """Logits as float32 on the CPU, rows that are not finite as zeros (so that they answer class 0); None if they are no logits.
 
-    Raises:
-        TeacherError: not a tensor, not (rows, K >= 2), not finite, or probabilities.
+    Example:
+        >>> usable_logits(torch.tensor([[1.0, 2.0], [float("nan"), 3.0]]), 2, 2)
+        tensor([[1., 2.],
+                [0., 0.]])
     """
-    if not isinstance(output, Tensor):
-        raise TeacherError(
-            f"{name} returned {type(output).__name__}; a tensor of logits, shape (batch, classes), is needed"
-        )
-    if output.dim() != 2 or output.shape[0] != rows or output.shape[1] < 2:
-        raise TeacherError(
-            f"{name} returned shape {tuple(output.shape)}; logits of shape ({rows}, classes >= 2) are needed"
-        )
-    if not output.is_floating_point():
-        raise TeacherError(f"{name} returned {output.dtype}; floating-point logits are needed, not labels")
-    if not torch.isfinite(output).all():
-        raise TeacherError(f"{name} returned NaN or infinite logits; check its weights and the range of its inputs")
-    if (output >= 0).all() and torch.allclose(output.sum(dim=1), torch.ones_like(output[:, 0]), atol=1e-4):
-        raise TeacherError(
-            f"{name} returned probabilities (non-negative rows that sum to 1); logits are needed. Drop the last softmax, "
-            "or return probabilities.log()"
-        )
-    return output.float()
-
-
-@contextmanager
-def _eval_mode(module: nn.Module) -> Iterator[None]:
-    modes = [(layer, layer.training) for layer in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for layer, training in modes:
-            layer.training = training
+    if not isinstance(output, Tensor) or output.shape != (rows, classes) or not output.is_floating_point():
+        return None
+    logits = output.detach().float().cpu()
+    return torch.where(torch.isfinite(logits).all(dim=1, keepdim=True), logits, 0.0)

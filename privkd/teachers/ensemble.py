@@ -7,7 +7,7 @@ ids do not depend on a record's content, a teacher's training sees its own shard
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Ledger, check
-from privkd.errors import TeacherError
 from privkd.private import Private
 from privkd.progress import track
-from privkd.teachers.shard_training import Member, train_member
+from privkd.teachers.row_digests import RowDigests
+from privkd.teachers.shard_training import MakeModel, Member, Training, rehearse_training, train_member
 from privkd.teachers.sharding import Manifest, assign_shards, draw_key, refuse_repeated, shards_hash
-
-MakeModel = Callable[[], Any]
+from privkd.teachers.sharing import common_part
 
 
 class TeacherEnsemble:
@@ -30,17 +29,29 @@ class TeacherEnsemble:
     Attributes:
         manifest: public facts about the shards.
         input_shape: shape of one input.
-        ledger: every release of these teachers' votes so far, without a cap, adjacency replace-one; mechanisms charge it
-            beside the release's own ledger, so it tells what all releases together cost.
+        ledger: every release of these teachers' votes so far, adjacency replace-one; mechanisms charge it beside the
+            release's own ledger, so it tells what all releases together cost. The caller's own, or a new one without a cap.
+        rows: digests of the private rows, where `fit` saw them: they tell the owner which public queries are private records.
     """
 
     adjacency = "replace-one"
 
-    def __init__(self, members: Sequence[Member], manifest: Manifest, input_shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        manifest: Manifest,
+        input_shape: tuple[int, ...],
+        *,
+        ledger: Ledger | None = None,
+        rows: RowDigests | None = None,
+    ) -> None:
         self._members = tuple(members)
         self.manifest = manifest
         self.input_shape = input_shape
-        self.ledger = Ledger(adjacency=self.adjacency, unit="training-record", n=manifest.records)
+        self.rows = rows
+        if ledger is None:
+            ledger = Ledger(adjacency=self.adjacency, unit="training-record", n=manifest.records)
+        self.ledger = require_ledger(ledger, adjacency=self.adjacency, unit="training-record", n=manifest.records)
 
     @classmethod
     def fit(
@@ -53,8 +64,16 @@ class TeacherEnsemble:
         ids: Sequence[object] | None = None,
         key: bytes | None = None,
         classes: int | None = None,
+        ledger: Ledger | None = None,
+        steps: int = 300,
+        batch_size: int = 64,
+        learning_rate: float = 2e-3,
     ) -> TeacherEnsemble:
         """Train one teacher per shard, through joblib (so `joblib.parallel_config` chooses where).
+
+        First a teacher is trained and asked on made-up rows: what makes every shard fail is an error, and a public one. A
+        shard that fails on its private rows is a teacher that votes for class 0, and nothing tells that it did: neither an
+        exception nor a warning or log line of a model gets out.
 
         Args:
             make_model: function without arguments that returns a fresh `nn.Module` (logits out) or scikit-learn
@@ -66,31 +85,47 @@ class TeacherEnsemble:
                 its id. Ids that name persons must not repeat.
             key: at least 16 bytes for the keyed hash; default: drawn until no shard is empty.
             classes: number of classes K, public knowledge; default: largest label + 1, which the certificate then says.
+            ledger: counts every release from these records, of these teachers or not; adjacency replace-one, unit
+                training-record. With a budget nothing is released beyond it. Default: a new one without a budget.
+            steps: optimiser steps of a teacher that is an `nn.Module` (Adam), >= 1.
+            batch_size: records per step of such a teacher, >= 1; smaller shards are used whole.
+            learning_rate: of such a teacher, > 0.
 
         Returns:
             The ensemble.
 
         Raises:
             ValueError: lengths differ, ids repeat, a shard is empty, a label is no class, an input is not finite.
-            TeacherError: more than half of the teachers could not be trained.
+            TypeError: `make_model` gives no model.
+            TeacherError: a teacher cannot be trained on made-up rows, or its answers are no classes.
         """
         check.integer(teachers=teachers, at_least=2)
+        teachers = int(teachers)
+        training = Training(steps=steps, batch_size=batch_size, learning_rate=learning_rate)
         x, y, count = _checked(inputs, labels, classes)
         names = [str(position) for position in range(len(x))] if ids is None else [str(name) for name in ids]
         if len(names) != len(x):
             raise ValueError(f"{len(names)} ids for {len(x)} records; give one id per record")
         key = draw_key(names, teachers) if key is None else key
         shard = assign_shards(names, teachers, key)
-        members = _train_all(make_model, x, y, shard, teachers=teachers, classes=count, key=key)
+        smallest = _smallest(shard, teachers)
+        rehearse_training(make_model, shape=x.shape[1:], classes=count, rows=smallest, training=training)
+        members = _train_all(make_model, x, y, shard, teachers=teachers, classes=count, key=key, training=training)
         listed = [[names[i] for i in np.flatnonzero(shard == t)] for t in range(teachers)]
         manifest = Manifest(
             teachers, len(x), count, shards_hash(listed), keyed=True, declared_classes=classes is not None
         )
-        return cls(members, manifest, tuple(x.shape[1:]))
+        return cls(members, manifest, tuple(x.shape[1:]), ledger=ledger, rows=RowDigests(x))
 
     @classmethod
     def from_members(
-        cls, models: Sequence[Any], *, shards: Sequence[Sequence[object]], classes: int, input_shape: tuple[int, ...]
+        cls,
+        models: Sequence[Any],
+        *,
+        shards: Sequence[Sequence[object]],
+        classes: int,
+        input_shape: tuple[int, ...],
+        ledger: Ledger | None = None,
     ) -> TeacherEnsemble:
         """An ensemble of teachers that were trained elsewhere.
 
@@ -99,11 +134,15 @@ class TeacherEnsemble:
             shards: ids of the records that each model saw, in the same order.
             classes: number of classes K.
             input_shape: shape of one input.
+            ledger: as in `fit`.
 
         Raises:
-            ValueError: fewer than two models, models that share parameters, an empty shard, or shards that overlap.
+            ValueError: fewer than two models, models that share parts, an empty shard, or shards that overlap.
+            TypeError: a model neither is an `nn.Module` nor can predict.
         """
         check.integer(teachers=len(models), at_least=2)
+        check.integer(classes=classes, at_least=2)
+        classes, input_shape = int(classes), tuple(int(size) for size in input_shape)
         if len(shards) != len(models):
             raise ValueError(f"{len(shards)} shards for {len(models)} models; give the record ids of every model")
         listed = [[str(name) for name in shard] for shard in shards]
@@ -117,11 +156,11 @@ class TeacherEnsemble:
         except ValueError as error:
             raise ValueError(f"the shards overlap: {error}") from None
         _refuse_shared(models)
-        members = [Member(model, classes) for model in models]
+        members = [Member(model, classes).tested(input_shape) for model in models]
         manifest = Manifest(
             len(models), sum(map(len, listed)), classes, shards_hash(listed), keyed=False, declared_classes=True
         )
-        return cls(members, manifest, tuple(input_shape))
+        return cls(members, manifest, input_shape, ledger=ledger)
 
     @property
     def classes(self) -> int:
@@ -129,9 +168,18 @@ class TeacherEnsemble:
         return self.manifest.classes
 
     @property
-    def modules(self) -> list[nn.Module]:
-        """The teachers that are torch modules. They are private: nothing of them may enter a release."""
-        return [member.model for member in self._members if isinstance(member.model, nn.Module)]
+    def failures(self) -> Private:
+        """For every teacher whether it failed in training or cannot answer made-up queries, as 0 or 1, float64, shape (T, 1).
+
+        Boxed: one record may decide it. `transcribe(..., count_failures=True)` releases a noisy count.
+        """
+        failed = torch.tensor([[float(member.failed)] for member in self._members], dtype=torch.float64)
+        return Private(failed, origin="which teachers failed", ledgers=[self.ledger])
+
+    @property
+    def models(self) -> list[Any]:
+        """The fitted models. They are private: nothing of them may enter a release."""
+        return [member.model for member in self._members if not isinstance(member.model, int)]
 
     def __len__(self) -> int:
         return len(self._members)
@@ -153,8 +201,6 @@ class TeacherEnsemble:
 
         Raises:
             ValueError: queries do not have the ensemble's input shape, or a group is empty.
-            TeacherError: more than half of the teachers failed (NaN, wrong shape, an exception). Fewer than that
-                answer class 0, silently, because whether one fails may depend on one record.
         """
         if tuple(queries.shape[1:]) != self.input_shape:
             raise ValueError(f"queries have shape {tuple(queries.shape)}, the teachers take (n, {self.input_shape})")
@@ -167,58 +213,78 @@ class TeacherEnsemble:
         weight = (1.0 / sizes.double())[rows]
         counts = torch.zeros(len(sizes), self.classes, dtype=torch.float64)
         x = queries.detach().cpu().float()
-        failures: list[str] = []
         with track("asking the teachers", len(self._members)) as advance:
             for member in self._members:
-                try:
-                    answers = member.predict(x)
-                except TeacherError as error:  # a fixed answer: whether one teacher fails may depend on one record
-                    failures.append(str(error))
-                    answers = torch.zeros(len(x), dtype=torch.int64)
-                counts.index_put_((rows, answers), weight, accumulate=True)
+                counts.index_put_((rows, member.predict(x)), weight, accumulate=True)
                 advance()
-        _refuse_broken(failures, len(self._members))
-        return Private(counts, origin=f"vote counts of {len(self._members)} teachers", ledger=self.ledger)
+        return Private(counts, origin=f"vote counts of {len(self._members)} teachers", ledgers=[self.ledger])
 
 
-def _train_all(make_model, x, y, shard, *, teachers: int, classes: int, key: bytes) -> list[Member]:
+def require_ledger(ledger: Ledger, *, adjacency: str, unit: str, n: int | None) -> Ledger:
+    """A ledger that may count releases of these private data.
+
+    Raises:
+        TypeError: no ledger.
+        ValueError: it counts something else.
+    """
+    if not isinstance(ledger, Ledger):
+        raise TypeError(
+            f"ledger is {type(ledger).__name__}; give an accountants.Ledger, for example Ledger.open(path, ...)"
+        )
+    for name, found, wanted in (("adjacency", str(ledger.adjacency.value), adjacency), ("unit", ledger.unit, unit)):
+        if found != wanted:
+            raise ValueError(
+                f"the ledger has {name}={found!r}, these releases need {name}={wanted!r}; open another ledger"
+            )
+    if ledger.n not in (None, n):
+        raise ValueError(f"the ledger is for n={ledger.n} records, there are {n}; open a ledger for these records")
+    return ledger
+
+
+def _train_all(make_model, x, y, shard, *, teachers: int, classes: int, key: bytes, training: Training) -> list[Member]:
     from joblib import Parallel, delayed
 
+    settings = {"classes": classes, "key": key, "training": training}
     jobs = (
-        delayed(train_member)(make_model, x[shard == t], y[shard == t], classes=classes, key=key, position=t)
-        for t in range(teachers)
+        delayed(train_member)(make_model, x[shard == t], y[shard == t], position=t, **settings) for t in range(teachers)
     )
-    empty = sorted(set(range(teachers)) - set(shard.tolist()))
-    if empty:
-        raise ValueError(
-            f"shards {empty[:5]} are empty under this key; leave key=None (a key without empty shards is drawn), or use "
-            f"fewer than teachers={teachers}"
-        )
     members = []
     with track(f"training {teachers} teachers", teachers) as advance:
         for member in Parallel(return_as="generator")(jobs):
             members.append(member)
             advance()
-    _refuse_broken([member.failure for member in members if member.failure is not None], teachers)
     return members
 
 
-def _refuse_broken(failures: list[str], teachers: int) -> None:
-    """Most teachers failing is a fault of the model, not of a record."""
-    if 2 * len(failures) > teachers:
-        raise TeacherError(f"more than half of the {teachers} teachers failed; one of them: {failures[0]}")
+def _smallest(shard: np.ndarray, teachers: int) -> int:
+    """Records in the smallest shard: a public number, as ids do not depend on what records hold.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    sizes = np.bincount(shard, minlength=teachers)
+    empty = np.flatnonzero(sizes == 0).tolist()
+    if empty:
+        raise ValueError(
+            f"shards {empty[:5]} are empty under this key; leave key=None (a key without empty shards is drawn), or use "
+            f"fewer than teachers={teachers}"
+        )
+    return int(sizes.min())
 
 
 def _refuse_shared(models: Sequence[Any]) -> None:
-    owners: dict[int, int] = {}
+    """Refuse models with a common part or common memory: one of them saw the other's records."""
     for position, model in enumerate(models):
-        parts = [model, *model.parameters()] if isinstance(model, nn.Module) else [model]
-        for part in parts:
-            if owners.setdefault(id(part), position) != position:
-                raise ValueError(
-                    f"models {owners[id(part)]} and {position} share an object: one of them saw the other's records. Train "
-                    "every model afresh on its own shard"
-                )
+        if not isinstance(model, nn.Module) and not hasattr(model, "predict"):
+            raise TypeError(
+                f"model {position} is {type(model).__name__}; an nn.Module or a fitted scikit-learn classifier is needed"
+            )
+    common = common_part(models)
+    if common is not None:
+        raise ValueError(
+            f"models {common[0]} and {common[1]} share an object or its memory: one of them saw the other's records. Train "
+            "every model afresh on its own shard"
+        )
 
 
 def _checked(inputs: Any, labels: Any, classes: int | None) -> tuple[np.ndarray, np.ndarray, int]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import cast
 
 import torch
 
-from accountants import Ledger
+from accountants import ApproxDP, Ledger
+from privkd.certificate import Certificate
 from privkd.errors import BudgetExceeded
 from privkd.scopes import rounded_up
 from privkd.teachers import BareTeacher, CertifiedModel
 from privkd.transcription.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.distilling import distil
 from privkd.transcription.oracles import CertifiedOracle
+from privkd.transcription.other_releases import about_others
 from privkd.transcription.request import DRIVEN_QUERIES, PUBLIC_QUERIES, Request
 from privkd.transcription.result import Transcription
 from privkd.transcription.students import standardise
@@ -32,8 +35,9 @@ def by_certified_answers(request: Request) -> Transcription:
             f"({request.epsilon:g}, {request.delta:g}); distillation cannot lower it. Ask for at least that, or train the teacher "
             "with less"
         )
-    bare = BareTeacher(certified.model, request.spec)
-    generator = None
+    mine = _count_training(certificate, request.common)
+    bare = BareTeacher(certified.model, request.spec, classes=request.classes)
+    generator, ledger = None, cast(Ledger, certificate.ledger)
     if request.queries is not None:
         student = request.new_student()
         if request.student is None:
@@ -43,12 +47,13 @@ def by_certified_answers(request: Request) -> Transcription:
     else:
         count = request.query_count or DataFreeSettings().queries
         settings = DataFreeSettings.spread(count)
-        student, generator, history = learn_data_free(request, CertifiedOracle(bare), settings)
+        student, generator, history = learn_data_free(request, CertifiedOracle(bare), settings, ledger)
     queries = PUBLIC_QUERIES if request.queries is not None else DRIVEN_QUERIES
     certificate = certificate.after()  # names what its ledger has disclosed as a leak since it was issued
     if not certificate.leaks:
         certificate = certificate.weakened(request.scope)
-    certificate = certificate.assuming(queries, *request.assumptions)
+    others = () if request.common is None else (about_others((request.common,), mine, request.delta),)
+    certificate = certificate.assuming(queries, *others, *request.assumptions)
     return Transcription(
         student=student,
         generator=generator,
@@ -58,3 +63,23 @@ def by_certified_answers(request: Request) -> Transcription:
         method="certified",
         spec=request.spec,
     )
+
+
+def _count_training(certificate: Certificate, common: Ledger | None) -> int:
+    """Charge what the model's training cost to the ledger of all releases from its data, once; how many charges there are its own.
+
+    Raises:
+        BudgetExceeded: the ledger has no room for it.
+    """
+    own = cast(Ledger, certificate.ledger)
+    if common is None:
+        return 0
+    if common is own or (common.path is not None and common.path == own.path):
+        return len(own.charges)
+    charges = repr([(charge.time, charge.where, charge.event) for charge in own.charges])
+    where = f"certified model {hashlib.sha256(charges.encode()).hexdigest()[:16]}"
+    if all(charge.where != where for charge in common.charges):
+        stated = certificate.as_replace_one()
+        same = stated.adjacency is certificate.adjacency
+        common.charge(own.total if same else ApproxDP(epsilon=stated.epsilon, delta=stated.delta), where=where)
+    return 1

@@ -11,16 +11,19 @@ are reconstructed; the coverage loss and the likelihood loss are ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from accountants import check
+from accountants import Ledger, check
 from generators import SmallGenerator, coverage_loss
 from privkd.progress import track
 from privkd.trainer import Batch, Context, Task, Trainer, seeded
 from privkd.transcription.oracles import Oracle
 from privkd.transcription.request import Request
+
+_TRIES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class DataFreeSettings:
 
 
 def learn_data_free(
-    request: Request, oracle: Oracle, settings: DataFreeSettings
+    request: Request, oracle: Oracle, settings: DataFreeSettings, ledger: Ledger
 ) -> tuple[nn.Module, SmallGenerator, list[dict[str, float]]]:
     """Run all rounds.
 
@@ -65,6 +68,7 @@ def learn_data_free(
         request: gives the student, the input range and the seed.
         oracle: answers the queries and charges for them.
         settings: of the loop.
+        ledger: which the oracle charges.
 
     Returns:
         Student and generator in eval mode, and the student's loss on released answers per round.
@@ -80,8 +84,9 @@ def learn_data_free(
             seed = request.seed * 1000 + position
             queries = source.take(count, seed=seed)
             with torch.no_grad():
-                prior = student.eval()(queries).softmax(dim=1)
-            pool.append((queries, oracle.ask(queries, prior)))
+                prior = student.eval()(queries.clone()).softmax(dim=1)
+            ask = partial(oracle.ask, queries, prior)
+            pool.append((queries, request.paid.released(queries, ledger, ask)))
             everything = torch.cat([x for x, _ in pool]), torch.cat([y for _, y in pool])
             trainer = Trainer(steps=settings.student_steps, batch_size=settings.batch_size, seed=seed, records=1)
             [row] = trainer.run(answers, everything, description="student")
@@ -99,14 +104,38 @@ class _Generated:
         spec = request.spec
         with seeded(request.seed):
             self.generator = SmallGenerator(spec.shape, low=spec.low, high=spec.high).eval()
+        self._taken: set[bytes] = set()
         self._coverage = _Coverage(self.generator, student, batch_size=settings.batch_size)
 
     def take(self, count: int, *, seed: int) -> Tensor:
-        """Fresh inputs; a latent vector is never used twice."""
-        if self._settings.uniform:
-            return self._uniform(count)
-        if self._settings.generator_steps:
+        """Up to `count` fresh inputs, none of which was taken before: the range may hold fewer distinct ones.
+
+        Raises:
+            ValueError: not one new input was found.
+        """
+        if self._settings.generator_steps and not self._settings.uniform:
             Trainer(steps=self._settings.generator_steps, seed=seed).run(self._coverage, description="generator")
+        found: list[Tensor] = []
+        for attempt in range(_TRIES):
+            missing = count - len(found)
+            if not missing:
+                break
+            # A generator that gives the same inputs again and again is helped out by uniform ones.
+            draw = self._uniform if self._settings.uniform or attempt >= _TRIES // 2 else self._sample
+            for row in draw(missing):
+                key = (row + 0.0).numpy().tobytes()  # -0.0 is 0.0
+                if key not in self._taken:
+                    self._taken.add(key)
+                    found.append(row)
+        if not found:
+            spec = self._request.spec
+            raise ValueError(
+                f"the range [{spec.low:g}, {spec.high:g}] holds no more distinct inputs of shape {spec.shape}: {len(self._taken)} "
+                "were asked, none is asked twice. Ask fewer queries, or give a wider range"
+            )
+        return torch.stack(found)
+
+    def _sample(self, count: int) -> Tensor:
         return self.generator.sample(count, generator=self._latents)
 
     def _uniform(self, count: int) -> Tensor:

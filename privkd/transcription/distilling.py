@@ -10,6 +10,7 @@ from privkd.trainer import Batch, Context, Task, Trainer
 
 _LEARNING_RATE = 2e-3
 _WEIGHT_DECAY = 1e-4
+_LEAST_STEPS, _MOST_STEPS = 600, 4000
 
 
 class _SoftTargets(Task):
@@ -35,7 +36,13 @@ class _SoftTargets(Task):
 
 
 def distil(
-    student: nn.Module, inputs: Tensor, targets: Tensor, *, seed: int, steps: int | None = None
+    student: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    seed: int,
+    steps: int | None = None,
+    description: str = "training the student",
 ) -> list[dict[str, float]]:
     """Train a student on public inputs and released soft targets.
 
@@ -45,13 +52,14 @@ def distil(
         targets: shape (n, K).
         seed: order of rows and augmentation.
         steps: optimiser steps; default: 100 passes over the inputs, between 600 and 4000 steps.
+        description: of the stage, for progress.
 
     Returns:
         History of the loss.
     """
     inputs = inputs.detach().cpu().float()
-    count = min(4000, max(600, 100 * len(inputs) // 64)) if steps is None else steps
+    count = min(_MOST_STEPS, max(_LEAST_STEPS, 100 * len(inputs) // 64)) if steps is None else steps
     spread = inputs.flatten(1).std(dim=0, correction=0)
     jitter = 0.3 * spread.clamp(min=float(spread.median())).reshape(inputs.shape[1:])
     task = _SoftTargets(student, jitter=jitter)
-    return Trainer(steps=count, seed=seed).run(task, (inputs, targets.float()), description="training the student").rows
+    return Trainer(steps=count, seed=seed).run(task, (inputs, targets.float()), description=description).rows

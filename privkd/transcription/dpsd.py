@@ -43,12 +43,12 @@ def by_answers(request: Request) -> Transcription:
     else:
         count = request.query_count or _QUERIES[request.scope]
         oracle = _oracle(request, ledger, count)
-        student, generator, history = learn_data_free(request, oracle, DataFreeSettings.spread(count))
+        student, generator, history = learn_data_free(request, oracle, DataFreeSettings.spread(count), ledger)
     certificate = Certificate.from_ledger(
         ledger,
         scope=request.scope,
         delta=request.delta,
-        conditions=(*_conditions(request), *request.assumptions),
+        conditions=(*_conditions(request, ledger), *request.assumptions),
         secure_rng=request.noise.secure,
         classes=request.classes,
     )
@@ -71,7 +71,8 @@ def _on_public_queries(request: Request, queries: Tensor, ledger: Ledger) -> tup
     if request.student is None:
         standardise(student, queries)
     uniform = torch.full((len(queries), request.classes), 1 / request.classes)
-    answers = _oracle(request, ledger, len(queries)).ask(queries, uniform)
+    oracle = _oracle(request, ledger, len(queries))
+    answers = request.paid.released(queries, ledger, lambda: oracle.ask(queries, uniform))
     if math.isinf(request.epsilon):
         return student, distil(student, queries, answers.softmax(dim=1), seed=request.seed)
     geometry = PublicGeometry.of(queries)
@@ -117,8 +118,9 @@ def _oracle(request: Request, ledger: Ledger, count: int) -> Oracle:
         return CertifiedOracle(teacher)
     if request.mode == "paper":
         k = min(request.classes, _PAPER_CANDIDATES)
-        return TopOracle(teacher, SelectiveResponse(request.epsilon), k, ledger, request.noise)
-    return KaryOracle(teacher, KaryResponse(_eps0(request, count), request.classes), ledger, request.noise)
+        return TopOracle(teacher, SelectiveResponse(request.epsilon), k, ledger, request.noise, request.shared)
+    mechanism = KaryResponse(_eps0(request, count), request.classes)
+    return KaryOracle(teacher, mechanism, ledger, request.noise, request.shared)
 
 
 def _eps0(request: Request, count: int) -> float:
@@ -143,8 +145,8 @@ def answer_level(epsilon: float, delta: float, *, classes: int, queries: int) ->
     return found
 
 
-def _conditions(request: Request) -> tuple[str, ...]:
+def _conditions(request: Request, ledger: Ledger) -> tuple[str, ...]:
     queries = PUBLIC_QUERIES if request.queries is not None else DRIVEN_QUERIES
     if request.scope is Scope.SYNTHETIC_LABEL:
         return (queries, "every query was answered once")
-    return (queries, "no other release is made from this teacher, before or after (several compose)")
+    return (queries, request.others(ledger, what="this teacher"))

@@ -52,10 +52,11 @@ class KaryOracle:
     mechanism: KaryResponse
     ledger: Ledger
     noise: NoiseSource
+    shared: tuple[Ledger, ...] = ()
 
     def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
         """See `Oracle.ask`; the prior is not used."""
-        answers = self.teacher.answers(queries)
+        answers = self.teacher.answers(queries).counted_in(self.shared)
         released = self.mechanism.release(answers, ledger=self.ledger, noise=self.noise, where="dpsd/answers")
         return self.mechanism.log_likelihood(released).float()
 
@@ -72,11 +73,12 @@ class TopOracle:
     k: int
     ledger: Ledger
     noise: NoiseSource
+    shared: tuple[Ledger, ...] = ()
 
     def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
         """See `Oracle.ask`; the likelihood is a point mass on the answer."""
         support = CandidateSets.most_likely(prior, self.k)
-        answers = self.teacher.answers(queries)
+        answers = self.teacher.answers(queries).counted_in(self.shared)
         released = self.mechanism.release(answers, support, ledger=self.ledger, noise=self.noise, where="dpsd/answers")
         return torch.full(prior.shape, -30.0).scatter_(1, released[:, None], 0.0)
 
@@ -89,11 +91,12 @@ class VoteOracle:
     mechanism: VoteHistogram
     ledger: Ledger
     noise: NoiseSource
+    shared: tuple[Ledger, ...] = ()
 
     def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
         """See `Oracle.ask`; Gaussian likelihood of the histogram for a class that leads by half of the votes."""
         teachers = len(self.ensemble)
-        votes = self.ensemble.votes(queries)
+        votes = self.ensemble.votes(queries).counted_in(self.shared)
         noisy = self.mechanism.release(
             votes, teachers=teachers, ledger=self.ledger, noise=self.noise, where="generated queries"
         )

@@ -8,19 +8,19 @@ its known noise variance, gives soft targets, and a student learns them: all of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import cast
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from accountants import Ledger, gaussian_mu
 from generators import SmallGenerator
 from privkd.certificate import Certificate
-from privkd.mechanisms import CellHistogram, GNMax, VoteHistogram
+from privkd.mechanisms import BoundedSum, CellHistogram, GNMax, VoteHistogram
 from privkd.private import Private
-from privkd.scopes import Scope, rounded_up
+from privkd.scopes import Scope
 from privkd.teachers import TeacherEnsemble
 from privkd.transcription.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.distilling import distil
@@ -30,7 +30,7 @@ from privkd.transcription.request import DRIVEN_QUERIES, PUBLIC_QUERIES, Request
 from privkd.transcription.result import Transcription
 from privkd.transcription.students import standardise
 
-_ONLY = "no other release is made from these records, before or after (several compose)"
+_FOR_FAILURES = 0.1  # share of mu^2, which adds up over Gaussian releases
 _GENERATED = 1000
 _LEAST_DELTA = 1e-14
 
@@ -75,15 +75,19 @@ def by_votes(request: Request) -> Transcription:
     count = vote_clusters(teachers=teachers, mu=mu, classes=request.classes, queries=len(queries))
     clusters = geometry.clusters(count, seed=request.seed)
     mechanism = VoteHistogram(_sigma(rows=len(clusters), mu=mu))
-    about, others = _about_ensemble(ensemble), _others(ensemble.ledger)
-    votes = ensemble.votes(queries, clusters.assignment)
-    ledger = request.new_ledger(Scope.TRAINING_RECORD)
-    noisy = mechanism.release(votes, teachers=teachers, ledger=ledger, noise=request.noise, where="votes")
-    del votes, ensemble  # the rest is post-processing: it uses the released table and public inputs only
+    about, ledger = _about_ensemble(ensemble), request.new_ledger(Scope.TRAINING_RECORD)
+    _count_failures(request, ensemble, ledger)
+
+    def release() -> Tensor:
+        votes = ensemble.votes(queries, clusters.assignment).counted_in(request.shared)
+        return mechanism.release(votes, teachers=teachers, ledger=ledger, noise=request.noise, where="votes")
+
+    noisy = request.paid.released(clusters.assignment, ledger, release)
+    del release, ensemble  # the rest is post-processing: it uses the released table and public inputs only
     shares = noisy.numpy() / teachers
     variance = np.full(len(clusters), (mechanism.sigma / teachers) ** 2)
     targets = soft_targets(geometry.smooth(geometry.features, clusters.centres, shares, variance))
-    conditions = (*about, PUBLIC_QUERIES, *others(request.delta))
+    conditions = (*about, PUBLIC_QUERIES, request.others(ledger))
     return _learn(request, student, targets, ledger, basis="disjoint-shards", conditions=conditions, method="votes")
 
 
@@ -94,11 +98,12 @@ def _by_generated_votes(request: Request) -> Transcription:
     count = request.query_count or _GENERATED
     mechanism = VoteHistogram(_sigma(rows=count, mu=mu))
     ledger = request.new_ledger(Scope.TRAINING_RECORD)
-    about, others = _about_ensemble(ensemble), _others(ensemble.ledger)
-    oracle = VoteOracle(ensemble, mechanism, ledger, request.noise)
+    about = _about_ensemble(ensemble)
+    _count_failures(request, ensemble, ledger)
+    oracle = VoteOracle(ensemble, mechanism, ledger, request.noise, request.shared)
     settings = DataFreeSettings.spread(count)
-    student, generator, history = learn_data_free(request, oracle, settings)
-    conditions = (*about, DRIVEN_QUERIES, *others(request.delta))
+    student, generator, history = learn_data_free(request, oracle, settings, ledger)
+    conditions = (*about, DRIVEN_QUERIES, request.others(ledger))
     return _certified(
         request, student, generator, history, ledger, basis="disjoint-shards", conditions=conditions, method="votes"
     )
@@ -110,13 +115,17 @@ def by_labels(request: Request) -> Transcription:
     student = request.new_student()
     mu = _mu(request, what="teachers", largest=len(ensemble))
     mechanism = GNMax(_sigma(rows=len(queries), mu=mu))
-    about, others = _about_ensemble(ensemble), _others(ensemble.ledger)
-    votes = ensemble.votes(queries)
-    ledger = request.new_ledger(Scope.TRAINING_RECORD)
-    labels = mechanism.release(votes, teachers=len(ensemble), ledger=ledger, noise=request.noise, where="labels")
-    del votes, ensemble
+    about, ledger = _about_ensemble(ensemble), request.new_ledger(Scope.TRAINING_RECORD)
+    _count_failures(request, ensemble, ledger)
+
+    def release() -> Tensor:
+        votes = ensemble.votes(queries).counted_in(request.shared)
+        return mechanism.release(votes, teachers=len(ensemble), ledger=ledger, noise=request.noise, where="labels")
+
+    labels = request.paid.released(queries, ledger, release)
+    del release, ensemble
     targets = functional.one_hot(labels, request.classes).float()
-    conditions = (*about, PUBLIC_QUERIES, *others(request.delta))
+    conditions = (*about, PUBLIC_QUERIES, request.others(ledger))
     return _learn(request, student, targets, ledger, basis="disjoint-shards", conditions=conditions, method="gnmax")
 
 
@@ -130,19 +139,22 @@ def by_cells(request: Request) -> Transcription:
     cells = geometry.clusters(count, seed=request.seed)
     mechanism = CellHistogram(_sigma(rows=1, mu=mu))
     ledger = request.new_ledger(Scope.TRAINING_RECORD)
-    shared = request.teacher.ledger if isinstance(request.teacher, TeacherEnsemble) else None
-    others = _others(shared)
-    noisy = mechanism.release(
-        _cell_of(records[0], geometry, cells),
-        Private(records[1].unsafe_value(), origin=records[1].origin, ledger=shared),
-        shape=(len(cells), request.classes),
-        ledger=ledger,
-        noise=request.noise,
-        where="cells",
-    )
-    del records
+
+    def release() -> Tensor:
+        inputs, labels = records
+        return mechanism.release(
+            _cell_of(inputs, geometry, cells),
+            labels.counted_in(request.shared),
+            shape=(len(cells), request.classes),
+            ledger=ledger,
+            noise=request.noise,
+            where="cells",
+        )
+
+    noisy = request.paid.released(cells.assignment, ledger, release)
+    del release, records
     targets = _targets_from_cells(noisy.numpy(), mechanism.sigma, geometry, cells)
-    conditions = ("the number of records and of classes are public", PUBLIC_QUERIES, *others(request.delta))
+    conditions = (public_numbers(request.declared_classes), PUBLIC_QUERIES, request.others(ledger))
     return _learn(request, student, targets, ledger, basis="record-votes", conditions=conditions, method="cells")
 
 
@@ -158,6 +170,8 @@ def _mu(request: Request, *, what: str, largest: int) -> float:
             "end); give a larger delta"
         )
     mu = gaussian_mu(request.epsilon, request.delta)
+    if request.count_failures:
+        mu *= math.sqrt(1 - _FOR_FAILURES)
     refuse_useless(sigma=_sigma(rows=1, mu=mu), largest=largest, epsilon=request.epsilon, what=what)
     return mu
 
@@ -165,21 +179,6 @@ def _mu(request: Request, *, what: str, largest: int) -> float:
 def _sigma(*, rows: int, mu: float) -> float:
     """Noise std per count: sqrt(2 rows)/mu, a hair up so that rounding cannot cost more than was asked."""
     return 0.0 if math.isinf(mu) else math.sqrt(2 * rows) / mu * (1 + 1e-10)
-
-
-def _others(shared: Ledger | None) -> Callable[[float], tuple[str, ...]]:
-    """Before a release: remember what the teachers' ledger holds. After it: what to say about other releases."""
-    before = len(shared.events) if shared is not None else 0
-
-    def condition(delta: float) -> tuple[str, ...]:
-        if shared is None or not before:
-            return (_ONLY,)
-        together = rounded_up(shared.epsilon(delta).upper)
-        return (
-            f"{_ONLY} but those from the same teachers (all of them together: epsilon <= {together} at the same delta)",
-        )
-
-    return condition
 
 
 def _about_ensemble(ensemble: TeacherEnsemble) -> tuple[str, ...]:
@@ -190,12 +189,38 @@ def _about_ensemble(ensemble: TeacherEnsemble) -> tuple[str, ...]:
         if manifest.keyed
         else "the shards are those that were declared"
     )
-    classes = "" if manifest.declared_classes else " (it was read off the labels)"
     return (
         ids,
         "every teacher's training saw its own shard only and its settings were not tuned on these records",
-        f"the number of records and the number of classes{classes} are public",
+        public_numbers(manifest.declared_classes),
     )
+
+
+def public_numbers(declared_classes: bool) -> str:
+    """The condition on the numbers of records and of classes."""
+    classes = "" if declared_classes else " (it was read off the labels)"
+    return f"the number of records and the number of classes{classes} are public"
+
+
+def _count_failures(request: Request, ensemble: TeacherEnsemble, ledger: Ledger) -> None:
+    """A noisy count of the teachers that failed, if it was asked for, as a note in the ledger.
+
+    One replaced record changes one teacher, so the count by one: rows of 0 or 1 less 1/2 have norm 1/2 and move by at most 1.
+    """
+    if not request.count_failures or math.isinf(request.epsilon):
+        return
+    std = 1 / (math.sqrt(_FOR_FAILURES) * gaussian_mu(request.epsilon, request.delta)) * (1 + 1e-10)
+
+    def release() -> Tensor:
+        failed = ensemble.failures.counted_in(request.shared)
+        centred = Private(failed.unsafe_value() - 0.5, origin=failed.origin, ledgers=failed.ledgers)
+        mechanism = BoundedSum(2 * std)
+        return mechanism.release(centred, bound=0.5, ledger=ledger, noise=request.noise, where="failed teachers")
+
+    found = float(request.paid.released(torch.zeros(1), ledger, release)[0]) + len(ensemble) / 2
+    text = f"note: about {max(found, 0):.0f} of {len(ensemble)} teachers failed (noisy; standard deviation {std:.1f})"
+    if text not in ledger.disclosed:
+        ledger.disclose(text)
 
 
 def _cell_of(inputs: Private, geometry: PublicGeometry, cells: Clusters) -> Private:

@@ -15,17 +15,26 @@ from torch import Tensor, nn
 
 from accountants import Ledger, check
 from privkd.data import Records
-from privkd.errors import BudgetExceeded, GuaranteeError, TeacherError
+from privkd.errors import BudgetExceeded, GuaranteeError, NonFiniteLoss, OutOfMemory, TaskError, TeacherError
 from privkd.issuance import disclose_seeded
-from privkd.leaks import carry_leaks, leaks_of
+from privkd.leaks import LEAK, carry_leaks, leaks_of
 from privkd.mechanisms import NoiseSource, SystemNoise
 from privkd.private import Private
 from privkd.scopes import Scope, check_delta
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
+from privkd.teachers.rehearsal import made_up, rehearse_module
+from privkd.teachers.sharing import common_part
+from privkd.trainer.fingerprint import digest_of
+from privkd.trainer.placement import digest
+from privkd.transcription.distilling import distil
+from privkd.transcription.other_releases import about_others
+from privkd.transcription.paid_answers import PaidAnswers
 from privkd.transcription.students import default_student
+from privkd.version import __version__
 
 PUBLIC_QUERIES = "queries are public and chosen without looking at private records"
 DRIVEN_QUERIES = "queries depend on public randomness and earlier released answers only"
+_REHEARSED = 8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,7 +42,7 @@ class Request:
     """A validated call of `transcribe`.
 
     Attributes:
-        teacher: the teacher as given; bare modules are already behind the strict interface.
+        teacher: the teacher as given; bare modules are already behind the strict interface; None for records alone.
         epsilon: hard cap, nats, > 0; inf only where it was explicitly allowed.
         delta: failure mass, [0, 1).
         scope: what the guarantee shall be about.
@@ -47,9 +56,14 @@ class Request:
         classes: number of classes K.
         n: number of private records, if known.
         noise: where protecting noise comes from.
+        declared_classes: whether somebody declared the number of classes; False when it was read off private labels.
+        common: the caller's ledger of everything that is released from the same data, or None.
+        leaks: what a release with these queries has to disclose.
+        count_failures: whether a part of the budget buys a noisy count of failed teachers.
+        paid: the answers that were paid for, which an interrupted call left on disk.
     """
 
-    teacher: TeacherEnsemble | CertifiedModel | BareTeacher
+    teacher: TeacherEnsemble | CertifiedModel | BareTeacher | None
     epsilon: float
     delta: float
     scope: Scope
@@ -63,17 +77,41 @@ class Request:
     classes: int
     n: int | None
     noise: NoiseSource
+    declared_classes: bool = True
+    common: Ledger | None = None
+    leaks: tuple[str, ...] = ()
+    count_failures: bool = False
+    paid: PaidAnswers
 
     def new_ledger(self, unit: Scope, *, capped: bool = True) -> Ledger:
-        """A replace-one ledger of this release: no charges, the asked epsilon as its hard cap, the teacher's leaks."""
+        """A replace-one ledger of this release: its hard cap is the asked epsilon, and it discloses the teacher's leaks.
+
+        It holds the charges of answers that an interrupted call paid for, and no others.
+        """
+        if self.paid.ledger is not None:
+            return self.paid.ledger
         cap = self.epsilon if capped and math.isfinite(self.epsilon) else None
         ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=unit.value, n=self.n)
         if not self.noise.secure:
             disclose_seeded(ledger)
-        shared = ledger_of(self.teacher)
-        if shared is not None:
+        for shared in self.shared:
             carry_leaks(shared, ledger)
+        for leak in self.leaks:
+            ledger.disclose(LEAK + leak)
         return ledger
+
+    @property
+    def shared(self) -> tuple[Ledger, ...]:
+        """The ledgers that count everything released from the same data, each once."""
+        own = ledger_of(self.teacher)
+        found = [ledger for ledger in (own, self.common) if ledger is not None]
+        if len(found) == 2 and (found[0] is found[1] or (found[0].path is not None and found[0].path == found[1].path)):
+            return (found[0],)
+        return tuple(found)
+
+    def others(self, own: Ledger, *, what: str = "these records") -> str:
+        """The condition on other releases from the same data, once this one was charged to its own ledger."""
+        return about_others(self.shared, len(own.charges), self.delta, what=what)
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -86,20 +124,56 @@ class Request:
         """A copy of the caller's student, or a fresh default one.
 
         Raises:
-            GuaranteeError: the caller's student shares weights with the teacher.
+            GuaranteeError: the caller's student shares memory with the teacher.
             ValueError: it does not map inputs to K logits.
         """
         if self.student is None:
             return default_student(self.spec, self.classes, seed=self.seed, hidden=hidden, layers=layers)
-        _refuse_teacher_weights(self.student, self.teacher)
+        _refuse_teacher_parts(self.student, self.teacher)
         student = copy.deepcopy(self.student).cpu()  # two calls with one module must not share what they learn
         try:
-            width = BareTeacher(student, self.spec).classes
+            width = rehearse_module(student, self.spec)
         except TeacherError as error:
             raise ValueError(f"student= does not fit the inputs: {error}") from error
         if width != self.classes:
             raise ValueError(f"student= returns {width} logits, the teacher has {self.classes} classes")
         return student
+
+    def facts(self, method: str) -> dict[str, Any]:
+        """Public facts that tell this transcription from others, as JSON."""
+        ensemble = self.teacher.manifest if isinstance(self.teacher, TeacherEnsemble) else None
+        return {
+            "version": __version__,
+            "method": method,
+            "mode": self.mode,
+            "scope": self.scope.value,
+            "epsilon": str(self.epsilon),
+            "delta": self.delta,
+            "seed": self.seed,
+            "inputs": self.spec.to_dict(),
+            "classes": self.classes,
+            "n": self.n,
+            "teachers": None if ensemble is None else ensemble.teachers,
+            "queries": self.query_count if self.queries is None else digest_of((self.queries,)),
+            "student": None if self.student is None else digest(self.student).hex(),
+            "count_failures": self.count_failures,
+            "secure": self.noise.secure,
+        }
+
+    def rehearse(self) -> None:
+        """Train a copy of the student on made-up rows, so that what cannot be trained is found before anything is charged.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        rows = made_up(self.spec.shape, _REHEARSED, low=self.spec.low, high=self.spec.high)
+        targets = torch.full((_REHEARSED, self.classes), 1 / self.classes)
+        try:
+            distil(self.new_student(), rows, targets, seed=self.seed, steps=2, description="rehearsing the student")
+        except (RuntimeError, TypeError, TaskError, NonFiniteLoss, OutOfMemory) as error:
+            raise ValueError(
+                f"the student cannot be trained on inputs like the queries; nothing was charged: {error}"
+            ) from error
 
 
 def ledger_of(teacher: object) -> Ledger | None:
@@ -231,37 +305,33 @@ def refuse_useless(*, sigma: float, largest: int, epsilon: float, what: str) -> 
         )
 
 
-def _refuse_teacher_weights(student: nn.Module, teacher: object) -> None:
-    """Refuse a student that is, contains, or was started from a teacher; tiny changes of the weights do not hide it."""
-    for module in _modules_of(teacher):
-        if student is module or {id(p) for p in student.parameters()} & {id(p) for p in module.parameters()}:
-            raise GuaranteeError(
-                "student= shares its weights with the teacher: the teacher itself would be released. Pass a fresh one"
-            )
-        known = [value for value in module.state_dict().values() if _tells(value)]
-        copied = [
-            name
-            for name, value in student.state_dict().items()
-            if _tells(value) and any(value.shape == other.shape and _alike(value, other) for other in known)
-        ]
-        if copied:
-            raise GuaranteeError(
-                f"student= was initialised from the teacher's weights ({', '.join(copied[:3])}): a leak without bound. Pass a "
-                "fresh one"
-            )
+def _refuse_teacher_parts(student: nn.Module, teacher: object) -> None:
+    """Refuse a student that is, contains or shares memory with a teacher.
+
+    Equal values are no reason: an exception that depends on the teacher's weights would tell them.
+    """
+    if any(common_part([student, model]) is not None for model in _models_of(teacher)):
+        raise GuaranteeError(
+            "student= shares its weights with the teacher: the teacher itself would be released. Pass a fresh one, whose weights "
+            "do not come from the teacher"
+        )
 
 
-def _modules_of(teacher: object) -> list[nn.Module]:
+def _models_of(teacher: object) -> list[Any]:
     if isinstance(teacher, TeacherEnsemble):
-        return teacher.modules
+        return teacher.models
     return [teacher.module] if isinstance(teacher, BareTeacher) else []
 
 
-def _tells(value: Tensor) -> bool:
-    """Whether a tensor is specific enough to recognise: not a constant, and more than a few numbers."""
-    return value.is_floating_point() and value.numel() >= 8 and float(value.float().std()) > 0
+def require_trainable() -> None:
+    """Refuse global settings of torch under which no student can be trained.
 
-
-def _alike(a: Tensor, b: Tensor) -> bool:
-    cosine = torch.nn.functional.cosine_similarity(a.flatten().double().cpu(), b.flatten().double().cpu(), dim=0)
-    return float(cosine) > 0.999
+    Raises:
+        ValueError: inference mode, or another default dtype than float32.
+    """
+    if torch.is_inference_mode_enabled():
+        raise ValueError("no student can be trained under torch.inference_mode(); call transcribe outside of it")
+    if torch.get_default_dtype() is not torch.float32:
+        raise ValueError(
+            f"torch's default dtype is {torch.get_default_dtype()}; students are float32: torch.set_default_dtype(torch.float32)"
+        )

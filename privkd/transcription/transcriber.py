@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
+from accountants import Ledger, check
 from privkd.data import Records
 from privkd.errors import GuaranteeError, InputRangeWarning, PrivacyScopeWarning
 from privkd.mechanisms import NoiseSource
 from privkd.scopes import Scope
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
+from privkd.teachers.ensemble import require_ledger
+from privkd.teachers.row_digests import RowDigests
 from privkd.transcription import certified, dpsd, record_level
+from privkd.transcription.overlap import leaks_of_queries
+from privkd.transcription.paid_answers import PaidAnswers, seed_of
 from privkd.transcription.request import (
     Request,
     checked_delta,
@@ -24,6 +33,7 @@ from privkd.transcription.request import (
     checked_records,
     checked_seed,
     leaks_behind,
+    require_trainable,
 )
 from privkd.transcription.result import Transcription
 
@@ -38,26 +48,34 @@ METHODS = {
 
 
 def transcribe(
-    teacher: TeacherEnsemble | CertifiedModel | nn.Module,
+    teacher: TeacherEnsemble | CertifiedModel | nn.Module | None,
     epsilon: float,
     delta: float | None = None,
     *,
     scope: str | None = None,
     queries: Tensor | np.ndarray | Records | int | None = None,
     records: tuple[Any, Any] | Records | None = None,
+    classes: int | None = None,
     student: nn.Module | None = None,
     method: str = "auto",
     mode: str = "sound",
     seed: int | None = None,
     inputs: InputSpec | None = None,
     noise: NoiseSource | None = None,
+    ledger: Ledger | None = None,
+    count_failures: bool = False,
+    folder: str | os.PathLike[str] | None = None,
     allow_nonprivate: bool = False,
 ) -> Transcription:
     """Turn a teacher that saw private data into a student with a certificate.
 
+    Works on copies of queries, records and student. What does not fit is found before anything is charged: a copy of the
+    student is trained on made-up rows first.
+
     Args:
         teacher: a `TeacherEnsemble` or `CertifiedModel` (scope `training-record`), or a bare `nn.Module` that gives logits
             (default scope `synthetic-label`, with a `PrivacyScopeWarning`: that is NOT a guarantee for training records).
+            None where `records` and public `queries` are given, which need no teacher.
         epsilon: hard cap on the privacy cost in the chosen scope, nats, > 0.
         delta: failure mass, below 1/n; default: the largest power of ten at most 1/(10 n), or 1e-5 where n is unknown.
         scope: what the guarantee is about: `training-record`, `teacher` or `synthetic-label`; default: as above.
@@ -65,6 +83,8 @@ def transcribe(
             generated.
         records: the private `(inputs, labels)` when they are at hand: with public queries, their labels are counted in
             public cells, which beats asking teachers.
+        classes: number of classes K, public; default: what the teacher says. For records without a teacher: largest label +
+            1, which the certificate then says.
         student: a fresh `nn.Module` that maps inputs to logits; default: a small network that fits the inputs.
         method: "auto", "votes", "gnmax" (label-only), "cells", "dpsd" or "certified".
         mode: "sound", or "paper" for the published method with a weaker argument (method "dpsd" only).
@@ -72,6 +92,13 @@ def transcribe(
             the operating system.
         inputs: shape and range of one input, where queries are generated and the teacher does not tell.
         noise: another source of protecting noise; a seeded one is for tests and voids the certificate.
+        ledger: counts everything that is released from the same private data (`Ledger.open(path, ...)` keeps it in one file);
+            charged beside the release's own. Its unit is the scope, its adjacency replace-one. With a budget, nothing is
+            released beyond it, and every certificate says so.
+        count_failures: whether a tenth of the budget (as squared noise) buys a noisy count of teachers that failed, which the
+            ledger then tells; for the methods that ask an ensemble.
+        folder: keeps the answers that were paid for. The same call after an interruption goes on with them, and after its end
+            gives the same student, without a new charge.
         allow_nonprivate: whether epsilon may be infinite.
 
     Returns:
@@ -84,11 +111,14 @@ def transcribe(
         TeacherError: the teacher's output is not (batch, classes) finite logits.
         ValueError, TypeError: bad arguments; the message names the argument.
     """
+    require_trainable()
     epsilon = checked_epsilon(epsilon, allow_nonprivate=allow_nonprivate)
     source, mode = checked_noise(noise), _one_of("mode", mode, ("sound", "paper"))
     _one_of("method", method, ("auto", *METHODS))
     public, count = checked_queries(queries)
-    target, spec, classes, n = _describe(teacher, public, inputs, records)
+    public = None if public is None else public.clone()
+    declared = classes is not None
+    target, spec, classes, n = _describe(teacher, public, inputs, records, classes)
     private = checked_records(records, shape=spec.shape, classes=classes)
     if private is not None:
         if isinstance(target, TeacherEnsemble) and len(private[0]) != n:
@@ -97,11 +127,14 @@ def transcribe(
             )
         n = len(private[0])
     name = _method(target, method, public=public is not None, private=private is not None)
+    wanted = _scope(target, name, scope, epsilon)
+    folder = None if folder is None else Path(folder)
+    seed = seed_of(folder) if seed is None else seed
     request = Request(
         teacher=target,
         epsilon=epsilon,
         delta=checked_delta(delta, n),
-        scope=_scope(target, name, scope, epsilon),
+        scope=wanted,
         queries=public,
         query_count=count,
         records=private,
@@ -112,15 +145,63 @@ def transcribe(
         classes=classes,
         n=n,
         noise=source,
+        declared_classes=declared or target is not None,
+        common=None if ledger is None else require_ledger(ledger, adjacency="replace-one", unit=wanted.value, n=n),
+        count_failures=_counted(name, count_failures),
+        paid=PaidAnswers(None, {}),
     )
     _warn(request, scope, guessed=inputs is None and public is None and not isinstance(target, TeacherEnsemble))
+    request.rehearse()
+    request = replace(request, leaks=_leaks_of_queries(request), paid=PaidAnswers(folder, request.facts(name)))
     return METHODS[name](request)
 
 
+def _leaks_of_queries(request: Request) -> tuple[str, ...]:
+    """What the queries give away by themselves; the owner is warned or stopped. See `overlap`."""
+    private = []
+    if isinstance(request.teacher, TeacherEnsemble) and request.teacher.rows is not None:
+        private.append(request.teacher.rows)
+    if request.records is not None:
+        private.append(RowDigests(request.records[0].unsafe_value()))
+    return () if request.queries is None else leaks_of_queries(request.queries, private)
+
+
+def _counted(name: str, count_failures: bool) -> bool:
+    if count_failures and name not in ("votes", "gnmax"):
+        raise ValueError(f"count_failures=True counts the teachers of an ensemble; method {name!r} asks none")
+    return bool(count_failures)
+
+
 def _describe(
-    teacher: object, public: Tensor | None, inputs: InputSpec | None, records: object
-) -> tuple[TeacherEnsemble | CertifiedModel | BareTeacher, InputSpec, int, int | None]:
+    teacher: object, public: Tensor | None, inputs: InputSpec | None, records: object, classes: int | None
+) -> tuple[TeacherEnsemble | CertifiedModel | BareTeacher | None, InputSpec, int, int | None]:
     """The teacher behind its interface, what it eats, its classes, and the number of private records if known."""
+    if teacher is None:
+        if public is None or records is None:
+            raise ValueError("teacher=None needs records=(inputs, labels) and public queries=, which need no teacher")
+        return None, inputs or InputSpec.of(public), _classes_of(records, classes), None
+    described = _describe_teacher(teacher, public, inputs, classes)
+    if classes not in (None, described[2]):
+        raise ValueError(f"classes={classes} was given, the teacher has {described[2]}; leave classes=None")
+    return described
+
+
+def _classes_of(records: object, classes: int | None) -> int:
+    """The declared number of classes, or the one that the private labels show."""
+    if classes is None:
+        labels = (
+            records.labels if isinstance(records, Records) else records[1] if isinstance(records, (tuple, list)) else []
+        )
+        shown = torch.as_tensor(labels)
+        classes = int(shown.max()) + 1 if shown.numel() and not shown.is_floating_point() else 2
+        classes = max(classes, 2)
+    check.integer(classes=classes, at_least=2)
+    return int(classes)
+
+
+def _describe_teacher(
+    teacher: object, public: Tensor | None, inputs: InputSpec | None, classes: int | None
+) -> tuple[TeacherEnsemble | CertifiedModel | BareTeacher, InputSpec, int, int | None]:
     if isinstance(teacher, TeacherEnsemble):
         if public is not None:
             _same_shape(tuple(public.shape[1:]), teacher.input_shape)
@@ -136,7 +217,7 @@ def _describe(
     spec = inputs or (InputSpec.of(public) if public is not None else InputSpec.guess(module))
     if public is not None:
         _same_shape(spec.shape, tuple(public.shape[1:]))
-    bare = BareTeacher(module, spec)
+    bare = BareTeacher(module, spec, classes=classes)
     if isinstance(teacher, CertifiedModel):
         return teacher, spec, bare.classes, teacher.certificate.n_records_declared
     return bare, spec, bare.classes, None

@@ -52,7 +52,7 @@ def test_a_release_is_charged_once_and_its_sentence_is_disclosed():
 
 def test_the_ledger_of_the_votes_is_charged_too():
     own, account = ledger(), ledger()
-    boxed = Private(torch.tensor([[240.0, 5.0, 5.0]]), origin="votes", ledger=own)
+    boxed = Private(torch.tensor([[240.0, 5.0, 5.0]]), origin="votes", ledgers=[own])
     CostRelease().release(PLAN, ledger=account, noise=SystemNoise(), votes=boxed)
     assert own.events == account.events == (PLAN.event(),)
 

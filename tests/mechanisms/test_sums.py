@@ -141,15 +141,15 @@ def test_a_replaced_row_moves_the_sum_by_twice_the_bound_and_another_word_is_ref
 
 def test_the_ledger_of_the_records_is_charged_too_and_under_its_own_adjacency():
     own, other = ledger("replace-one"), ledger("add-remove")
-    boxed = [Private(rows, origin="features", ledger=own) for rows in mixed_rows().split(50)]
+    boxed = [Private(rows, origin="features", ledgers=[own]) for rows in mixed_rows().split(50)]
     out = BoundedSum(6.0).release(boxed, bound=1.0, ledger=other, noise=SeededNoise(0))
     assert (own.events, other.events) == ((Gaussian(3.0),), (Gaussian(6.0),))
     plain = BoundedSum(6.0).release(mixed_rows(), bound=1.0, ledger=ledger(), noise=SeededNoise(0))
     assert torch.equal(out, plain)
-    same = Private(mixed_rows(), origin="features", ledger=other)
+    same = Private(mixed_rows(), origin="features", ledgers=[other])
     BoundedSum(6.0).release(same, bound=1.0, ledger=other, noise=SeededNoise(0))
     assert len(other.events) == 2
-    boxed[1] = Private(mixed_rows(5), origin="features", ledger=ledger())
+    boxed[1] = Private(mixed_rows(5), origin="features", ledgers=[ledger()])
     with pytest.raises(ValueError, match="different ledgers"):
         BoundedSum(6.0).release(boxed, bound=1.0, ledger=other, noise=Explosive(0))
 

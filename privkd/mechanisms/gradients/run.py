@@ -145,8 +145,10 @@ class PrivateRun:
             conditions=_CONDITIONS,
             secure_rng=self.settings.source.secure,
         )
-        if not certificate.leaks:
-            self.ledger.claim(certificate.epsilon, certificate.delta, certificate.accountant)
+        claim = (certificate.epsilon, certificate.delta, certificate.accountant)
+        # A run that is finished again claims nothing new, so that its certificate stays that of the ledger on disk.
+        if not certificate.leaks and claim not in [(c.epsilon, c.delta, c.accountant) for c in self.ledger.claims]:
+            self.ledger.claim(*claim)
         return certificate
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,0 +1,145 @@
+"""The content of a ledger: its header, its entries in order, and what they add up to."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from accountants import check
+from accountants.errors import LedgerError, PrivkdError
+from accountants.events import distinct, from_dict
+from accountants.ledger.account import Account
+from accountants.ledger.chain import LISTS, canonical_digest, header_of, link, verified_records
+from accountants.ledger.entries import Charge, Claim, as_text, claim_of
+from accountants.ledger.header import FIELDS, SCHEMA, Header
+from accountants.requirements import require_adjacency
+from accountants.text import shown
+
+__all__ = ["Book", "Entry"]
+
+
+class Entry(NamedTuple):
+    """One entry: the list of the file that it lies in, what is written there, and what that means."""
+
+    name: str
+    record: dict[str, object]
+    value: Charge | Claim | str
+
+
+class Book:
+    """Header and entries. It decides nothing and locks nothing.
+
+    Args:
+        header: in the layout of the file.
+
+    Raises:
+        TypeError: a field of the header has the wrong type.
+        ValueError: a field of the header is out of range.
+    """
+
+    def __init__(self, header: dict[str, object]) -> None:
+        self.header = header
+        self.stated = found = Header.from_dict(header)
+        self.account = Account(found.adjacency, found.epsilon, found.delta, found.shared)
+        self.entries: list[Entry] = []
+
+    @classmethod
+    def of(cls, document: Mapping[str, object], *, name: str) -> "Book":
+        """The content of a file, every link of its chain checked.
+
+        Args:
+            document: the JSON object in the file.
+            name: of the file, for messages.
+
+        Raises:
+            LedgerError: the document is damaged, edited or no ledger; the entry is named.
+            UnsupportedEvent: an event is unknown; it is named.
+            AdjacencyError: an event is not stated for the ledger's adjacency.
+        """
+        missing = [field for field in (*FIELDS, *LISTS, "head") if field not in document]
+        if document.get("schema") != SCHEMA or missing:
+            raise LedgerError(f"{shown(name)}: schema must be {SCHEMA!r} with all its fields; missing: {missing}")
+        records = verified_records(document)
+        try:
+            book = cls(header_of(document))
+        except (TypeError, ValueError) as error:
+            raise LedgerError(f"header: {error}") from error
+        for place, record in records:
+            book._take_over(place, record)
+        return book
+
+    def take_over(self, document: Mapping[str, object], *, name: str) -> None:
+        """Append what a file holds beyond this book.
+
+        Raises:
+            LedgerError: the file does not begin with this book, or is damaged; what was taken over before the fault stays.
+            UnsupportedEvent: an event is unknown; it is named.
+        """
+        if header_of(document) != self.header:
+            raise LedgerError(f"{shown(name)}: another ledger lies there now; nothing was changed. Put the file back")
+        try:
+            news = verified_records(document, [(entry.name, entry.record) for entry in self.entries])
+        except LedgerError as error:
+            raise LedgerError(f"{shown(name)}: {error}; nothing was changed. Put the file back") from None
+        for place, record in news:
+            self._take_over(place, record)
+
+    @property
+    def head(self) -> str:
+        """Hash of the last entry, or of the header."""
+        return str(self.entries[-1].record["hash"]) if self.entries else canonical_digest(self.header)
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        """The charges, in order."""
+        return tuple(entry.value for entry in self.entries if isinstance(entry.value, Charge))
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """The claims, in order."""
+        return tuple(entry.value for entry in self.entries if isinstance(entry.value, Claim))
+
+    @property
+    def disclosed(self) -> tuple[str, ...]:
+        """The disclosures, in order."""
+        return tuple(entry.value for entry in self.entries if isinstance(entry.value, str))
+
+    def linked(self, content: Mapping[str, object]) -> dict[str, object]:
+        """The record of the next entry; it is not appended yet."""
+        return link(content, index=len(self.entries), previous=self.head)
+
+    def to_dict(self, *more: tuple[str, dict[str, object]]) -> dict[str, object]:
+        """The layout of the file, with more records at the end."""
+        lists: dict[str, list[object]] = {name: [] for name in LISTS}
+        for entry in self.entries:
+            lists[entry.name].append(entry.record)
+        for name, record in more:
+            lists[name].append(record)
+        return {**self.header, **lists, "head": more[-1][1]["hash"] if more else self.head}
+
+    def _take_over(self, name: str, record: dict[str, object]) -> None:
+        """Append a verified record."""
+        where = record.get("where")
+        place = f", where='{shown(where, 80)}'" if isinstance(where, str) else ""
+        text = f"entry {record['index']} (in {name!r}{place})"
+        try:
+            value = self._value(name, record)
+        except PrivkdError as error:
+            raise type(error)(f"{text}: {error}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise LedgerError(f"{text}: {type(error).__name__}: {error}") from error
+        self.entries.append(Entry(name, record, value))
+
+    def _value(self, name: str, record: dict[str, object]) -> Charge | Claim | str:
+        time = as_text(time=record["time"])
+        if name == "claims":
+            return claim_of(record)
+        if name == "disclosed":
+            return as_text(text=record["text"])
+        where, data = as_text(where=record["where"]), record["event"]
+        if not isinstance(data, Mapping):
+            raise TypeError(f"{check.given('event', data)} must be an object")
+        event = from_dict(data)
+        require_adjacency(event, self.stated.adjacency)
+        added = distinct(event, adjacency=self.stated.adjacency)
+        self.account.require_countable(added)
+        self.account.take_over(added)
+        return Charge(event, where, time, len(self.entries))

@@ -1,0 +1,73 @@
+"""Running a teacher's code: what it does besides answering stays without effect.
+
+Teachers saw private data, so whatever they do may depend on a record: they warn, log, print, draw random numbers, raise. All of
+that is swallowed, and global random state comes back as it was. This protects against accidents; code that wants to tell can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from privkd.trainer import seeded
+
+Answer = TypeVar("Answer")
+_ONE_AT_A_TIME = (
+    threading.RLock()
+)  # seeds, warning filters and log levels are global; processes train teachers in parallel
+
+
+@contextlib.contextmanager
+def isolated(seed: int) -> Iterator[None]:
+    """Run a block silently, from a seed, and put global state back: random numbers, default dtype, gradient mode.
+
+    One block runs at a time in a process.
+
+    Args:
+        seed: of the global generators in the block; public, or secret as the ensemble's key.
+    """
+    dtype, disabled = torch.get_default_dtype(), logging.root.manager.disable
+    silence = io.StringIO()
+    with _ONE_AT_A_TIME, seeded(seed), torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
+                yield
+        finally:
+            logging.disable(disabled)
+            torch.set_default_dtype(dtype)
+
+
+def answer_or_none(answer: Callable[[], Answer]) -> Answer | None:
+    """What a teacher's code answers, or None whatever it raises: which error it is, and that there is one, is private.
+
+    Raises:
+        KeyboardInterrupt: the user wants to stop.
+    """
+    try:
+        return answer()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  also SystemExit and what libraries derive from BaseException
+        return None
+
+
+@contextlib.contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Put a module into eval mode, so that batch statistics stay and dropout is off, and its modes back after."""
+    modes = [(layer, layer.training) for layer in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for layer, training in modes:
+            layer.training = training

@@ -1,0 +1,51 @@
+"""Whether the "public" queries are private records: then the student would be made from private inputs, outside all accounting.
+
+What is found is for the owner: an error or a warning, before anything is charged. A release carries it as a leak only where many
+queries are private rows. A few coincidences change nothing that is released: that one of them is there may depend on one record.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from privkd.errors import GuaranteeError, PrivacyScopeWarning
+from privkd.teachers.row_digests import RowDigests
+
+_LARGELY = 0.5
+_LEAK, _LEAST = 0.05, 10
+_OFTEN = 0.1  # of the queries repeat another one: then rows are few and coincide by chance
+
+
+def leaks_of_queries(queries: Tensor, private: Iterable[RowDigests]) -> tuple[str, ...]:
+    """What a release made with these queries has to disclose as leaks; the owner is warned of any overlap.
+
+    Args:
+        queries: public inputs, shape (n, ...).
+        private: digests of private rows that are at hand.
+
+    Raises:
+        GuaranteeError: more than half of the distinct queries are private rows, although rows hardly ever repeat.
+    """
+    distinct = len(torch.unique(queries.flatten(1), dim=0))
+    found = max((rows.found(queries) for rows in private), default=0)
+    if not found:
+        return ()
+    by_chance = distinct < (1 - _OFTEN) * len(queries)
+    if found > _LARGELY * distinct and not by_chance:
+        raise GuaranteeError(
+            "queries= are largely the private records themselves: more than half of them are rows of the private data. Queries are "
+            "published in the student, so it would be made from private inputs outside all accounting. Give other, public inputs"
+        )
+    warnings.warn(
+        f"{found} of {distinct} distinct queries are rows of the private data. If they were taken from it, they are not "
+        "public, and no guarantee holds for those records: take them out. This message is for you alone: it is private",
+        PrivacyScopeWarning,
+        stacklevel=5,
+    )
+    if found >= max(_LEAST, _LEAK * distinct) and not by_chance:
+        return ("many of the public queries are rows of the private data",)
+    return ()
