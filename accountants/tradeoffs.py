@@ -199,7 +199,8 @@ def _lower_envelope(odds: FloatArray, low: FloatArray, high: FloatArray) -> tupl
         )
         vertices.append((odds[here + 1], low[here + 1]))
     if low[-1] > 0.0 and falling[-1] < 0.0:
-        vertices.append((min(odds[-1] - low[-1] / falling[-1], _FAR), 0.0))
+        with np.errstate(over="ignore"):  # infinitely far is far
+            vertices.append((min(odds[-1] - low[-1] / falling[-1], _FAR), 0.0))
     return np.asarray([x for x, _ in vertices]), np.asarray([y for _, y in vertices])
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from accountants.text import shown
 from privkd.cli.output import emit, refusals
 
 if TYPE_CHECKING:
@@ -122,13 +123,15 @@ def _draw(out: Path, title: str, fill: Callable[[Axes], dict[str, Any]]) -> dict
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    from privkd.report.legends import as_label
+
     # White behind everything, so that the picture can be read on a dark page too.
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "privkd", "font.size": 11, "figure.facecolor": "white"}
     with rc_context(style):
         figure = Figure(figsize=(7.0, 4.6))
         ax = figure.add_subplot()
         values = fill(ax)
-        ax.set_title(title, loc="left", fontsize=11, wrap=True)
+        ax.set_title(as_label(shown(title)), loc="left", fontsize=11, wrap=True)  # a unit comes from a file
         content = io.BytesIO()
         figure.savefig(content, format=out.suffix[1:].lower(), dpi=160, bbox_inches="tight")
     out.write_bytes(content.getvalue())
