@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from accountants import check
 from accountants.bound import Bound, round_down, round_up
@@ -20,6 +21,7 @@ __all__ = ["AuditReport", "Verdict", "audit"]
 
 _LOOSE = 1.05
 _NARROWER = 0.1  # width of the second attempt at an open claim, relative to the first
+_MOST_DELTAS = 64  # different deltas of claims that are judged; each needs compositions of its own
 _EXIT_CODES = {
     "INTERNAL-ERROR": 3,
     "UNSUPPORTED": 3,
@@ -40,7 +42,7 @@ class Verdict:
         claim: the claim, read as one about everything in the ledger.
         status: PASS (proven), PASS-LOOSE (proven, but not shown to be within 5 % of the truth), FAIL (proven
             false), ERROR (void: the events are not those of the data loader, or a leak is disclosed), UNPROVEN (neither),
-            UNSUPPORTED (no accountant applies) or INTERNAL-ERROR (two accountants contradict).
+            UNSUPPORTED (no accountant applies, or claims at too many deltas) or INTERNAL-ERROR (two accountants contradict).
         bound: recomputed epsilon at the claim's delta, by the tightest accountant; None if there is none.
         others: the same by every other accountant that applies; they share no numerics with it.
         opinions: what outside accountants say about `bound`.
@@ -159,22 +161,78 @@ def audit(ledger: Ledger, *, opinions: Sequence[str] = ()) -> AuditReport:
     understated, differences = disagreements(ledger.sampler, ledger.events, n=ledger.n)
     leaked = [f"leak disclosed, which no event covers: {text[:200]!r}" for text in disclosed_leaks(ledger)]
     void = "a leak is disclosed" if leaked else "the events are not what the loader did" if understated else None
-    verdicts = tuple(_verdict(ledger, claim, tuple(opinions), void=void) for claim in ledger.claims)
+    costs = _costs_of(ledger, tuple(opinions))
+    verdicts = tuple(_verdict(claim, costs[claim.delta], void=void) for claim in ledger.claims)
     flags = [*flags_of(ledger), *(f"count mismatch: {text}" for text in differences)]
     if ledger.sampler is not None:
         flags += remarks(ledger.sampler, ledger.events, n=ledger.n)
-    flags += [f"{opinion}" for one in verdicts for opinion in one.opinions if opinion.finding == "contradicts"]
+    asked = [opinion for one in costs.values() if isinstance(one, _Costs) for opinion in one.opinions]
+    flags += [f"{opinion}" for opinion in asked if opinion.finding == "contradicts"]
     return AuditReport(verdicts, (*leaked, *understated), tuple(dict.fromkeys(flags)), ledger.digest)
 
 
-def _verdict(ledger: Ledger, claim: Claim, names: tuple[str, ...], *, void: str | None) -> Verdict:
-    try:
-        bound, status = _recomputed(ledger, claim)
-    except PrivkdError as error:
-        return Verdict(claim, "UNSUPPORTED", None, (), (), None, f"{type(error).__name__}: {error}")
-    others = _others(ledger, claim.delta, bound)
-    parts = normal_form(ledger.total, adjacency=ledger.adjacency)
-    opinions = tuple(ask(name, parts, claim.delta, ledger.adjacency, bound) for name in names)
+class _Costs:
+    """What all events cost at one delta, by every accountant that applies; claims at the same delta share it."""
+
+    def __init__(self, ledger: Ledger, delta: float, names: tuple[str, ...]) -> None:
+        self._parts = normal_form(ledger.total, adjacency=ledger.adjacency)
+        self._adjacency, self._floor, self._delta = ledger.adjacency, ledger.floor, delta
+        self.bound = self._epsilon()
+        self.others = self._by_others()
+        self.opinions = tuple(ask(name, self._parts, delta, ledger.adjacency, self.bound) for name in names)
+
+    @cached_property
+    def narrower(self) -> Bound:
+        """A second, narrower attempt at the bound, or the bound itself."""
+        bound = self.bound
+        if not (bound.lower > 0.0 and bound.upper < math.inf):
+            return bound
+        try:
+            narrower = self._epsilon(width=_NARROWER * (bound.upper - bound.lower))
+        except PrivkdError:
+            return bound
+        return narrower if narrower.upper - narrower.lower < bound.upper - bound.lower else bound
+
+    def _epsilon(self, *, method: str = "auto", width: float | None = None) -> Bound:
+        return epsilon_of_parts(self._parts, self._delta, self._adjacency, method, width, floor=self._floor)
+
+    def _by_others(self) -> tuple[Bound, ...]:
+        """Epsilon by every other accountant that applies; at delta = 0 all of them take the same road."""
+        found = []
+        for method in METHODS if self._delta > 0.0 else ():
+            if method in ("auto", self.bound.method):
+                continue
+            try:
+                other = self._epsilon(method=method)
+            except PrivkdError:
+                continue
+            if other.method == method:
+                found.append(other)
+        return tuple(found)
+
+
+def _costs_of(ledger: Ledger, names: tuple[str, ...]) -> dict[float, _Costs | str]:
+    """The costs at every delta that is claimed, or why there are none."""
+    found: dict[float, _Costs | str] = {}
+    for delta in dict.fromkeys(claim.delta for claim in ledger.claims):
+        if len(found) >= _MOST_DELTAS:
+            found[delta] = f"not judged: only the first {_MOST_DELTAS} different deltas of a ledger are"
+            continue
+        try:
+            found[delta] = _Costs(ledger, delta, names)
+        except PrivkdError as error:
+            found[delta] = f"{type(error).__name__}: {error}"
+    return found
+
+
+def _verdict(claim: Claim, costs: _Costs | str, *, void: str | None) -> Verdict:
+    if isinstance(costs, str):
+        return Verdict(claim, "UNSUPPORTED", None, (), (), None, costs)
+    bound, others, opinions = costs.bound, costs.others, costs.opinions
+    status = _judged(claim.epsilon, bound)
+    if status == "UNPROVEN":
+        bound = costs.narrower
+        status = _judged(claim.epsilon, bound)
     excess = None
     if status == "PASS-LOOSE" and bound.lower > 0.0 and claim.epsilon < math.inf:
         excess = claim.epsilon / bound.lower - 1.0
@@ -185,38 +243,6 @@ def _verdict(ledger: Ledger, claim: Claim, names: tuple[str, ...], *, void: str 
     elif void is not None and status != "FAIL":
         status, reason, excess = "ERROR", f"void: {void} (by the events alone: {reason})", None
     return Verdict(claim, status, bound, others, opinions, excess, reason)
-
-
-def _recomputed(ledger: Ledger, claim: Claim) -> tuple[Bound, str]:
-    """The bound and what follows from it; an open claim gets a second, narrower attempt."""
-    bound = _epsilon(ledger, claim.delta)
-    status = _judged(claim.epsilon, bound)
-    if status == "UNPROVEN" and bound.lower > 0.0 and bound.upper < math.inf:
-        width = _NARROWER * (bound.upper - bound.lower)
-        narrower = _epsilon(ledger, claim.delta, width=width)
-        if narrower.upper - narrower.lower < bound.upper - bound.lower:
-            bound, status = narrower, _judged(claim.epsilon, narrower)
-    return bound, status
-
-
-def _epsilon(ledger: Ledger, delta: float, *, method: str = "auto", width: float | None = None) -> Bound:
-    parts = normal_form(ledger.total, adjacency=ledger.adjacency)
-    return epsilon_of_parts(parts, float(delta), ledger.adjacency, method, width, floor=ledger.floor)
-
-
-def _others(ledger: Ledger, delta: float, bound: Bound) -> tuple[Bound, ...]:
-    """Epsilon by every other accountant that applies; at delta = 0 all of them take the same road."""
-    found = []
-    for method in METHODS if delta > 0.0 else ():
-        if method in ("auto", bound.method):
-            continue
-        try:
-            other = _epsilon(ledger, delta, method=method)
-        except PrivkdError:
-            continue
-        if other.method == method:
-            found.append(other)
-    return tuple(found)
 
 
 def _contradiction(bound: Bound, others: Sequence[Bound], opinions: Sequence[Opinion]) -> str | None:

@@ -81,14 +81,13 @@ def calibrate(
         >>> round(found.value, 1), found.bound.upper <= 1
         (37.3, True)
     """
-    check.real(epsilon=epsilon, above=0.0)
-    check.probability_mass(delta=delta)
-    for name, end in (("low", low), ("high", high)):
-        if end is not None:
-            check.real(**{name: end}, above=0.0)
+    epsilon = check.as_float(epsilon=epsilon, above=0.0)
+    delta = check.as_float(delta=delta, at_least=0.0, below=1.0)
+    low = None if low is None else check.as_float(low=low, above=0.0)
+    high = None if high is None else check.as_float(high=high, above=0.0)
     if low is not None and high is not None and not low < high:
         raise ValueError(f"low={low!r}, high={high!r} must satisfy low < high")
-    trial = _Trial(make_event, float(epsilon), float(delta), adjacency, low, high)
+    trial = _Trial(make_event, epsilon, delta, adjacency, low, high)
     inside, outside = _bracket(trial)
     if outside is not None:
         known = sorted(trial.tried.items(), key=lambda one: -abs(one[1]))
@@ -120,8 +119,8 @@ class _Trial:
         self.epsilon = epsilon
         self.delta = delta
         self.adjacency = adjacency
-        self.low = 0.0 if low is None else float(low)
-        self.high = math.inf if high is None else float(high)
+        self.low = 0.0 if low is None else low
+        self.high = math.inf if high is None else high
         self.tried: dict[float, float] = {}
         self.within: dict[float, Calibration] = {}
         self.method, self.unresolved = "auto", 0

@@ -28,8 +28,8 @@ def teacher_ceiling(epsilon: float, delta: float, classes: int) -> float:
         >>> round(teacher_ceiling(1.0, 1e-5, 10), 4)
         0.232
     """
-    check.real(epsilon=epsilon, at_least=0.0)
-    check.probability_mass(delta=delta)
-    check.integer(classes=classes, at_least=2)
+    epsilon = check.as_float(epsilon=epsilon, at_least=0.0)
+    delta = check.as_float(delta=delta, at_least=0.0, below=1.0)
+    classes = check.as_int(classes=classes, at_least=2)
     odds = math.exp(-epsilon)
     return min(1.0, (1 + (classes - 1) * delta * odds) / (1 + (classes - 1) * odds))

@@ -78,8 +78,8 @@ def group(event: Event, size: int) -> Event:
         group_poisson_gaussian(sigma=1.1, q=0.01, size=3) * 100
     """
     require_event(event=event)
-    check.integer(size=size, at_least=1, at_most=MAX_COUNT)
-    return event if size == 1 else _group(event, int(size))
+    size = check.as_int(size=size, at_least=1, at_most=MAX_COUNT)
+    return event if size == 1 else _group(event, size)
 
 
 @singledispatch
@@ -232,11 +232,11 @@ def group_privacy(epsilon: float, delta: float, size: int) -> tuple[float, float
         >>> round(epsilon, 6), round(delta, 10)
         (3.0, 1.11073e-05)
     """
-    check.real(epsilon=epsilon, at_least=0.0)
-    check.probability_mass(delta=delta)
-    check.integer(size=size, at_least=1)
+    epsilon = check.as_float(epsilon=epsilon, at_least=0.0)
+    delta = check.as_float(delta=delta, at_least=0.0, below=1.0)
+    size = check.as_int(size=size, at_least=1)
     if size == 1:
-        return float(epsilon), float(delta)
+        return epsilon, delta
     total = size * epsilon * (1.0 + _ROUNDING)
     if delta == 0.0:
         return total, 0.0

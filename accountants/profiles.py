@@ -49,9 +49,7 @@ def curve(
         [0.12693, 0.12694] (gaussian)
         [0.000047122, 0.000047123] (gaussian)
     """
-    points = list(epsilons)
-    for point in points:
-        check.real(epsilon=point, at_least=0.0)
+    points = [check.as_float(epsilon=point, at_least=0.0) for point in epsilons]
     return falling(profile(event, adjacency=adjacency, width=width), points)
 
 

@@ -1,5 +1,8 @@
 """What is claimed about a release, for whom, and why it follows from the ledger.
 
+`from_ledger` issues a certificate: what it states is written into the ledger's chain as a seal. The rules infer from issued
+certificates only, and seal what they infer, so that nothing that was changed on the way verifies.
+
 A guarantee is (scope, adjacency, epsilon, delta, conditions); an epsilon is never printed without them. The functions
 here are the inference rules that may turn one guarantee into another. They are theorems; nothing else may.
 """
@@ -13,18 +16,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from accountants import (
-    Adjacency,
-    ApproxDP,
-    Bound,
-    Ledger,
-    check,
-    group_privacy,
-    teacher_ceiling,
-)
-from accountants.events import distinct
-from privkd.charged import bound_in, listed
+from accountants import Adjacency, ApproxDP, Bound, Ledger, check, group_privacy, teacher_ceiling
+from accountants.events.algebra import MAX_COUNT
+from privkd.certificate_form import SCHEMA, fields_of, json_of
+from privkd.charged import answers_in, bound_in, listed
 from privkd.errors import CertificateError, GuaranteeError
+from privkd.groups import Steps, for_steps
+from privkd.issuance import (
+    DECLARED,
+    Statement,
+    declared_in,
+    disclose_seeded,
+    joined,
+    record,
+    require_founded,
+    require_issued,
+)
 from privkd.leaks import forbids_leaks, later_leaks, leaks_of, require_current, require_no_leaks, require_possible
 from privkd.scopes import BASES, IMPLIED, Scope, check_delta
 from privkd.sentence import sentence
@@ -58,8 +65,9 @@ class Certificate:
         classes: number of classes, for the ceiling of scope `teacher`.
         records: how many records the guarantee covers together.
         steps: neighbouring steps of the LEDGER's adjacency that one change of the certificate takes.
-        step_delta: delta of one such step; None where it is `delta` itself.
-        data_dependent, sanitized: always False in this version: no cost here depends on private votes.
+        step_delta: delta of one such step, where the guarantee for several steps follows by `accountants.group_privacy`;
+            None where it follows from the mechanisms.
+        data_dependent, sanitized: always False: no cost here depends on private votes.
         ledger: the events that `verify` recomputes; travels beside the certificate.
     """
 
@@ -100,6 +108,9 @@ class Certificate:
     ) -> Certificate:
         """State what a ledger's events guarantee: nothing, if the ledger discloses a leak.
 
+        The ledger keeps what is stated: a later statement from the same charges must assume at least as much, and one that
+        is made after further charges carries the earlier conditions along.
+
         Args:
             ledger: all events of the release.
             scope: what the events protect. `training-*` needs a basis; `synthetic-label` is stated per answer, pure.
@@ -111,38 +122,36 @@ class Certificate:
             classes: number of classes K, for the ceiling.
 
         Raises:
-            GuaranteeError: a `training-*` scope without a basis (rule 4), a scope with leaks (rule 5), or a ledger that
-                counts events of another scope.
+            GuaranteeError: a `training-*` scope without a basis (rule 4), a scope with leaks (rule 5), a ledger that
+                counts events of another scope, or less than what was stated from the same charges before.
             ValueError: delta is not below 1/n.
         """
         scope = Scope(scope)
-        if scope.startswith("training-") and basis not in BASES:
-            raise GuaranteeError(
-                f"scope={scope.value!r} needs a reason why one record has bounded influence (basis), got basis={basis!r}; "
-                f"known: {', '.join(sorted(BASES))}"
-            )
-        if ledger.unit != scope.value:
-            raise GuaranteeError(
-                f"scope={scope.value!r} was asked for a ledger that counts {ledger.unit!r} events; open the ledger with "
-                f"unit={scope.value!r}, or use an inference rule (weakened, in_teacher_scope)"
-            )
+        require_founded(ledger, scope, basis)
         require_possible(scope, leaks)
         check_delta(delta, ledger.n)
         bound, answer = bound_in(ledger, scope, delta)
-        composed, disclosed = ledger.epsilon(delta), leaks_of(ledger)
+        composed, disclosed, vouched = ledger.epsilon(delta), leaks_of(ledger), declared_in(ledger)
+        bases = joined((BASES[basis],) if basis else (), (BASES["declared"],) if vouched else ())
+        stated = record(
+            ledger,
+            Statement(str(basis).lower(), str(classes).lower(), joined((*bases, *conditions), ()), tuple(leaks)),
+        )
+        if not secure_rng:
+            disclose_seeded(ledger)
         return cls(
             scope=Scope.NONE if math.isinf(bound.upper) or disclosed else scope,
             adjacency=ledger.adjacency,
             epsilon=bound.upper,
             delta=0.0 if answer else delta,
-            accountant=bound.method,
+            accountant=vouched or bound.method,
             mechanisms=listed(ledger),
-            conditions=(*((BASES[basis],) if basis else ()), *conditions),
-            leaks=(*leaks, *disclosed),
+            conditions=stated.conditions,
+            leaks=joined(stated.leaks, disclosed),
             secure_rng=secure_rng,
             n_records_declared=ledger.n,
             library_version=__version__,
-            answers=sum(distinct(ledger.total).values()) if answer or scope is Scope.TEACHER else None,
+            answers=answers_in(ledger),
             teacher_epsilon=composed.upper if answer else None,
             teacher_delta=delta if answer else None,
             classes=classes,
@@ -177,9 +186,8 @@ class Certificate:
         check.real(epsilon=epsilon, above=0.0)
         check_delta(delta, n)
         ledger = Ledger(adjacency=adjacency, epsilon=epsilon, delta=delta, unit=scope, n=n)
-        ledger.charge(ApproxDP(epsilon=epsilon, delta=delta), where=f"declared by {by}")
-        certificate = cls.from_ledger(ledger, scope=Scope(scope), delta=delta, basis="declared")
-        return replace(certificate, epsilon=float(epsilon), accountant=f"declared by {by}")._sealed()
+        ledger.charge(ApproxDP(epsilon=epsilon, delta=delta), where=f"{DECLARED}{by}")
+        return cls.from_ledger(ledger, scope=scope, delta=delta, basis="declared")
 
     @property
     def protects_training_data(self) -> bool:
@@ -237,6 +245,7 @@ class Certificate:
                 weights", "early stopping on private records". Any such use ends a `training-*` or `teacher` guarantee.
             what: the computation, for the leak's text.
         """
+        require_issued(self)
         later = later_leaks(self.ledger, scope=self.scope, named=self.leaks)
         if not private and not later:
             return self
@@ -254,6 +263,8 @@ class Certificate:
             GuaranteeError: not a per-answer certificate, the queries depend on the teacher, or there are leaks.
         """
         require_no_leaks(self)
+        if self.steps > 1:
+            raise GuaranteeError(f"it speaks of {self.records} answers together; compose the certificate of one answer")
         if self.scope is not Scope.SYNTHETIC_LABEL or self.teacher_epsilon is None or self.teacher_delta is None:
             raise GuaranteeError(
                 f"only a 'synthetic-label' certificate composes over answers, this is {self.scope.value!r}"
@@ -262,51 +273,82 @@ class Certificate:
             raise GuaranteeError(
                 "queries that depend on the teacher outside its noisy answers are a leak without bound"
             )
-        composed = replace(self, scope=Scope.TEACHER, epsilon=self.teacher_epsilon, delta=self.teacher_delta)
-        return composed.assuming("the queries are independent of the teacher but for its earlier noisy answers")
+        independent = "the queries are independent of the teacher but for its earlier noisy answers"
+        return replace(
+            self,
+            scope=Scope.TEACHER,
+            epsilon=self.teacher_epsilon,
+            delta=self.teacher_delta,
+            conditions=(*self.conditions, independent),
+        )._sealed()
 
     def for_group(self, size: int) -> Certificate:
-        """The guarantee for `size` records together (rule 6), by group privacy.
+        """The guarantee for `size` records together (rule 6).
+
+        Delta stays what it is, and epsilon is computed from what the mechanisms do to a group (`accountants.group`): for
+        Gaussian noise it grows faster than `size` times. Where nothing is proven for an event, the general rule
+        `accountants.group_privacy` is used, at a smaller delta per record if that is possible.
+
+        Args:
+            size: number of records, >= 1.
 
         Raises:
-            GuaranteeError: there are leaks.
+            GuaranteeError: there are leaks, or delta would not lie below 1/n.
         """
-        return replace(self._many_steps(size), records=self.records * size)._sealed()
+        check.integer(size=size, at_least=1)
+        return self._for_steps(self.steps * int(size), self.adjacency, records=self.records * int(size))
 
     def as_replace_one(self) -> Certificate:
         """An add-remove guarantee stated for replace-one (rule 6): removing one record and adding another.
 
         Raises:
-            GuaranteeError: there are leaks.
+            GuaranteeError: there are leaks, or delta would not lie below 1/n.
         """
         require_current(self)
         if self.adjacency is Adjacency.REPLACE_ONE:
             return self
-        return replace(self._many_steps(2), adjacency=Adjacency.REPLACE_ONE)._sealed()
+        return self._for_steps(self.steps * 2, Adjacency.REPLACE_ONE, records=self.records)
 
-    def _many_steps(self, count: int) -> Certificate:
+    def _for_steps(self, count: int, adjacency: Adjacency, *, records: int) -> Certificate:
         require_no_leaks(self)
-        epsilon, delta = group_privacy(self.epsilon, self.delta, count)
-        first = self.delta if self.step_delta is None else self.step_delta
-        return replace(self, epsilon=epsilon, delta=delta, steps=self.steps * count, step_delta=first)
+        ledger = require_issued(self)
+        if self.scope.is_per_answer:  # pure, and answers add up
+            changed = {"epsilon": group_privacy(self.epsilon, 0.0, count // self.steps)[0]}
+        else:
+            base = self.delta if self.step_delta is None else self.step_delta
+            steps = Steps(count, are_alike=adjacency is ledger.adjacency)
+            found = for_steps(ledger, steps, delta=self.delta, base=base)
+            changed = {
+                "epsilon": found.bound.upper,
+                "delta": found.delta,
+                "step_delta": found.step_delta,
+                "accountant": declared_in(ledger) or found.bound.method,
+            }
+        return replace(self, steps=count, adjacency=adjacency, records=records, **changed)._sealed()
 
     def __post_init__(self) -> None:
-        check.integer(records=self.records, at_least=1)
-        check.integer(steps=self.steps, at_least=1)
+        check.integer(records=self.records, steps=self.steps, at_least=1, at_most=MAX_COUNT)
         for name in ("epsilon", "delta", "step_delta", "teacher_epsilon", "teacher_delta"):
             value = getattr(self, name)
-            if value is not None and not value >= 0:  # also refuses NaN
+            if value is None:
+                continue
+            if not value >= 0:  # also refuses NaN
                 raise ValueError(f"{name}={value!r} must be >= 0")
+            object.__setattr__(self, name, float(value))
+        for name in ("records", "steps", "classes", "answers", "n_records_declared"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, int(getattr(self, name)))
         require_possible(self.scope, self.leaks)
 
     def _sealed(self) -> Certificate:
-        """Write the fingerprint of everything that is stated into the ledger's chain, where `verify` looks for it."""
-        if self.ledger is not None and self._seal not in self.ledger.disclosed:
-            self.ledger.disclose(self._seal)
+        """Write the seal into the ledger's chain, where `verify` and every rule look for it."""
+        if self.ledger is not None and self.seal not in self.ledger.disclosed:
+            self.ledger.disclose(self.seal)
         return self
 
     @property
-    def _seal(self) -> str:
+    def seal(self) -> str:
+        """Fingerprint of everything that is stated, as the ledger of an issued certificate discloses it."""
         stated = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "ledger"}
         return "certificate sha256:" + hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 
@@ -322,57 +364,33 @@ class Certificate:
         if self.ledger is None:
             raise CertificateError("this certificate came without its ledger; load it with privkd.load(directory)")
         bound, problems = verified(self, self.ledger)
-        if self._seal not in self.ledger.disclosed:
-            problems.append("it was not issued with this ledger, or was changed afterwards")
         if problems:
             raise CertificateError("the certificate does not follow from its ledger: " + "; ".join(problems))
         return bound
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form without the ledger, but with the digest of its last entry."""
-        names = [name for name in self.__dataclass_fields__ if name != "ledger"]
-        values = {name: getattr(self, name) for name in names}
-        if math.isinf(self.epsilon):
-            values["epsilon"] = "inf"
-        if self.teacher_epsilon is not None and math.isinf(self.teacher_epsilon):
-            values["teacher_epsilon"] = "inf"
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "ledger"}
         digest = self.ledger.digest if self.ledger is not None else None
-        return {"schema": "privkd.certificate/1", **values, "ledger_digest": digest, "sentence": str(self)}
+        return {"schema": SCHEMA, **json_of(values), "ledger_digest": digest, "sentence": str(self)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], ledger: Ledger) -> Certificate:
-        """Read the JSON form and tie it to its ledger.
+        """Read the JSON form and tie it to its ledger; `verify` says whether it follows from it.
 
         Raises:
-            CertificateError: unknown schema or fields, or the digest is another ledger's.
+            CertificateError: unknown schema, fields or types, or the digest is another ledger's.
         """
-        values = dict(values)
-        schema, digest = values.pop("schema", None), values.pop("ledger_digest", None)
-        sentence = values.pop("sentence", None)
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__)) + sorted(
-            name
-            for name in ("scope", "adjacency", "epsilon", "delta", "accountant", "mechanisms")
-            if name not in values
-        )
-        if schema != "privkd.certificate/1" or unknown:
-            raise CertificateError(
-                f"not a certificate of this version: schema={schema!r}, unknown or missing {unknown}"
-            )
+        fields, digest = fields_of(values), values.get("ledger_digest")
         if digest != ledger.digest:
             raise CertificateError(
-                f"the certificate belongs to ledger {digest}, not to the ledger {ledger.digest} beside it"
+                f"the certificate belongs to ledger {digest!r}, not to the ledger {ledger.digest} beside it"
             )
-        for name in ("conditions", "leaks", "mechanisms"):
-            values[name] = tuple(values.get(name, ()))
-        for name in ("epsilon", "teacher_epsilon"):
-            if values.get(name) is not None:
-                values[name] = float(values[name])
         try:
-            values["scope"], values["adjacency"] = Scope(values["scope"]), Adjacency(values["adjacency"])
-            certificate = cls(**values, ledger=ledger)
+            certificate = cls(**fields, ledger=ledger)
         except (TypeError, ValueError, GuaranteeError) as error:
             raise CertificateError(f"the certificate has impossible values: {error}") from error
-        if sentence != str(certificate):
+        if values.get("sentence") != str(certificate):
             raise CertificateError(
                 "the printed sentence of the certificate was changed; its fields say: " + str(certificate)
             )

@@ -12,10 +12,18 @@ from privkd.scopes import Scope
 
 def bound_in(ledger: Ledger, scope: Scope, delta: float) -> tuple[Bound, bool]:
     """The ledger's epsilon in a scope, and whether it is per answer (then pure: delta 0)."""
-    if scope not in (Scope.SYNTHETIC_LABEL, Scope.SYNTHETIC_SAMPLE):
+    if not scope.is_per_answer:
         return ledger.epsilon(delta), False
     bounds = [epsilon_of(event, 0.0, adjacency=ledger.adjacency) for event in distinct(ledger.total)]
     return max(bounds, key=lambda bound: bound.upper, default=Bound(0.0, 0.0, "empty", {})), True
+
+
+def answers_in(ledger: Ledger) -> int | None:
+    """The number of answers of a teacher or samples in a ledger that counts them; None for any other ledger."""
+    unit = ledger.unit
+    if unit not in list(Scope) or not (Scope(unit).is_per_answer or unit == Scope.TEACHER):
+        return None
+    return sum(distinct(ledger.total).values())
 
 
 def listed(ledger: Ledger) -> tuple[dict[str, Any], ...]:

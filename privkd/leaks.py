@@ -8,6 +8,7 @@ from typing import Any
 from accountants import Ledger
 from accountants.ledger.flags import disclosed_leaks
 from privkd.errors import GuaranteeError
+from privkd.issuance import require_issued
 from privkd.scopes import Scope
 
 LEAK = "leak: "
@@ -52,11 +53,13 @@ def require_possible(scope: Scope, leaks: Iterable[str]) -> None:
 
 
 def require_current(certificate: Any) -> None:
-    """Refuse to infer anything from a certificate that knows less of leaks than its ledger.
+    """Refuse to infer anything from a certificate that was changed, or knows less of leaks than its ledger.
 
     Raises:
         GuaranteeError: the ledger disclosed a leak later.
+        CertificateError: it was not issued with its ledger, or was changed.
     """
+    require_issued(certificate)
     later = later_leaks(certificate.ledger, scope=certificate.scope, named=certificate.leaks)
     if later:
         raise GuaranteeError(

@@ -18,6 +18,11 @@ class Scope(StrEnum):
     SYNTHETIC_SAMPLE = "synthetic-sample"
     NONE = "none"
 
+    @property
+    def is_per_answer(self) -> bool:
+        """Whether a guarantee of this scope is about one answer or sample at a time, and then pure."""
+        return self in (Scope.SYNTHETIC_LABEL, Scope.SYNTHETIC_SAMPLE)
+
 
 PROTECTED = {
     Scope.TRAINING_RECORD: "for each training record",

@@ -2,11 +2,16 @@
 
 from typing import Any
 
+from accountants.text import shown
 from privkd.scopes import PROTECTED, Scope, percent_up, rounded_up
 
 
 def sentence(c: Any) -> str:
-    """The sentence of a `privkd.Certificate`, or of anything with its attributes."""
+    """The sentence of a `privkd.Certificate`, or of anything with its attributes; control characters are escaped."""
+    return shown(_sentence(c))
+
+
+def _sentence(c: Any) -> str:
     pair = f"({rounded_up(c.epsilon)}, {rounded_up(c.delta)})-DP"
     if c.scope is Scope.NONE:
         why = "; ".join(c.leaks) or "no noise was added"
@@ -15,7 +20,7 @@ def sentence(c: Any) -> str:
     if c.records > 1:
         protected = f"for any {c.records} of those that scope '{c.scope.value}' protects, taken together"
     parts = [f"{pair} {protected}"]
-    if c.scope not in (Scope.SYNTHETIC_LABEL, Scope.SYNTHETIC_SAMPLE):
+    if not c.scope.is_per_answer:
         parts[0] += f" under {c.adjacency.value}"
     if c.accountant.startswith("declared by"):
         parts[0] += f", as {c.accountant}"

@@ -169,7 +169,7 @@ def draft_of(target: Path_, *, allowed: Callable[[], object]) -> Iterator[Path]:
         CheckpointError: another process has been writing beside the target for a minute.
         OSError: the parent folder cannot be written.
     """
-    target = Path(target)
+    target = Path(os.path.abspath(target))  # so that it has a name
     target.parent.mkdir(parents=True, exist_ok=True)
     with _turn(target.parent):
         allowed()

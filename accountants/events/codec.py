@@ -15,8 +15,11 @@ from accountants.events.response import PriorResponse, RandomizedResponse, Subse
 from accountants.events.sampling import FixedSizeSampled, PoissonSampled, RandomAllocation, Shuffled
 from accountants.events.selection import Exponential, SparseVector
 from accountants.events.voting import ConfidentGNMax, GNMax, LNMax
+from accountants.text import shown
 
 __all__ = ["KINDS", "from_dict"]
+
+_NAMED = 5  # unknown fields that a message names
 
 KINDS: dict[str, type[Event]] = {
     kind.type_name: kind
@@ -82,15 +85,18 @@ def _read(data: object, *, depth: int) -> Event:
     type_name = data.get("type")
     kind = KINDS.get(type_name) if isinstance(type_name, str) else None
     if kind is None:
-        raise UnsupportedEvent(f"event type {type_name!r} is unknown; supported: {', '.join(sorted(KINDS))}")
+        raise UnsupportedEvent(
+            f"event {check.given('type', type_name)} is unknown; supported: {', '.join(sorted(KINDS))}"
+        )
     names = parameter_names(kind)
     missing = [name for name in names if name not in data]
     if missing:
         raise ValueError(f"event type {type_name!r} lacks {', '.join(missing)}; it needs {', '.join(names)}")
-    extra = sorted(str(name) for name in data if name not in {"type", *names})
+    extra = sorted(shown(str(name), 40) for name in data if name not in {"type", *names})
     if extra:
+        more = f" and {len(extra) - _NAMED} more" if len(extra) > _NAMED else ""
         raise UnsupportedEvent(
-            f"event type {type_name!r} carries unknown fields {', '.join(extra)}, which may change its cost; "
+            f"event type {type_name!r} carries unknown fields {', '.join(extra[:_NAMED])}{more}, which may change its cost; "
             f"supported: {', '.join(names)}"
         )
     return kind(**{name: _value(name, data[name], depth=depth + 1) for name in names})

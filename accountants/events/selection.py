@@ -35,7 +35,10 @@ class Exponential(Event):
         """Check the fields."""
         check.real(epsilon=self.epsilon, at_least=0.0)
         if self.kind not in _KINDS:
-            raise ValueError(f"kind={str(self.kind)[:40]!r} is unknown; pass one of {', '.join(map(repr, _KINDS))}")
+            raise ValueError(f"{check.given('kind', self.kind)} is unknown; pass one of {', '.join(map(repr, _KINDS))}")
+        object.__setattr__(
+            self, "kind", _KINDS[_KINDS.index(self.kind)]
+        )  # of a text enum or a numpy string the text itself
         object.__setattr__(self, "epsilon", float(self.epsilon) + 0.0)
 
 

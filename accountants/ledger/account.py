@@ -27,6 +27,7 @@ class Account:
         delta: failure mass of the budget, or None.
         takes_every_kind: whether the budget is checked by `EveryKindRule`, and not by what the first charge fixes.
         parts: distinct parts -> count.
+        charges: number of charges.
     """
 
     adjacency: Adjacency
@@ -36,6 +37,7 @@ class Account:
 
     def __post_init__(self) -> None:
         self.parts: dict[Event, int] = {}
+        self.charges = 0
         self._standing: Standing | None = None
         self._waiting: list[
             Parts
@@ -54,20 +56,19 @@ class Account:
                 require_bounded({part: count}, self.adjacency)
             check.integer(**{f"total count of {part!r}"[:120]: before + count}, at_most=MAX_COUNT)
 
-    def admitted(self, added: Parts, event: Event, *, charges: int) -> Standing | None:
+    def admitted(self, added: Parts, event: Event) -> Standing | None:
         """Where the budget stands after one more charge that fits into it; None without a budget.
 
         Args:
             added: distinct parts of the charge.
             event: the charge, for the message.
-            charges: number of charges so far, for the message.
 
         Raises:
             BudgetExceeded: it does not fit.
         """
         after = self.after(added)
         if after is not None and added:
-            require_within(self._standing, after, self.parts, added, event, charges=charges)
+            require_within(self._standing, after, self.parts, added, event, charges=self.charges)
         return after
 
     def after(self, added: Parts) -> Standing | None:
@@ -89,6 +90,7 @@ class Account:
         self._add(added)
 
     def _add(self, added: Parts) -> None:
+        self.charges += 1
         for part, count in added.items():
             self.parts[part] = self.parts.get(part, 0) + count
 

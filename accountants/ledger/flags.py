@@ -26,6 +26,7 @@ _ADAPTIVE = re.compile(r"\badaptiv", re.IGNORECASE)
 _DATA_DEPENDENT = re.compile(r"data[- ]dependent", re.IGNORECASE)
 _SMOOTH = re.compile(r"smooth sensitivity", re.IGNORECASE)
 _UNGUARDED = re.compile(r"^(?!.*layout guard).*\bopacus\b", re.IGNORECASE | re.DOTALL)
+_STATED = re.compile(r"stated after \d+ charges: ")  # what a certificate assumes: no remark about the noise
 _LABEL = re.compile(r"\blabel\b", re.IGNORECASE)
 
 
@@ -47,8 +48,9 @@ def flags_of(ledger: Ledger) -> list[str]:
     flags = [] if ledger.claims else ["no claim: there is nothing to judge"]
     flags.extend(_about_delta(ledger))
     flags.extend(_about_the_unit(ledger))
-    if ledger.budget is not None and ledger.remaining() == 0.0 and ledger.epsilon().upper > ledger.budget:
-        flags.append(f"over budget: {round_up(ledger.epsilon().upper)} spent of {ledger.budget:g}")
+    spent = 0.0 if ledger.budget is None else ledger.epsilon().upper
+    if ledger.budget is not None and spent > ledger.budget:
+        flags.append(f"over budget: {round_up(spent)} spent of {ledger.budget:g}")
     flags.extend(_about_disclosures(ledger))
     return flags
 
@@ -76,18 +78,19 @@ def _about_the_unit(ledger: Ledger) -> list[str]:
 
 
 def _about_disclosures(ledger: Ledger) -> list[str]:
-    flags = []
+    flags, disclosed = [], [text for text in ledger.disclosed if not _STATED.match(text)]
     searched = any(_SEARCH.search(charge.where) for charge in ledger.charges)
-    smooth = any(_SMOOTH.search(text) for text in ledger.disclosed)
-    for text in ledger.disclosed:
+    smooth = any(_SMOOTH.search(text) for text in disclosed)
+    for text in disclosed:
         shown = f"({text[:80]!r})"
         if _SEED.search(text):
             flags.append(f"seeded noise disclosed: whoever knows the seed can remove the noise {shown}")
         if _SEARCH.search(text) and not searched:
             flags.append(f"private hyper-parameter search disclosed, but no charge names it in `where` {shown}")
-        if _ADAPTIVE.search(text):
-            flags.extend(_about_adaptive_choices(ledger, shown))
-    sources = [*ledger.disclosed, *(claim.accountant for claim in ledger.claims)]
+    adaptive = next((text for text in disclosed if _ADAPTIVE.search(text)), None)
+    if adaptive is not None:
+        flags.extend(_about_adaptive_choices(ledger, f"({adaptive[:80]!r})"))
+    sources = [*disclosed, *(claim.accountant for claim in ledger.claims)]
     for text in dict.fromkeys((*sources, *(charge.where for charge in ledger.charges))):
         if _UNGUARDED.match(text):
             flags.append(
@@ -106,8 +109,8 @@ def _about_disclosures(ledger: Ledger) -> list[str]:
 def _about_adaptive_choices(ledger: Ledger, shown: str) -> list[str]:
     if ledger.budget is None:
         return [f"adaptive choices without a filter: a ledger without a budget proves nothing about them {shown}"]
-    below = [claim for claim in ledger.claims if claim.epsilon < ledger.budget]
+    below = dict.fromkeys(claim.epsilon for claim in ledger.claims if claim.epsilon < ledger.budget)
     return [
-        f"adaptive choices: only the budget {ledger.budget:g} is proven for them, not epsilon={claim.epsilon:g} {shown}"
-        for claim in below
+        f"adaptive choices: only the budget {ledger.budget:g} is proven for them, not epsilon={epsilon:g} {shown}"
+        for epsilon in below
     ]

@@ -202,7 +202,7 @@ class Ledger(LedgerView, Uncopied):
             self._compute_ahead(added)
         with self._writing() as book:
             book.account.require_countable(added)
-            standing = book.account.admitted(added, event, charges=len(book.charges))
+            standing = book.account.admitted(added, event)
             record = self._written("events", {"time": now(), "event": written, "where": where})
             charge = Charge(event, where, str(record["time"]), len(book.entries))
             book.account.count(added, standing)  # before the entry, so that an interruption in between over-counts

@@ -53,15 +53,15 @@ def answer_log_probability(reached: FloatArray, *, threshold: float, sigma1: flo
         >>> answer_log_probability(np.array([240.0]), threshold=200.0, sigma1=150.0).round(6)
         array([-0.5023])
     """
-    check.real(sigma1=sigma1, above=0.0)
-    check.real(threshold=threshold)
+    sigma1 = check.as_float(sigma1=sigma1, above=0.0)
+    threshold = check.as_float(threshold=threshold)
     return log_ndtr((np.asarray(reached) - threshold) / sigma1)
 
 
 def check_log_q(reached: FloatArray, *, threshold: float, sigma1: float) -> FloatArray:
     """Log probability of the less likely outcome of the test, from `confidence`; shape (queries,)."""
-    check.real(sigma1=sigma1, above=0.0)
-    check.real(threshold=threshold)
+    sigma1 = check.as_float(sigma1=sigma1, above=0.0)
+    threshold = check.as_float(threshold=threshold)
     return log_ndtr(-np.abs(np.asarray(reached) - threshold) / sigma1)
 
 

@@ -245,8 +245,7 @@ def _fixed_order(order: float | None) -> float:
             "order=None: realised costs are a guarantee at one Rényi order that was fixed before the first answer; pass "
             "order=, for example 20"
         )
-    check.real(order=order, above=1.0)
-    return float(order)
+    return check.as_float(order=order, above=1.0)
 
 
 def _outcomes(answered: ArrayLike, queries: int) -> NDArray[np.bool_]:

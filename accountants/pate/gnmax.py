@@ -42,7 +42,7 @@ def gnmax_log_q(counts: FloatArray, sigma: float) -> FloatArray:
         >>> gnmax_log_q(np.array([[240.0, 5, 1, 1, 1, 1, 1, 0, 0, 0]]), sigma=40.0).round(6)
         array([-9.122344])
     """
-    check.real(sigma=sigma, above=0.0)
+    sigma = check.as_float(sigma=sigma, above=0.0)
     ordered = np.sort(counts, axis=1)
     return gaps_log_q(ordered[:, -1:] - ordered[:, :-1], sigma)
 
@@ -84,7 +84,7 @@ def gnmax_renyi(log_q: FloatArray, sigma: float, alpha: ArrayLike) -> FloatArray
         >>> float(gnmax_renyi(np.array([-9.12234420016677]), 40.0, [2.0])[0, 0])  # doctest: +ELLIPSIS
         3.5601764...e-05
     """
-    check.real(sigma=sigma, above=0.0)
+    sigma = check.as_float(sigma=sigma, above=0.0)
     orders = checked_orders(alpha)[None, :]
     log_q = np.asarray(log_q, dtype=np.float64)[:, None]
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):

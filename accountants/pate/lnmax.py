@@ -39,7 +39,7 @@ def lnmax_log_q(counts: FloatArray, scale: float) -> FloatArray:
         >>> lnmax_log_q(np.array([[240.0, 5, 1, 1, 1, 1, 1, 0, 0, 0]]), scale=20.0).round(6)
         array([-8.496084])
     """
-    check.real(scale=scale, above=0.0)
+    scale = check.as_float(scale=scale, above=0.0)
     ordered = np.sort(counts, axis=1)
     behind = (ordered[:, -1:] - ordered[:, :-1]) / scale
     logs = np.logaddexp.reduce(np.log(2.0 + behind) - math.log(4.0) - behind, axis=1)
@@ -67,7 +67,7 @@ def lnmax_renyi(log_q: FloatArray, scale: float, alpha: ArrayLike) -> FloatArray
         >>> float(lnmax_renyi(np.array([-8.49608427676215]), 20.0, [2.0])[0, 0])  # doctest: +ELLIPSIS
         4.29653622...e-05
     """
-    check.real(scale=scale, above=0.0)
+    scale = check.as_float(scale=scale, above=0.0)
     orders = checked_orders(alpha)[None, :]
     log_q = np.asarray(log_q, dtype=np.float64)[:, None]
     level = 2.0 / scale

@@ -54,10 +54,11 @@ class Smoothing:
     beta: float | None = None
 
     def __post_init__(self) -> None:
-        check.real(order=self.order, above=1.0)
-        check.real(noise_multiplier=self.noise_multiplier, above=0.0)
+        object.__setattr__(self, "order", check.as_float(order=self.order, above=1.0))
+        multiplier = check.as_float(noise_multiplier=self.noise_multiplier, above=0.0)
+        object.__setattr__(self, "noise_multiplier", multiplier)
         if self.beta is not None:
-            check.real(beta=self.beta, above=0.0)
+            object.__setattr__(self, "beta", check.as_float(beta=self.beta, above=0.0))
         if not self.order * -math.expm1(-2.0 * self.decay) < 1.0:
             raise ValueError(
                 f"beta={self.beta!r} at order={self.order!r} makes the release cost infinitely much; order * (1 - "
@@ -67,7 +68,7 @@ class Smoothing:
     @property
     def decay(self) -> float:
         """Beta, or its default."""
-        return _SHARE / self.order if self.beta is None else float(self.beta)
+        return _SHARE / self.order if self.beta is None else self.beta
 
 
 def release_renyi(alpha: ArrayLike, *, beta: float, noise_multiplier: float, margin: float = 0.0) -> FloatArray:
@@ -86,8 +87,9 @@ def release_renyi(alpha: ArrayLike, *, beta: float, noise_multiplier: float, mar
         >>> release_renyi(10.0, beta=0.045, noise_multiplier=5.0).round(4)
         array([1.3716])
     """
-    check.real(beta=beta, noise_multiplier=noise_multiplier, above=0.0)
-    check.real(margin=margin, at_least=0.0)
+    beta = check.as_float(beta=beta, above=0.0)
+    noise_multiplier = check.as_float(noise_multiplier=noise_multiplier, above=0.0)
+    margin = check.as_float(margin=margin, at_least=0.0)
     orders = checked_orders(alpha)
     shrunk = -math.expm1(-beta)
     moved = (1.0 - shrunk) / noise_multiplier + margin * shrunk
@@ -177,8 +179,7 @@ class CostPlan:
         Raises:
             ValueError: the draw is not finite.
         """
-        check.real(draw=draw)
-        noise = self.smoothing.noise_multiplier * (self.margin + float(draw))
+        noise = self.smoothing.noise_multiplier * (self.margin + check.as_float(draw=draw))
         found = self.cost.unsafe_value() + self.sensitivity.unsafe_value() * noise
         grid = _GRID * self.ceiling
         # Never above what holds for all votes, nor below 0: cutting a released number reveals nothing more.

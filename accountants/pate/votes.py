@@ -28,7 +28,7 @@ def vote_table(votes: ArrayLike, *, teachers: int) -> FloatArray:
         ValueError: the shape is wrong, or a count is negative, fractional, NaN or infinite, or a row does not sum to
             `teachers`. The message shows the shape and no count.
     """
-    check.integer(teachers=teachers, at_least=2)
+    teachers = check.as_int(teachers=teachers, at_least=2)
     counts = _as_table(votes, "votes", _HIDDEN)
     with np.errstate(invalid="ignore"):
         whole = np.isfinite(counts) & (counts >= 0.0) & (counts == np.floor(counts))

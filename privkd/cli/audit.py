@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from privkd.cli.output import FALSE, emit, refusals
-
-if TYPE_CHECKING:
-    from accountants import Ledger
 
 
 def audit(
@@ -25,6 +22,9 @@ def audit(
 ) -> None:
     """Recompute what a ledger's events cost and judge every claim in it; for a folder, its certificate as well.
 
+    Of a release, the student, its generator, the history and config.json are compared with the digest that ends the ledger's
+    chain. Whoever rewrites the whole chain can make them fit: note the digest that is printed here where nobody edits it.
+
     Exit codes: 0 every claim is proven, 1 a claim is false or void (the events are not what the data loader did, or a
     leak is disclosed), 2 a claim is neither proven nor refuted, 3 the ledger is damaged, edited or cannot be accounted
     (the entry is named).
@@ -34,11 +34,15 @@ def audit(
     with refusals():
         from accountants import Ledger
         from accountants import audit as judge
+        from privkd.progress import working
+        from privkd.storage import opened
 
         path = _ledger_file(ledger)
-        events = Ledger.read(path)
-        found = judge(events, opinions=[name for name in opinions if name != "none"])
-        holds, said = _certificate(path.with_name("certificate.json") if ledger.is_dir() else None, events)
+        with opened(path):  # a pipe must not make the reader of ledgers wait
+            events = Ledger.read(path)
+        with working(f"recomputing the {len(events.events)} charges"):
+            found = judge(events, opinions=[name for name in opinions if name != "none"])
+        holds, said = _certificate(ledger)
     values = {"ledger": str(path), **found.to_dict(), "certificate": {"holds": holds, "finding": said}}
     rows = [
         *(("claim", str(verdict)) for verdict in found.verdicts),
@@ -52,19 +56,21 @@ def audit(
     raise typer.Exit(FALSE if holds is False and found.exit_code == 0 else found.exit_code)
 
 
-def _certificate(path: Path | None, ledger: Ledger) -> tuple[bool | None, str]:
-    """Whether the certificate beside a ledger follows from it (None: not checked), and what to say about it."""
-    from accountants.ledger.storage import read_document
-    from privkd.certificate import Certificate
-    from privkd.errors import CertificateError
+def _certificate(folder: Path) -> tuple[bool | None, str]:
+    """Whether the certificate in a folder follows from its ledger (None: not checked), and what to say about it."""
+    from privkd.errors import CertificateError, CheckpointError
+    from privkd.release import CERTIFICATE, read_release, read_run
 
-    if path is None or not path.is_file():
+    if not folder.is_dir() or not (folder / CERTIFICATE).exists():
         return None, "not checked: give the folder of a release, which holds certificate.json beside the ledger"
     try:
-        certificate = Certificate.from_dict(read_document(path), ledger)
-        return True, f"holds, recomputed {certificate.verify()}: {certificate}"
-    except CertificateError as error:
+        run = read_run(folder)
+        files = read_release(folder) if run is None else run
+        bound = files.certificate.verify()
+    except (CertificateError, CheckpointError) as error:
         return False, f"does NOT hold: {error}"
+    what = "for the student beside it" if run is None else "for a run; no student is released in this folder"
+    return True, f"holds, recomputed {bound}, {what}. In the words of its author: {files.certificate}"
 
 
 def _ledger_file(path: Path) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from accountants.text import shown
 from privkd.errors import InputRangeWarning, PrivacyScopeWarning, PrivkdError
 
 FALSE, REFUSED, INTERRUPTED = 1, 3, 130
@@ -41,8 +42,8 @@ def refusals() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Write a line to stderr."""
-    sys.stderr.write(text + "\n")
+    """Write a line to stderr; control characters of whatever it quotes are shown, not sent to the terminal."""
+    sys.stderr.write(shown(text, lines=True) + "\n")
 
 
 def emit(values: Mapping[str, Any], *, as_json: bool, title: str, rows: Iterable[tuple[str, str]]) -> None:
@@ -61,14 +62,14 @@ def emit(values: Mapping[str, Any], *, as_json: bool, title: str, rows: Iterable
 
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table to stdout; texts are shown as they are, never read as markup."""
+    """Write a table to stdout; texts are never read as markup, and their control characters are shown."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=Text(title),
+        title=Text(shown(title)),
         title_justify="left",
         show_header=any(columns),
         show_edge=False,
@@ -77,7 +78,7 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     for position, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=position == 0 and not any(columns))
     for row in rows:
-        table.add_row(*(Text(text) for text in row))
+        table.add_row(*(Text(shown(text, lines=True)) for text in row))
     Console().print(table)
 
 
@@ -92,7 +93,7 @@ def set_up_stderr() -> None:
         if issubclass(category, (PrivacyScopeWarning, InputRangeWarning)):
             say(f"warning: {message}")
         else:
-            standard(message, category, filename, lineno, file, line)
+            standard(shown(message, lines=True), category, filename, lineno, file, line)
 
     warnings.showwarning = show
 

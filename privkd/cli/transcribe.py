@@ -12,6 +12,7 @@ from privkd.cli.output import emit, refusals
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from privkd.data import Records
     from privkd.teachers import InputSpec
 
 Number = TypeVar("Number", int, float)
@@ -91,7 +92,7 @@ def _queries(text: str | None) -> Tensor | int | None:
     return int(text) if text.isdecimal() else load(text).inputs
 
 
-def _records(text: str | None) -> tuple[Tensor, Tensor] | None:
+def _records(text: str | None) -> Records | None:
     from privkd.data import load
 
     if text is None:
@@ -99,7 +100,7 @@ def _records(text: str | None) -> tuple[Tensor, Tensor] | None:
     found = load(text)
     if found.labels is None:
         raise ValueError(f"--records={text} holds inputs without labels; the labels are what is counted")
-    return found.inputs, found.labels
+    return found  # with the names of its classes, if it has any
 
 
 def _input_spec(teacher: str, shape: str | None, value_range: str | None) -> InputSpec | None:

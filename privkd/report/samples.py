@@ -28,7 +28,7 @@ def samples_of(transcription: Transcription, *, count: int = 32, seed: int = 0) 
 
     check.integer(count=count, at_least=1)
     spec, generator = transcription.spec, transcription.generator
-    if generator is None or len(spec.shape) != 3 or spec.shape[0] not in (1, 3):
+    if generator is None or spec is None or len(spec.shape) != 3 or spec.shape[0] not in (1, 3):
         return None
     made = generator.sample(count, generator=torch.Generator().manual_seed(seed))
     share = ((made - spec.low) / (spec.high - spec.low)).clamp(0, 1)

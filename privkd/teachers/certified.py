@@ -6,14 +6,18 @@ from torch import nn
 
 from privkd.certificate import Certificate
 from privkd.errors import GuaranteeError
+from privkd.release import Transcription
 
 
 class CertifiedModel:
     """A module together with the certificate of the way in which it was made.
 
+    From the folder of a release: `CertifiedModel(privkd.load(directory))`.
+
     Args:
-        model: maps inputs to logits, shape (b, K).
-        certificate: what its training guarantees; `Certificate.declared(...)` for a model trained elsewhere.
+        model: maps inputs to logits, shape (b, K); or a release with its own certificate, as `privkd.load` gives it.
+        certificate: what its training guarantees; `Certificate.declared(...)` for a model trained elsewhere. A release
+            brings it along.
 
     Raises:
         TypeError: not a module, or not a certificate.
@@ -21,7 +25,13 @@ class CertifiedModel:
         CertificateError: the certificate does not follow from its ledger.
     """
 
-    def __init__(self, model: nn.Module, certificate: Certificate) -> None:
+    def __init__(self, model: nn.Module | Transcription, certificate: Certificate | None = None) -> None:
+        if isinstance(model, Transcription):
+            if certificate is not None:
+                raise TypeError(
+                    "a release brings its own certificate; give the release alone, or release.student with another"
+                )
+            model, certificate = model.student, model.certificate
         if not isinstance(model, nn.Module):
             raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
         if not isinstance(certificate, Certificate):

@@ -1,17 +1,22 @@
-"""What a run reported: rows of means, on disk line by line, and as a table."""
+"""What a run reported: rows of means, on disk line by line, and as a table; and what it may release."""
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from privkd.errors import CheckpointError
+from privkd.errors import CheckpointError, GuaranteeError
+from privkd.release import Transcription
+from privkd.trainer.placement import digest
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from privkd.certificate import Certificate
 
 __all__ = ["History", "MetricsFile"]
@@ -35,6 +40,58 @@ class History(Sequence[Row]):
 
     def __init__(self, rows: Iterable[Row] = (), *, leaks: tuple[str, ...] = ()) -> None:
         self.rows, self.leaks = list(rows), leaks
+        self._modules: dict[str, nn.Module] = {}
+        self._digests: dict[str, bytes] = {}
+
+    def certify(self, certificate: Certificate, modules: Mapping[str, nn.Module]) -> None:
+        """Take over what a finished run guarantees about its modules, as they are now."""
+        self.certificate = certificate
+        self._modules = dict(modules)
+        self._digests = {name: digest(module) for name, module in modules.items()}
+
+    def release(self, module: str | None = None) -> Transcription:
+        """A module that a run with `privacy=` has trained, as it may be published: `history.release().save(directory)`.
+
+        `privkd.load`, `privkd audit` and `privkd report` read what is saved like any other release, and
+        `privkd.CertifiedModel(privkd.load(directory))` makes a teacher of it.
+
+        Args:
+            module: its name in the task's `modules`; may be left out if there is one.
+
+        Returns:
+            Transcription: a copy of the module in eval mode, with the certificate of the run. `save` keeps its weights; one
+            that privkd did not build is loaded with `privkd.load(directory, student=MyNet())`.
+
+        Raises:
+            GuaranteeError: the run had no `privacy=`, or the module was changed after the run.
+            CertificateError: the ledger was charged after the run, so that its certificate does not tell all of it any more.
+            ValueError: there are several modules, or none of that name.
+        """
+        if self.certificate is None or self.certificate.ledger is None:
+            raise GuaranteeError(
+                "this run guarantees nothing, so that there is nothing to release: give Trainer(privacy=PrivateGradients(...)), "
+                "or make a student with privkd.transcribe"
+            )
+        if module is None and len(self._modules) == 1:
+            (module,) = self._modules
+        if module not in self._modules:
+            raise ValueError(f"module={module!r}: name one of the run's modules, {', '.join(map(repr, self._modules))}")
+        trained = self._modules[module]
+        if digest(trained) != self._digests[module]:
+            raise GuaranteeError(
+                f"module {module!r} was changed after the run, and the certificate speaks of what the run trained. Release it "
+                "before it is used elsewhere, or load the state that the run left"
+            )
+        self.certificate.verify()
+        return Transcription(
+            student=copy.deepcopy(trained).eval(),
+            generator=None,
+            certificate=self.certificate,
+            ledger=self.certificate.ledger,
+            history=[] if self.leaks else list(self.rows),
+            method="private-training",
+            spec=None,
+        )
 
     @overload
     def __getitem__(self, place: int) -> Row: ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import torch
 
 from privkd.errors import CheckpointError, OutOfMemory, TaskError
 from privkd.leaks import LEAK, leaks_of
+from privkd.storage import write_json
 from privkd.trainer.checkpoints import Checkpoints
 from privkd.trainer.datasets import Data, batches_of, require_data, rows_of
 from privkd.trainer.engine import Engine
@@ -236,9 +236,11 @@ class Run:
             self._done += self._loop.steps
             self._loop.batches.close()
         if self._gradients is not None:
-            self.history.certificate = self._gradients.certificate()
+            certificate, averages = self._gradients.certificate(), self.stages[position].task.averages
+            modules = self._modules[position] | {f"average of {name}": one for name, one in averages.items()}
+            self.history.certify(certificate, modules)
             if self.trainer.folder is not None and self.engine.process[0] == 0:
-                self._keep(self.history.certificate)
+                self._keep(certificate)
         self.position = position + 1
 
     def save(self) -> None:
@@ -327,7 +329,7 @@ class Run:
         folder = Path(self.trainer.folder or ".")
         assert certificate.ledger is not None
         certificate.ledger.save(folder / "ledger.json")
-        (folder / "certificate.json").write_text(json.dumps(certificate.to_dict(), indent=1), encoding="utf-8")
+        write_json(folder / "certificate.json", certificate.to_dict())
 
     def close(self) -> None:
         """Let go of the data, and let the trackers write what is left."""

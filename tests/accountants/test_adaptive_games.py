@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from accountants import Adjacency, ApproxDP, Gaussian, PureDP, RandomizedResponse
+from accountants import Adjacency, ApproxDP, Gaussian, PureDP, RandomizedResponse, gaussian_mu
 from accountants.adaptive.budget_rule import BudgetRule
+from accountants.adaptive.every_kind import EveryKindRule
+from accountants.adaptive.failing_gaussian import failing_gaussian_level
 from accountants.adaptive.odometer import Odometer
 from accountants.adaptive.rules import CopiesRule, GaussianRule, RenyiRule, ZCDPRule
+from accountants.adaptive.sums import Spent
+from accountants.events import distinct
 from accountants.exact.gdp import delta_of as gaussian_delta
 
 # A law is (first step, chances of the steps from there on, chance of an infinite loss).
@@ -217,6 +221,79 @@ def test_no_strategy_of_claims_breaks_the_copies_of_a_claim():
     value = menu.value(admitted_by(CopiesRule(ApproxDP(0.25, 1e-5)), menu, budget, delta), hockey(budget))
     assert 0.2 * delta < value <= delta
     assert menu.value(cheapest_plans(menu, budget, delta), hockey(budget)) > 1.2 * delta
+
+
+# ---- a budget that is shared by all kinds
+
+
+def repeated(law, count):
+    """The law of several releases in one charge."""
+    first, chances, infinite = law
+    found = first, chances, infinite
+    for _ in range(count - 1):
+        found = found[0] + first, np.convolve(found[1], chances), found[2] + infinite - found[2] * infinite
+    return found
+
+
+def admits_in_any_order(menu, budget, mass, adjacency):
+    """Whether a rule that counts charges one by one admits these counts; an order that was not taken may only be refused."""
+    rule = EveryKindRule.fixed_for(epsilon=budget, delta=mass, adjacency=Adjacency(adjacency), first={})
+
+    def admits(counts):
+        spent = Spent.nothing(1)
+        for place, count in enumerate(counts):
+            for _ in range(count):
+                spent = rule.added(spent, distinct(menu.events[place]))
+        return rule.admits(spent)
+
+    return admits
+
+
+def test_no_strategy_of_mixed_kinds_breaks_a_shared_budget():
+    width, budget, mass = 0.02, 2.0, 1e-2
+    run = Gaussian(1.5).poisson(0.2) * 4
+    menu = Menu(
+        [
+            (Gaussian(1 / 0.45), gaussian_law(0.45, width)),
+            (run, repeated(sampled_law(0.2, 1.5, width, removed=True), 4)),
+            (Gaussian(1 / 0.25), gaussian_law(0.25, width)),
+        ],
+        width,
+        5,
+    )
+    admits = admits_in_any_order(menu, budget, mass, "add-remove")
+    value = menu.value(admits, hockey(budget))
+    assert 0.3 * mass < value <= mass
+    assert admits((1, 1, 1))  # so that strategies do mix the kinds
+
+
+def test_no_strategy_with_failing_claims_and_responses_breaks_a_shared_budget():
+    width, budget, mass = 0.25, 2.5, 1e-2
+    menu = Menu(
+        [
+            (ApproxDP(0.25, 4e-4), claim_law(0.25, 4e-4, width)),
+            (RandomizedResponse(2, 0.5), response_law(2, 0.5, width)),
+            (RandomizedResponse(50, 0.75), response_law(50, 0.75, width)),
+        ],
+        width,
+        10,
+    )
+    admits = admits_in_any_order(menu, budget, mass, "replace-one")
+    value = menu.value(admits, hockey(budget))
+    assert 0.1 * mass < value <= mass
+    assert not admits((7, 0, 0))  # claims fail with at most a quarter of delta
+    assert admits((5, 0, 0))
+
+
+def test_ablated_failures_that_nobody_sets_aside_break_the_budget():
+    # One charge whose failure is as large as all of delta, and a Gaussian that uses delta once more.
+    width, budget, mass = 0.02, 1.5, 1e-2
+    run, law = Gaussian(0.8).poisson(0.05), sampled_law(0.05, 0.8, width, removed=True)
+    level = failing_gaussian_level(frozenset(distinct(run).items()), mass, Adjacency.ADD_REMOVE)
+    left = math.sqrt(gaussian_mu(budget, mass) ** 2 - level)  # as if the charge had counted its level and nothing else
+    menu = Menu([(run, law), (Gaussian(1 / left), gaussian_law(left, width))], width, 2)
+    assert menu.in_advance((1, 1), hockey(budget)) > 1.05 * mass
+    assert not admits_in_any_order(menu, budget, mass, "add-remove")((1, 1))
 
 
 # ---- the odometer

@@ -128,7 +128,7 @@ def test_no_certificate_of_a_guaranteed_scope_can_have_leaks(scope):
 def test_verify_finds_leaks_of_a_guaranteed_scope_in_whatever_it_is_given():
     certificate = certificate_in("teacher")
     names = certificate.__dataclass_fields__
-    twin = SimpleNamespace(**{name: getattr(certificate, name) for name in names})
+    twin = SimpleNamespace(**{name: getattr(certificate, name) for name in (*names, "seal")})
     assert verified(twin, certificate.ledger)[1] == []
     twin.leaks = ("x",)
     assert "cannot be guaranteed with leaks: x" in verified(twin, certificate.ledger)[1][0]

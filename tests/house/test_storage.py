@@ -26,7 +26,7 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed(at, monkeypatch, *, error=Killed, once=False):
+def killed(at, monkeypatch, *, error: BaseException | type[BaseException] = Killed, once=False):
     """The call of this number to the file system fails, and all after it; gives the list of calls."""
     calls = []
 

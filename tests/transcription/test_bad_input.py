@@ -1,5 +1,6 @@
 """Bad input is refused with a message that names it, before anything private is asked or charged."""
 
+import copy
 import math
 
 import numpy as np
@@ -8,9 +9,10 @@ import torch
 from torch import nn
 
 import privkd
-from privkd import BudgetExceeded, GuaranteeError
+from privkd import BudgetExceeded, GuaranteeError, InputSpec
 from privkd.errors import PrivkdError, TeacherError
-from privkd.transcription.request import checked_queries, checked_records
+from privkd.teachers import BareTeacher
+from privkd.transcription.given_data import checked_queries, checked_records
 
 
 class Output(nn.Module):
@@ -37,7 +39,7 @@ class Output(nn.Module):
         (lambda y: y.softmax(dim=1), "probabilities"),
         (lambda y: y.argmax(dim=1, keepdim=True).repeat(1, 4), "floating-point"),
         (lambda y: (y, y), "tuple"),
-        (lambda y: y @ torch.zeros(3, 3), "failed on inputs"),
+        (lambda y: y @ torch.zeros(3, 3), "failed on made-up inputs"),
     ],
 )
 def test_unusable_teacher_outputs_are_refused(make, match):
@@ -45,10 +47,54 @@ def test_unusable_teacher_outputs_are_refused(make, match):
         privkd.transcribe(Output(make), 1.0, scope="synthetic-label", queries=20)
 
 
-def test_a_teacher_that_turns_nan_on_some_queries_is_refused_then():
-    late = Output(lambda y: torch.where(y[:, :1] > -100, y, y) if len(y) == 2 else y * float("nan"))
-    with pytest.raises(TeacherError, match="NaN"):
-        privkd.transcribe(late, 1.0, scope="synthetic-label", queries=20)
+@pytest.mark.parametrize("scope", ["teacher", "synthetic-label"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda y, odd: torch.where(odd, torch.nan, y),
+        lambda y, odd: torch.where(odd, torch.inf, y),
+        lambda y, odd: torch.where(odd, 3e38 * y.sign(), y),
+        lambda y, odd: y.softmax(dim=1) if odd.any() else y,
+        lambda y, odd: y.argmax(dim=1) if odd.any() else y,
+        lambda y, odd: y[:-1] if odd.any() else y,
+        lambda y, odd: [][0] if odd.any() else y,
+    ],
+    ids=["nan", "infinite", "huge", "probabilities", "labels", "short", "an exception"],
+)
+def test_what_a_teacher_does_wrong_with_some_queries_is_an_answer(fault, scope):
+    """Whether it happens depends on weights that scope `teacher` hides."""
+    queries = torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
+
+    class Sometimes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return fault(self.layer(x), (x[:, :1] > 0.7))
+
+    made = privkd.transcribe(Sometimes(), 5.0, scope=scope, queries=queries, seed=0, student=nn.Linear(4, 3))
+    assert made.certificate.scope == scope
+
+
+def test_one_bad_input_costs_no_other_its_answer():
+    class Refusing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.eye(3))
+
+        def forward(self, x):
+            if bool((x[:, 0] > 0.99).any()):
+                raise ValueError("too large")
+            return x @ self.weight
+
+    queries = torch.rand(50, 3, generator=torch.Generator().manual_seed(0)) * 0.9
+    plain = BareTeacher(Refusing(), InputSpec((3,))).answers(queries).unsafe_value()
+    queries[[7, 30], 0] = 1.0
+    answers = BareTeacher(Refusing(), InputSpec((3,))).answers(queries).unsafe_value()
+    others = torch.arange(50)[(torch.arange(50) != 7) & (torch.arange(50) != 30)]
+    assert torch.equal(answers[others], plain[others])
+    assert answers[[7, 30]].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("epsilon", [0, 0.0, -1.0, math.nan, -math.inf, "1", True, None])
@@ -100,7 +146,7 @@ def test_bad_queries_are_refused(ensemble, queries, match):
     assert not ensemble.ledger.events
 
 
-@pytest.mark.parametrize("queries", ["digits.npz", [[0.0] * 64], True, 2.5])
+@pytest.mark.parametrize("queries", ["digits.npz", True, 2.5, b"digits", {"x": 1}])
 def test_queries_of_another_kind_are_refused(queries):
     with pytest.raises(TypeError, match="queries"):
         checked_queries(queries)
@@ -117,13 +163,13 @@ def test_numpy_and_records_are_accepted_as_queries(ensemble, data):
         ((np.zeros((5, 64)), np.zeros(4, dtype=int)), "shapes"),
         ((np.zeros((5, 63)), np.zeros(5, dtype=int)), "shapes"),
         ((np.zeros((0, 64)), np.zeros(0, dtype=int)), "shapes"),
-        ((np.zeros((5, 64)), np.zeros(5)), "integer"),
-        ((np.zeros((5, 64)), np.full(5, 10)), "classes 0..9"),
+        ((np.zeros((5, 64)), np.full(5, 0.5)), "fractions"),
+        ((np.zeros((5, 64)), np.full(5, 10)), "numbers outside 0..9"),
         ((np.full((5, 64), np.nan), np.zeros(5, dtype=int)), "NaN"),
     ],
 )
 def test_bad_records_are_refused(ensemble, data, records, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises((ValueError, TypeError), match=match):
         privkd.transcribe(ensemble, 1.0, queries=data.public.inputs, records=records)
 
 
@@ -157,20 +203,55 @@ def test_an_ensemble_has_one_scope(ensemble, data, scope):
         privkd.transcribe(ensemble, 1.0, scope=scope, queries=data.public.inputs)
 
 
-@pytest.mark.parametrize("teacher", [object(), "teacher.pt", lambda x: x, None])
+@pytest.mark.parametrize("teacher", [object(), "teacher.pt", lambda x: x])
 def test_other_teachers_are_refused(teacher):
     with pytest.raises(TypeError):
         privkd.transcribe(teacher, 1.0)
 
 
-def test_a_student_made_from_the_teacher_is_refused(trained):
-    import copy
+def test_no_teacher_is_needed_for_records_with_public_queries_and_only_then(data):
+    with pytest.raises(ValueError, match="records="):
+        privkd.transcribe(None, 1.0)
+    records = (data.private.inputs, data.private.labels)
+    made = privkd.transcribe(None, 5.0, queries=data.public.inputs, records=records, seed=0)
+    assert made.method == "cells"
+    assert "number of classes (it was read off the labels) are public" in str(made.certificate)
+    declared = privkd.transcribe(None, 5.0, queries=data.public.inputs, records=records, classes=10, seed=0)
+    assert "the number of records and the number of classes are public" in str(declared.certificate)
+    with pytest.raises(ValueError, match="classes"):
+        privkd.transcribe(None, 5.0, queries=data.public.inputs, records=records, classes=3)
 
-    copied = copy.deepcopy(trained)
+
+class Buffered(nn.Module):
+    def __init__(self, table):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+        self.register_buffer("table", table)
+
+    def forward(self, x):
+        return self.layer(x) + self.table.mean()
+
+
+def test_a_student_that_shares_memory_with_the_teacher_is_refused(trained):
     half = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), trained[2])
-    for student, match in ((trained, "shares"), (half, "shares"), (copied, "initialised from")):
-        with pytest.raises(GuaranteeError, match=match):
-            privkd.transcribe(trained, 1.0, scope="synthetic-label", queries=20, student=student)
+    view = nn.Linear(64, 10)
+    view.weight = nn.Parameter(trained[2].weight.data[:])
+    table = torch.randn(20)
+    for teacher, student in (
+        (trained, trained),
+        (trained, half),
+        (trained, view),
+        (Buffered(table), Buffered(table[5:])),
+    ):
+        with pytest.raises(GuaranteeError, match="shares its weights"):
+            privkd.transcribe(teacher, 1.0, scope="synthetic-label", queries=20, student=student)
+
+
+def test_whether_a_student_equals_the_teacher_decides_nothing(trained):
+    """An exception that depends on equal values would tell the teacher's weights to whoever guesses them."""
+    copied = copy.deepcopy(trained)
+    made = privkd.transcribe(trained, 1.0, scope="synthetic-label", queries=20, student=copied, seed=0)
+    assert "the given student's design and initial weights do not depend on private data" in str(made.certificate)
 
 
 @pytest.mark.parametrize(

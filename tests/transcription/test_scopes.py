@@ -180,7 +180,9 @@ def test_releases_from_one_ensemble_are_counted_together(ensemble, data):
         second.certificate
     )
     assert "no other release is made from these records, before or after" in str(first.certificate)
-    assert "but those from the same teachers (all of them together: epsilon <= 1.4" in str(second.certificate)
+    sentence = str(second.certificate)
+    assert "but those in their common ledger (all of them so far together: epsilon <= 1.4" in sentence
+    assert "at the same delta if their kinds and sizes were fixed in advance, and <= " in sentence
     total = ensemble.ledger.epsilon(1e-5).upper
     assert total > 1.3
     assert len(ensemble.ledger.events) == 2

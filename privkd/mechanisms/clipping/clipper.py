@@ -15,6 +15,7 @@ from privkd.mechanisms.clipping.ghost import ghost, uncovered
 from privkd.mechanisms.clipping.job import Job, NotCovered, Rows
 from privkd.mechanisms.clipping.looped import loop
 from privkd.mechanisms.clipping.opacus import through_opacus
+from privkd.mechanisms.clipping.probes import spread
 from privkd.mechanisms.clipping.rules import Rule, as_rule
 from privkd.mechanisms.clipping.validation import require_separate_records
 from privkd.mechanisms.clipping.verification import (
@@ -23,7 +24,6 @@ from privkd.mechanisms.clipping.verification import (
     exact,
     layout_of,
     quiet,
-    spread,
 )
 from privkd.mechanisms.clipping.vmapped import vectorized
 

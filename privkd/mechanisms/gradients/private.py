@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from accountants import Bound, Event, Ledger, calibrate, check
 from accountants import epsilon as epsilon_of
+from privkd.issuance import disclose_seeded
 from privkd.mechanisms.clipping.rules import Rule, as_rule
 from privkd.mechanisms.gradients.banded import Banded
 from privkd.mechanisms.gradients.quantile import Quantile
@@ -168,7 +169,7 @@ class PrivateGradients:
             sampler=plan.draws.sampler(steps),
         )
         if not self.source.secure:
-            ledger.disclose("noise was seeded: void outside tests")
+            disclose_seeded(ledger)
         return ledger
 
     @property

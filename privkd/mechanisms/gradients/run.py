@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from accountants import Ledger
 from privkd.certificate import Certificate
 from privkd.errors import LedgerError, TaskError
+from privkd.issuance import disclose_seeded
 from privkd.mechanisms.clipping.clipped import ClippedSum
 from privkd.mechanisms.clipping.clipper import Clipper
 from privkd.mechanisms.clipping.opacus import GUARDED
@@ -144,8 +145,10 @@ class PrivateRun:
             conditions=_CONDITIONS,
             secure_rng=self.settings.source.secure,
         )
-        if not certificate.leaks:
-            self.ledger.claim(certificate.epsilon, certificate.delta, certificate.accountant)
+        claim = (certificate.epsilon, certificate.delta, certificate.accountant)
+        # A run that is finished again claims nothing new, so that its certificate stays that of the ledger on disk.
+        if not certificate.leaks and claim not in [(c.epsilon, c.delta, c.accountant) for c in self.ledger.claims]:
+            self.ledger.claim(*claim)
         return certificate
 
     def state_dict(self) -> dict[str, Any]:
@@ -238,8 +241,8 @@ class PrivateRun:
                 ledger.charge(self.plan.event, where=where)
         if self.settings.strategy == "opacus" and GUARDED not in ledger.disclosed:
             ledger.disclose(GUARDED)
-        if not self.settings.source.secure and not any("seeded" in text for text in ledger.disclosed):
-            ledger.disclose("noise was seeded: void outside tests")
+        if not self.settings.source.secure:
+            disclose_seeded(ledger)
         if own and path is not None and self._engine.process[0] == 0:
             ledger.save(path)
         return ledger

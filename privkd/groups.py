@@ -1,0 +1,112 @@
+"""What a ledger guarantees for several records together, and for the exchange of a record."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from accountants import Bound, Ledger, UnsupportedEvent, group, group_privacy
+from accountants import epsilon as epsilon_of
+from accountants.events import distinct
+from accountants.events.groups import GroupSampledGaussian
+from privkd.errors import GuaranteeError
+
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How many neighbouring steps one change takes.
+
+    Attributes:
+        count: steps of the ledger's own adjacency.
+        are_alike: all of them remove records, or all add them, or all replace them; not so where each removal goes with
+            an addition.
+    """
+
+    count: int
+    are_alike: bool
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A guarantee for several steps.
+
+    Attributes:
+        bound: its epsilon.
+        delta: its failure mass.
+        step_delta: failure mass of one step, where the general rule was used; None where the mechanisms were known.
+    """
+
+    bound: Bound
+    delta: float
+    step_delta: float | None
+
+
+def for_steps(ledger: Ledger, steps: Steps, *, delta: float, base: float) -> Grouped:
+    """The best guarantee that is proven for several steps: by the mechanisms at the same delta, else by the general rule.
+
+    Args:
+        ledger: of all events.
+        steps: that the change takes.
+        delta: failure mass of the result, if there is a result with it.
+        base: failure mass of one step, where the general rule has to let delta grow.
+
+    Raises:
+        GuaranteeError: delta would not lie below 1/n, or epsilon would be infinite.
+    """
+    found = []
+    with suppress(UnsupportedEvent):
+        found.append(Grouped(by_mechanisms(ledger, steps, delta), delta, None))
+    if not found or math.isinf(found[0].bound.upper):
+        step = _step_delta(ledger, steps, delta)
+        step = base if step is None else step
+        found = [Grouped(*by_general_rule(ledger, steps, step), step)]
+    (best,) = found
+    largest = 1.0 if ledger.n is None else 1.0 / ledger.n
+    if math.isinf(best.bound.upper) or not best.delta < largest:
+        raise GuaranteeError(
+            f"nothing useful is proven for {steps.count} steps: epsilon would be {best.bound.upper:.4g} and delta "
+            f"{best.delta:.4g}, which must lie below {'1' if ledger.n is None else f'1/n = {largest:.3g}'}. Ask for fewer "
+            "records together, or certify one record at a smaller delta"
+        )
+    return best
+
+
+def by_mechanisms(ledger: Ledger, steps: Steps, delta: float) -> Bound:
+    """Epsilon of the ledger's events as they look for all steps at once.
+
+    Raises:
+        UnsupportedEvent: nothing is proven for one of the events.
+    """
+    event = group(ledger.total, steps.count)
+    if not steps.are_alike and any(isinstance(part, GroupSampledGaussian) for part in distinct(event)):
+        # Its worst case is proven for records that are all removed. Half removed and half added is another pair.
+        raise UnsupportedEvent("nothing is proven for sampled records of which some are removed and others added")
+    bound = epsilon_of(event, delta, adjacency=ledger.adjacency)
+    return bound if ledger.floor is None else replace(bound, lower=0.0)
+
+
+def by_general_rule(ledger: Ledger, steps: Steps, step_delta: float) -> tuple[Bound, float]:
+    """Epsilon and delta by `group_privacy`, whatever the events are."""
+    bound = ledger.epsilon(step_delta)
+    if math.isinf(bound.upper):
+        return bound, 1.0
+    epsilon, delta = group_privacy(bound.upper, step_delta, steps.count)
+    return replace(bound, upper=epsilon), delta
+
+
+def _step_delta(ledger: Ledger, steps: Steps, delta: float) -> float | None:
+    """A failure mass of one step with which that of all of them is at most `delta`; None if none is found."""
+    step = delta
+    for _ in range(_TRIES):
+        bound, reached = by_general_rule(ledger, steps, step)
+        if math.isinf(bound.upper):
+            return None
+        if reached <= delta:
+            return step
+        step *= 0.99 * delta / reached
+        if step < 1e-300:
+            return None
+    return None
