@@ -158,7 +158,11 @@ class Odometer(Uncopied):
         finite = np.isfinite(curve)
         if left <= 0.0 or not finite.any():
             return spent, None
-        return spent, (np.array(self._rule.orders)[finite] - 1.0, curve[finite], math.log(self._rule.size) - math.log(left))
+        return spent, (
+            np.array(self._rule.orders)[finite] - 1.0,
+            curve[finite],
+            math.log(self._rule.size) - math.log(left),
+        )
 
     def __repr__(self) -> str:
         """Delta, adjacency and reading."""

@@ -109,7 +109,9 @@ class Contour:
                 end = 2.5 * omega
                 ceilings = [one.ceiling(self.tilt, omega, end) for one in self.total.spectra]
             seen = max(math.fsum(one(at, at) for one in ceilings) for at in (0.9 * omega, omega))
-            if self._is_negligible(seen + _MARGIN, omega, step) or self._is_negligible(self._log_beyond(omega), omega, step):
+            if self._is_negligible(seen + _MARGIN, omega, step) or self._is_negligible(
+                self._log_beyond(omega), omega, step
+            ):
                 return math.ceil(omega / step)
             # Near 0 the log of the modulus falls like a square, later more slowly.
             omega *= min(2.0, max(1.15, math.sqrt(_LOG_NOTHING / min(seen, -1.0))))

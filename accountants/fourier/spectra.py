@@ -41,7 +41,10 @@ _LEAST = 0.02  # what the modulus of one event is taken to be at least, there
 _LOG_NOTHING = -600.0  # a log of a modulus that counts as 0
 _COARSE_COUNT = 1e7  # events up to which eight Gauss nodes, good for 1e-9, tell a modulus from 1
 _ENOUGH = 60.0  # -log modulus at which further events are not looked at
-_RARELY, _LOG_FLOOR = 0.02, -300.0  # mass of large losses left out there; log of what that leaves of all moduli together
+_RARELY, _LOG_FLOOR = (
+    0.02,
+    -300.0,
+)  # mass of large losses left out there; log of what that leaves of all moduli together
 _TELLING = 500.0  # releases that bound the modulus far out
 _CUTS = 3.0  # the more, the finer the places at which the density of the loss may be cut
 
@@ -214,7 +217,9 @@ class SampledSpectrum:
         _multiply(total, count, turned, error)
         log = math.fsum(count * found.log)
         log_error = float(count @ np.log1p(panels.error(exponent, found, 0.0))) + 4.0 * _ULP * abs(log)
-        return replace(total, log=total.log + log, log_error=total.log_error + log_error + 2.0 * _ULP * abs(total.log + log))
+        return replace(
+            total, log=total.log + log, log_error=total.log_error + log_error + 2.0 * _ULP * abs(total.log + log)
+        )
 
     def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
         """The modulus at the middle of an interval plus what it can change by.
