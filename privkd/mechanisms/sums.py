@@ -17,6 +17,7 @@ from torch import Tensor
 
 from accountants import Event, Gaussian, Ledger, check
 from privkd.mechanisms.noise import NoiseSource, coarsen
+from privkd.plain import make_plain
 from privkd.private import Private
 
 __all__ = ["BoundedSum"]
@@ -53,6 +54,7 @@ class BoundedSum:
     sigma: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(sigma=self.sigma, at_least=0.0)
 
     def event(self, adjacency: str) -> Event:

@@ -17,6 +17,7 @@ from torch import Tensor
 from accountants import Event, Ledger, check
 from accountants import GNMax as GNMaxEvent
 from privkd.mechanisms.noise import NoiseSource, coarsen
+from privkd.plain import make_plain
 from privkd.private import Private
 
 
@@ -31,6 +32,7 @@ class VoteHistogram:
     sigma: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(sigma=self.sigma, at_least=0.0)
 
     def event(self) -> Event:
@@ -84,6 +86,7 @@ class GNMax:
     sigma: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(sigma=self.sigma, at_least=0.0)
 
     def event(self) -> Event:
@@ -117,6 +120,7 @@ class CellHistogram:
     sigma: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(sigma=self.sigma, at_least=0.0)
 
     def event(self) -> Event:
