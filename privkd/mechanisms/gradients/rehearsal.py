@@ -107,9 +107,8 @@ def _tried(task: Task, clipper: Clipper, rows: Rows, watched: Watched) -> set[st
         raise
     except Exception as error:
         raise TaskError(
-            f"strategy={clipper.strategy!r} cannot clip the gradients of {type(task).__name__}: {_told(error, watched)}
-Nothing was "
-            "charged; use strategy='auto'"
+            f"strategy={clipper.strategy!r} cannot clip the gradients of {type(task).__name__}: {_told(error, watched)}\n"
+            "Nothing was charged; use strategy='auto'"
         ) from error
     return unreached
 
@@ -131,9 +130,9 @@ def _failed(task: Task, rows: Rows, count: int, error: Exception, watched: Watch
         )
     shapes = ", ".join(f"{tuple(part.shape[1:])} {str(part.dtype)[6:]}" for part in rows[1:])
     return TaskError(
-        f"{name}.per_record fails on {on}: {_told(error, watched)}\nNothing was charged. The rows have the shapes of the data ({shapes}), floating "
-        "numbers in [0, 1), and whole numbers that are all 0 or all 1. Where only made-up values are at fault, return better "
-        f"ones from {name}.made_up(rows)"
+        f"{name}.per_record fails on {on}: {_told(error, watched)}\n"
+        f"Nothing was charged. The rows have the shapes of the data ({shapes}), floating numbers in [0, 1), and whole numbers "
+        f"that are all 0 or all 1. Where only made-up values are at fault, return better ones from {name}.made_up(rows)"
     )
 
 
