@@ -88,17 +88,18 @@ class Request:
 
         It holds the charges of answers that an interrupted call paid for, and no others.
         """
-        if self.paid.ledger is not None:
-            return self.paid.ledger
         cap = self.epsilon if capped and math.isfinite(self.epsilon) else None
-        ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=unit.value, n=self.n)
-        if not self.noise.secure:
-            disclose_seeded(ledger)
+        ledger = self.paid.ledger
+        if ledger is None:
+            ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=unit.value, n=self.n)
+            if not self.noise.secure:
+                disclose_seeded(ledger)
         for source in (ledger_of(self.teacher), self.common):
             if source is not None:
                 carry_leaks(source, ledger)
         for leak in self.leaks:
-            ledger.disclose(LEAK + leak)
+            if LEAK + leak not in ledger.disclosed:
+                ledger.disclose(LEAK + leak)
         return ledger
 
     @property
