@@ -1,16 +1,17 @@
 """One ledger counts everything that is done to one set of records, and every certificate knows the rest."""
 
+import contextlib
 import threading
 
 import pytest
 import torch
 from torch import nn
+from transcription.small import CLASSES, DELTA, WIDTH, ensemble, private, queries, release
 
 import privkd
 from accountants import Ledger
 from privkd.errors import BudgetExceeded
 from privkd.transcription import distilling
-from transcription.small import CLASSES, DELTA, WIDTH, ensemble, private, queries, release
 
 ALONE = "no other release is made from these records, before or after (several compose)"
 
@@ -51,8 +52,8 @@ def test_a_budget_is_never_exceeded_and_every_certificate_says_it(tmp_path):
     made = [release(teachers, 1.0)]
     said = f"which keeps all of them together within epsilon = 4.0 at delta = {DELTA}, whatever is asked later"
     assert any(said in condition for condition in made[0].certificate.conditions)
-    with pytest.raises(BudgetExceeded):
-        for _ in range(20):
+    for _ in range(20):
+        with contextlib.suppress(BudgetExceeded):
             made.append(release(teachers, 1.0))
     assert 2 <= len(made) <= 10
     assert len(ledger.charges) == len(made)
