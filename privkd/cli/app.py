@@ -9,9 +9,9 @@ from privkd.cli.output import set_up_stderr
 
 _HELP = """Turn a model trained on private data into a student with a stated guarantee, and prove it.
 
-Exit codes: 0 done (audit: proven), 1 a claim is false (audit, report), 2 unproven (audit) or a mistyped
-command line, 3 refused by the library or unreadable input, 130 interrupted. Tables and JSON go to stdout,
-everything else to stderr.
+Exit codes: 0 done (audit, report: proven), 1 a claim is false or void (audit) or not proven again (report),
+2 unproven (audit) or a mistyped command line, 3 refused by the library or unreadable input, 130 interrupted.
+Tables and JSON go to stdout, everything else to stderr.
 """
 
 app = typer.Typer(

@@ -22,6 +22,7 @@ def demo(
     """
     with refusals():
         from privkd.demo import run_demo
+        from privkd.report import verdict_of
         from privkd.report.wording import protection, upward
         from privkd.scopes import percent_up
 
@@ -37,10 +38,15 @@ def demo(
         for row in study.results
     ]
     show_table(study.title, ("student", "guarantee", "epsilon", "accuracy", "ceiling"), rows)
-    typer.echo("What each certificate says:")
-    for release in study.releases:
-        sentence = release.certificate["sentence"] if release.certificate else release.problem
-        typer.echo(f"  {release.name}: {sentence}")
+    verdict = verdict_of(study)
+    typer.echo(f"{verdict.headline}.")
+    for line in verdict.lines:
+        typer.echo(f"- {line.text}")
+    best = verdict.recommended
+    if best is not None and best.certificate is not None:
+        typer.echo(
+            f"\nRecommended: {best.name}. {' '.join(verdict.reasons)}\nIts certificate: {best.certificate['sentence']}"
+        )
     typer.echo("")
     for note in study.notes:
         typer.echo(f"- {note}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from accountants.text import shown
 from privkd.cli.output import emit, refusals
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def plot(
     attack_curve(accountants.tradeoff(event, fprs), ax) and budget_curve(accountants.spending(ledger), ax)
     """
     with refusals():
+        from privkd.progress import working
+
         if out.suffix.lower() not in _SUFFIXES:
             raise ValueError(f"out={out} must end with one of {', '.join(_SUFFIXES)}")
         event, relation, ledger = _read(subject, adjacency)
@@ -53,11 +56,13 @@ def plot(
             if ledger is None:
                 raise ValueError("kind=budget needs a ledger file, not an expression; kinds of both: curve, tradeoff")
             title = f"{ledger.unit}, {relation}"
-            values = _draw(out, title, lambda ax: _budget(ledger, used, ax))
+            with working("drawing the budget"):
+                values = _draw(out, title, lambda ax: _budget(ledger, used, ax))
         else:
             draw = {Kind.CURVE: _curve, Kind.TRADEOFF: _tradeoff}[kind]
             title = f"{subject if len(subject) <= 60 else subject[:57] + '...'}, {relation}"
-            values = _draw(out, title, lambda ax: draw(event, relation, used, ax))
+            with working(f"drawing the {kind}"):
+                values = _draw(out, title, lambda ax: draw(event, relation, used, ax))
     values = {"kind": str(kind), "out": str(out), "adjacency": relation, "delta": used, **values}
     emit(values, as_json=as_json, title=title, rows=[("picture", str(out)), *_summary(values)])
 
@@ -118,13 +123,15 @@ def _draw(out: Path, title: str, fill: Callable[[Axes], dict[str, Any]]) -> dict
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    from privkd.report.legends import as_label
+
     # White behind everything, so that the picture can be read on a dark page too.
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "privkd", "font.size": 11, "figure.facecolor": "white"}
     with rc_context(style):
         figure = Figure(figsize=(7.0, 4.6))
         ax = figure.add_subplot()
         values = fill(ax)
-        ax.set_title(title, loc="left", fontsize=11, wrap=True)
+        ax.set_title(as_label(shown(title)), loc="left", fontsize=11, wrap=True)  # a unit comes from a file
         content = io.BytesIO()
         figure.savefig(content, format=out.suffix[1:].lower(), dpi=160, bbox_inches="tight")
     out.write_bytes(content.getvalue())

@@ -13,7 +13,7 @@ def recipes(
     pattern: Annotated[str, typer.Argument(help='name, or shell pattern such as "*kd"')] = "*",
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """List recipes; if one only fits, its settings too.
+    """List recipes; if only one fits, its settings too.
 
     A recipe that cannot be loaded is listed with the reason and does not hide the others.
 

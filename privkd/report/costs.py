@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from privkd.report.figures import SERIES
+from privkd.report.legends import legend_below
 from privkd.report.wording import upward
 
 if TYPE_CHECKING:
@@ -153,5 +154,5 @@ def _finished(ax: Axes, x_label: str, y_label: str) -> Axes:
     ax.set_ylabel(y_label)
     ax.grid(True, alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3, frameon=False)
+    legend_below(ax)
     return ax

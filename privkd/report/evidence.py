@@ -6,14 +6,17 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from accountants import Ledger
+from accountants import Ledger, audit
 from accountants.events import distinct
 from privkd.certificate import Certificate
 from privkd.errors import PrivkdError
+from privkd.report.attacks import attack_on
 from privkd.report.study import Release
 
 if TYPE_CHECKING:
     from privkd.transcription import Transcription
+
+_PROVEN = {"PASS", "PASS-LOOSE"}
 
 
 def release_of(name: str, transcription: Transcription) -> Release:
@@ -39,9 +42,11 @@ def proven(name: str, method: str, certificate: Certificate, ledger: Ledger, *, 
         ledger: what was charged.
         remark: what was not checked, added to the verdict.
     """
-    verified, problem = "", ""
+    verified, attack = "", None
     try:
         verified = f"{certificate.verify()}{remark}"
+        problem = _objection(ledger)
+        attack = None if problem else attack_on(certificate, ledger)
     except PrivkdError as error:
         problem = f"{type(error).__name__}: {error}"
     return Release(
@@ -50,9 +55,17 @@ def proven(name: str, method: str, certificate: Certificate, ledger: Ledger, *, 
         certificate=json.loads(json.dumps(certificate.to_dict())),  # lists, as when it is read again
         charges=_charges(ledger),
         digest=ledger.digest,
-        verified=verified,
+        verified="" if problem else verified,
         problem=problem,
+        attack=attack,
+        ceiling=None if problem else certificate.ceiling,
     )
+
+
+def _objection(ledger: Ledger) -> str:
+    """What `privkd audit` has against a ledger whose certificate holds: a false claim, a leak, events that were others."""
+    found = audit(ledger)
+    return "; ".join(found.errors or (one.reason for one in found.verdicts if one.status not in _PROVEN))
 
 
 def _charges(ledger: Ledger) -> tuple[dict[str, Any], ...]:

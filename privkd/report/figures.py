@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from privkd.report.legends import as_label, legend_below
 from privkd.report.study import Result, Samples
 from privkd.scopes import Scope
 
@@ -42,7 +43,9 @@ def accuracy_curve(results: Sequence[Result], ax: Axes) -> Axes:
     for position, method in enumerate(methods):
         line = sorted((row.epsilon, row.accuracy) for row in rows if row.method == method)
         colour, marker = SERIES[position % len(SERIES)], _MARKERS[position % len(_MARKERS)]
-        ax.plot(*zip(*line, strict=True), marker=marker, color=colour, label=method, markersize=7, linewidth=2)
+        ax.plot(
+            *zip(*line, strict=True), marker=marker, color=colour, label=as_label(method), markersize=7, linewidth=2
+        )
     ceilings = sorted((row.epsilon, row.ceiling) for row in rows if row.ceiling is not None)
     if ceilings:
         ax.plot(
@@ -60,7 +63,7 @@ def accuracy_curve(results: Sequence[Result], ax: Axes) -> Axes:
                 color=SERIES[-1],
                 linestyle="--",
                 linewidth=1.5,
-                label=f"{row.method} (not private)",
+                label=as_label(f"{row.method} (not private)"),
             )
     ticks = {f"{row.epsilon:.2g}": row.epsilon for row in rows if row.epsilon}  # 0.99999 and 1 share a tick
     ax.set_xscale("log")
@@ -68,11 +71,11 @@ def accuracy_curve(results: Sequence[Result], ax: Axes) -> Axes:
     ax.minorticks_off()
     ax.set_ylim(0, 1.03)
     ax.set_yticks(np.linspace(0, 1, 6), labels=[f"{share:.0%}" for share in np.linspace(0, 1, 6)])
-    ax.set_xlabel("epsilon for each training record (smaller is more private)")
+    ax.set_xlabel("epsilon for each training record\n(smaller is more private)")
     ax.set_ylabel("test accuracy")
     ax.grid(True, axis="y", alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
+    legend_below(ax)
     return ax
 
 

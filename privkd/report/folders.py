@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,58 +9,68 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from accountants import check
+from accountants.text import shown
 from privkd import __version__
 from privkd.errors import CheckpointError, PrivkdError
 from privkd.release import read_config, read_release, read_run
 from privkd.report.evidence import proven, release_of
+from privkd.report.rows import proven_rows
 from privkd.report.samples import samples_of
-from privkd.report.study import Release, Result, Samples, Study
-from privkd.report.writing import JSON_NAME, write_report
+from privkd.report.study import SCHEMA, WANTED_EPSILON, Release, Result, Samples, Study
+from privkd.report.visible import visible
+from privkd.report.wording import RUN
+from privkd.report.writing import JSON_NAME, MAX_JSON, write_report
 from privkd.scopes import Scope
+from privkd.storage import read_json
 
 _PARTS = ("certificate.json", "config.json", "ledger.json", "student.safetensors")
-_MAX_JSON = 64 * 2**20
+_SCHEMAS = (SCHEMA, "privkd.report/1")
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError)  # what damaged files cause
-_UNPROVEN = "no release in this folder proves a guarantee"
 
 
-def report_of(directory: str | os.PathLike[str]) -> Study:
-    """Verify every transcription in a folder and write its report (again).
+def report_of(directory: str | os.PathLike[str], *, epsilon: float | None = None) -> Study:
+    """Verify every release in a folder and write its report (again).
 
-    Certificates are recomputed from the ledgers. Accuracies cannot be: they are taken from an earlier
-    `report.json` of the folder, if there is one, with every privacy number in it replaced by the verified
-    one.
+    Everything that is shown as proven is recomputed from the ledgers now. What cannot be, texts and accuracies, is taken
+    from an earlier `report.json` of the folder, if there is one, and shown as words of the folder's author; nothing else in
+    that file is read. Characters that cannot be seen are shown as escapes.
 
     Args:
-        directory: a saved transcription, or a folder of them.
+        directory: a saved release, or a folder of them.
+        epsilon: the largest epsilon, nats, > 0, at which a student is recommended; default: that of the earlier report,
+            else 3.
 
     Returns:
         What the report says; `problems` lists the releases whose claims do not hold.
 
     Raises:
-        CheckpointError: no transcription is there, or `report.json` cannot be read.
+        CheckpointError: no release is there, or `report.json` cannot be read.
+        ValueError: epsilon is not positive.
         OSError: the folder cannot be read or written.
     """
+    if epsilon is not None:
+        check.real(epsilon=epsilon, above=0.0)
     folder = Path(directory)
     recorded = _recorded(folder / JSON_NAME)
     found = _folders(folder)
     if not found:
         raise CheckpointError(
-            f"no saved transcription in {folder} or its sub-folders; privkd.transcribe(...).save(directory) writes one"
+            f"no saved release in {folder} or its sub-folders; privkd.transcribe(...).save(directory) writes one"
         )
-    pairs = [_read_release(path.name if path != folder else ".", path) for path in found]
+    pairs = [_read_release(name, path) for name, path in _named(folder, found).items()]
     releases = _ordered([release for release, _ in pairs], recorded)
-    samples = recorded.samples or next((made for _, made in pairs if made is not None), None)
     study = replace(
         recorded,
-        results=_results(recorded.results, releases),
+        results=proven_rows(recorded.results, releases),
         releases=releases,
-        samples=samples,
+        samples=next((made for _, made in pairs if made is not None), None),
+        wanted_epsilon=recorded.wanted_epsilon if epsilon is None else float(epsilon),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         library_version=__version__,
     )
     write_report(folder, study)
-    return study
+    return visible(study)
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -70,6 +79,14 @@ def _folders(folder: Path) -> list[Path]:
         raise CheckpointError(f"{folder} is not a folder")
     inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     return [path for path in (folder, *inside) if any((path / part).exists() for part in _PARTS)]
+
+
+def _named(folder: Path, found: list[Path]) -> dict[str, Path]:
+    """Folders by the names under which they are reported: "." for the folder itself."""
+    named = {shown(path.name) if path != folder else ".": path for path in found}
+    if len(named) < len(found):
+        raise CheckpointError(f"two folders in {shown(folder)} have names that look alike; rename one of them")
+    return named
 
 
 def _read_release(name: str, path: Path) -> tuple[Release, Samples | None]:
@@ -82,7 +99,7 @@ def _read_release(name: str, path: Path) -> tuple[Release, Samples | None]:
         transcription = load(path)
         return release_of(name, transcription), samples_of(transcription)
     except (PrivkdError, *_UNREADABLE) as error:
-        return _missing(name, "unknown", f"{type(error).__name__}: {error}"), None
+        return _missing(name, "unknown", f"{type(error).__name__}: {shown(error)[:2000]}"), None
 
 
 def _without_weights(name: str, path: Path) -> Release | None:
@@ -90,7 +107,7 @@ def _without_weights(name: str, path: Path) -> Release | None:
     run = read_run(path)
     if run is not None:
         remark = "; of a run, and no student is released in this folder: history.release().save(directory) writes one"
-        return proven(name, "private-training", run.certificate, run.ledger, remark=remark)
+        return proven(name, RUN, run.certificate, run.ledger, remark=remark)
     student = read_config(path).get("student")
     if not isinstance(student, Mapping) or student.get("architecture") != "foreign":
         return None
@@ -111,42 +128,31 @@ def _missing(name: str, method: str, problem: str = "its folder is not here any 
 
 
 def _recorded(path: Path) -> Study:
-    """What an earlier report said, or an empty study."""
+    """The words of an earlier report, or an empty study. Its numbers on privacy, verdicts and pictures are not read."""
     if not path.exists():
-        return Study(
-            title=f"Privacy report of {path.parent.resolve().name}",
-            summary="Every certificate below was recomputed from its ledger when this page was made.",
-        )
+        return Study(title=path.parent.resolve().name, summary="")
     try:
-        return Study.from_dict(_read_json(path))
+        return _words(read_json(path, dict, at_most=MAX_JSON))
     except _UNREADABLE as error:
-        raise CheckpointError(f"{path} cannot be read: {error}. Move it away to make a report without it") from error
+        said = shown(error)[:500]
+        raise CheckpointError(f"{path} cannot be read: {said}. Move it away to make a report without it") from error
 
 
-def _results(recorded: tuple[Result, ...], releases: tuple[Release, ...]) -> tuple[Result, ...]:
-    """The recorded rows with verified privacy numbers, and a row for every release that has none."""
-    by_name = {release.name: release for release in releases}
-    rows = [_reconciled(row, by_name.get(row.name)) for row in recorded]
-    rowless = [release for release in releases if release.name not in {row.name for row in recorded}]
-    empty = {"scope": "none", "epsilon": None, "delta": None, "accuracy": None}
-    return (*rows, *(_reconciled(Result(name=r.name, method=r.method, **empty), r) for r in rowless))
-
-
-def _reconciled(row: Result, release: Release | None) -> Result:
-    if release is None and row.scope == Scope.NONE and row.epsilon is None:
-        return row
-    if release is None or release.problem or release.certificate is None:
-        note = f"{_UNPROVEN} for this row. {row.note}".strip()
-        return replace(row, scope="none", epsilon=None, delta=None, ceiling=None, note=note)
-    claim = release.certificate
-    epsilon = None if claim["epsilon"] == "inf" else float(claim["epsilon"])
-    return replace(row, scope=str(claim["scope"]), epsilon=epsilon, delta=float(claim["delta"]))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MAX_JSON:
-        raise CheckpointError(f"{path} is larger than {_MAX_JSON} bytes, which no report needs")
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path} holds {type(values).__name__}, not an object")
-    return values
+def _words(values: Mapping[str, Any]) -> Study:
+    if values.get("schema") not in _SCHEMAS:
+        raise ValueError(f"schema={values.get('schema')!r}; this version reads {', '.join(_SCHEMAS)}")
+    rows = []
+    for row in values["results"]:
+        is_plain = not row["name"] and row["scope"] == Scope.NONE and row["epsilon"] is None
+        scope = "none" if is_plain else "unproven"  # until a release of that name proves something
+        own = {name: row[name] for name in ("name", "method", "accuracy", "note")}
+        rows.append(Result(**own, scope=scope, epsilon=None, delta=None))
+    return Study(
+        title=values["title"],
+        summary=values["summary"],
+        results=tuple(rows),
+        releases=tuple(_missing(release["name"], release["method"]) for release in values["releases"]),
+        notes=tuple(values["notes"]),
+        not_protected=tuple(values["not_protected"]),
+        wanted_epsilon=values.get("wanted_epsilon", WANTED_EPSILON),
+    )

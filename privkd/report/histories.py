@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import cycle
+from itertools import product
 from typing import TYPE_CHECKING
 
 from privkd.report.figures import SERIES
+from privkd.report.legends import as_label, legend_below
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from privkd.trainer import History
 
 __all__ = ["plot_history"]
+
+_STYLES = ("-", "--", "-.", (0, (1, 1)))
 
 
 def plot_history(history: History, ax: Axes, *, columns: Sequence[str] | None = None) -> Axes:
@@ -34,18 +37,21 @@ def plot_history(history: History, ax: Axes, *, columns: Sequence[str] | None = 
     if columns is None:
         columns = [name for name in history.names if name not in ("step", "stage", "epoch")]
     places, borders = _places(history)
-    for name, color in zip(columns, cycle(SERIES), strict=False):
+    looks = [(color, style) for style, color in product(_STYLES, SERIES)]  # a colour comes again with another line
+    for position, name in enumerate(columns):
+        color, style = looks[position % len(looks)]
         points = [(x, y) for x, y in zip(places, history.column(name), strict=True) if math.isfinite(y)]
         points = _interrupted(points, borders)  # another stage is another loss
         marker = "o" if len(points) == 1 else None
-        ax.plot([x for x, _ in points], [y for _, y in points], color=color, linewidth=2, marker=marker, label=name)
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        ax.plot(xs, ys, color=color, linestyle=style, linewidth=2, marker=marker, label=as_label(name))
     for border in borders:
         ax.axvline(border, color=SERIES[5], linewidth=1, linestyle=":")
     ax.set_xlabel("steps")
     ax.grid(True, alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     if columns:
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3, frameon=False)
+        legend_below(ax)
     else:
         ax.text(0.5, 0.5, "nothing was reported", transform=ax.transAxes, ha="center")
     return ax

@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from accountants import check
+from privkd.scopes import BASES
 
-SCHEMA = "privkd.report/1"
+SCHEMA = "privkd.report/2"
+WANTED_EPSILON = 3.0
+"""Nats; a student at most this expensive is recommended where nobody says another limit."""
 _MAX_TEXT = 20_000
 _MAX_IMAGES = 256
 _MAX_SIDE = 256
@@ -58,6 +61,30 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attack:
+    """Ceilings on every attack that asks whether given private data were used.
+
+    Attributes:
+        even_odds: largest share of right answers when both cases are equally likely, in [0.5, 1].
+        false_alarms: share of false alarms that the attacker may raise, in [0, 1].
+        found: largest share of true cases that it finds then, in [0, 1].
+
+    Raises:
+        TypeError: a field is no number.
+        ValueError: a field is out of range.
+    """
+
+    even_odds: float
+    false_alarms: float
+    found: float
+
+    def __post_init__(self) -> None:
+        check.real(even_odds=self.even_odds, at_least=0.5, at_most=1.0)
+        check.real(false_alarms=self.false_alarms, at_least=0.0, at_most=1.0)
+        check.real(found=self.found, at_least=0.0, at_most=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Release:
     """One released student: its claim, and whether the claim was proven again from its ledger.
 
@@ -69,6 +96,8 @@ class Release:
         digest: hash of the ledger's last entry; "" if it could not be read.
         verified: the recomputed bound, for people; "" if the claim does not hold.
         problem: why the claim must not be believed; "" if it holds.
+        attack: what the best attack can reach, recomputed; None where the claim is about no private data or fails.
+        ceiling: largest mean agreement with its teacher that the claim allows a student without data, or None.
 
     Raises:
         TypeError: a field has the wrong type.
@@ -82,6 +111,8 @@ class Release:
     digest: str
     verified: str
     problem: str = ""
+    attack: Attack | None = None
+    ceiling: float | None = None
 
     def __post_init__(self) -> None:
         _require_text(
@@ -100,6 +131,26 @@ class Release:
     def scope(self) -> str:
         """What the certificate is about; "none" without a certificate that holds."""
         return str(self.certificate["scope"]) if self.certificate is not None and not self.problem else "none"
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the guarantee rests on what somebody declared, which nobody can compute again."""
+        claim = self.certificate or {} if not self.problem else {}
+        return str(claim.get("accountant")).startswith("declared by") or BASES["declared"] in claim.get(
+            "conditions", ()
+        )
+
+    @property
+    def void(self) -> str:
+        """Why the release has no guarantee although its certificate tells the truth; "" if it has one."""
+        claim = self.certificate
+        if self.problem or claim is None:
+            return ""
+        if claim.get("leaks"):
+            return "private data leaked into it: " + "; ".join(claim["leaks"])
+        if not claim.get("secure_rng", True):
+            return "its noise was seeded, so whoever knows the seed can take it off"
+        return "no noise was added" if claim["scope"] == "none" else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +198,7 @@ class Study:
         notes: how to read the results table.
         not_protected: what is not protected in this study, beyond what is true of every release.
         samples: synthetic queries to look at.
+        wanted_epsilon: the largest epsilon, nats, > 0, at which a student is recommended.
         created: UTC, ISO 8601.
         library_version: of privkd.
 
@@ -161,6 +213,7 @@ class Study:
     notes: tuple[str, ...] = ()
     not_protected: tuple[str, ...] = ()
     samples: Samples | None = None
+    wanted_epsilon: float = WANTED_EPSILON
     created: str = ""
     library_version: str = ""
 
@@ -168,8 +221,14 @@ class Study:
         _require_text(
             title=self.title, summary=self.summary, created=self.created, library_version=self.library_version
         )
+        check.real(wanted_epsilon=self.wanted_epsilon, above=0.0)
         for name in ("notes", "not_protected"):
             _require_text(**{f"{name}[{i}]": text for i, text in enumerate(getattr(self, name))})
+
+    @property
+    def voids(self) -> tuple[str, ...]:
+        """One line per release that has no guarantee by its own certificate."""
+        return tuple(f"{release.name}: {release.void}" for release in self.releases if release.void)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -209,6 +268,8 @@ def _built(kind: type[Part], values: Any) -> Part:
     values = dict(values)
     if "charges" in names:
         values["charges"] = _listed(values, "charges")
+    if values.get("attack") is not None:
+        values["attack"] = _built(Attack, values["attack"])
     return kind(**values)
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
+from dataclasses import replace
 from pathlib import Path
 
 from privkd.report.rendering import render
+from privkd.report.rows import proven_rows
 from privkd.report.study import Study
+from privkd.report.visible import visible
+from privkd.storage import write_json, write_text
 
+MAX_JSON = 64 * 2**20  # bytes: pictures of synthetic inputs take room
 JSON_NAME, HTML_NAME = "report.json", "report.html"
 
 
 def write_report(directory: str | os.PathLike[str], study: Study) -> Path:
     """Write `report.json` and `report.html`, replacing earlier ones.
+
+    Privacy numbers in the rows of results are those of the study's releases, texts are written without unseen characters.
 
     Args:
         directory: where; made if it is not there.
@@ -24,24 +29,13 @@ def write_report(directory: str | os.PathLike[str], study: Study) -> Path:
         The HTML file: one page without any outside request, to be opened, mailed or printed.
 
     Raises:
+        CheckpointError: another process has been writing in the folder for a minute.
         OSError: the folder cannot be written.
     """
     folder = Path(directory)
+    study = visible(replace(study, results=proven_rows(study.results, study.releases)))
     page = render(study)  # before the first write: a failure changes no file
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / JSON_NAME, json.dumps(study.to_dict(), indent=1, allow_nan=False) + "\n")
-    _replace(folder / HTML_NAME, page)
+    write_json(folder / JSON_NAME, study.to_dict(), at_most=MAX_JSON)
+    write_text(folder / HTML_NAME, page)
     return folder / HTML_NAME
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that readers see the old content or the new one, never a mixture."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with draft.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

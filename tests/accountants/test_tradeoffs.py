@@ -1,6 +1,7 @@
 """Trade-off functions against closed forms, and against every single guarantee they are made of."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -129,6 +130,13 @@ def test_true_positive_rates_are_one_minus_false_negative_rates_rounded_outwards
     for tpr, fnr in zip(found.tprs, found.fnrs, strict=True):
         assert tpr.lower <= 1.0 - fnr.upper <= 1.0 - fnr.lower <= tpr.upper
     assert found.to_dict()["fprs"] == [1e-3, 1e-2, 0.1]
+
+
+@pytest.mark.parametrize("event", [ApproxDP(8252.0, 1e-4), RandomizedResponse(10, 3.0) * 4000, Gaussian(0.01)])
+def test_releases_that_protect_nothing_are_told_without_a_warning(event):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert tradeoff(event, [0.01], adjacency="replace-one").tprs[0].upper == 1.0
 
 
 @pytest.mark.parametrize("rates", [[], [-0.1], [1.1], [math.nan], [True]])

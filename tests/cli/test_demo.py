@@ -5,7 +5,7 @@ import json
 import pytest
 
 from privkd import demo, load
-from privkd.report import Study, report_of
+from privkd.report import Study, report_of, verdict_of
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,19 @@ def test_demo_learns_and_says_what_is_not_private(small):
     assert rows["one-teacher-answers-eps3"].ceiling is None
 
 
-def test_demo_tells_the_total_of_all_releases_and_the_warning_in_plain_words(small):
+def test_demo_tells_the_total_of_all_releases_and_what_answers_protect_in_plain_words(small):
     out, study = small
     together = next(note for note in study.notes if "together" in note)
     assert "3 releases" in together
-    assert any("NOT training records" in note for note in study.notes)
+    assert any("NOT a guarantee for training records" in note for note in study.notes)
+    assert not any("=" in note and "δ =" not in note for note in study.notes)  # no text for developers
     assert "Traceback" not in (out / "report.html").read_text()
+
+
+def test_the_most_accurate_student_with_a_guarantee_for_records_is_recommended(small):
+    _, study = small
+    assert verdict_of(study).recommended.name == "cells-eps3"
+    assert not any("main result" in row.note.lower() for row in study.results)
 
 
 def test_the_report_can_be_made_again_and_keeps_the_table(small):

@@ -1,5 +1,6 @@
 """The figure of a run: the columns it was asked for, over stages in a row."""
 
+import io
 import math
 
 import pytest
@@ -44,3 +45,38 @@ def test_a_silent_run_says_so():
     ax = Figure().subplots()
     plot_history(History([{"step": 1.0}]), ax)
     assert ax.texts[0].get_text() == "nothing was reported"
+
+
+def of_series(count, label="loss of part"):
+    rows = [{"step": float(step), **{f"{label} {i}": float(step + i) for i in range(count)}} for step in (1, 2, 3)]
+    return History([{"stage": "only", **row} for row in rows])
+
+
+@pytest.mark.parametrize("count", [1, 3, 12, 40])
+@pytest.mark.parametrize("label", ["l", "loss of part", "the mean over all parts of the loss of the student's head"])
+def test_the_legend_stays_on_the_canvas_and_covers_nothing(count, label):
+    figure = Figure()
+    ax = figure.subplots()
+    plot_history(of_series(count, label), ax)
+    figure.savefig(io.BytesIO())
+    legend, axis = ax.get_legend().get_window_extent(), ax.xaxis.get_tightbbox()
+    assert figure.bbox.x0 <= legend.x0
+    assert legend.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= legend.y0
+    assert legend.y1 <= axis.y0
+    assert ax.get_window_extent().height > 0.2 * figure.bbox.height
+
+
+def test_a_legend_that_would_fill_the_picture_says_how_many_it_leaves_out():
+    for count, is_complete in ((12, True), (40, False)):
+        ax = Figure().subplots()
+        plot_history(of_series(count), ax)
+        texts = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert (len(texts) == count) is is_complete
+        assert is_complete or texts[-1] == f"and {count - len(texts) + 1} more"
+
+
+def test_twelve_series_look_different():
+    ax = Figure().subplots()
+    plot_history(of_series(12), ax)
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 12

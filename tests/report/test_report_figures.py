@@ -1,5 +1,10 @@
+import io
+import re
+from html import unescape
+
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from privkd.report import Result, Samples, accuracy_curve
@@ -53,3 +58,13 @@ def test_mosaic_holds_every_image_where_it_belongs(shape):
         top, left = (position // 2) * 4 + 1, (position % 2) * 5 + 1
         expected = image if image.ndim == 3 else np.stack([image] * 3, axis=-1)
         assert (sheet[top : top + 3, left : left + 4] == expected).all()
+
+
+@pytest.mark.parametrize("method", ["$\\frac{", "costs $5 or $6", "_hidden", "a_b^c"])
+def test_names_of_methods_are_drawn_letter_by_letter(ax, method):
+    accuracy_curve([row(method, "training-record", 1.0, 0.5), row("x", "training-record", 2.0, 0.5)], ax)
+    content = io.StringIO()
+    with rc_context({"svg.fonttype": "none"}):
+        ax.get_figure().savefig(content, format="svg")
+    drawn = {unescape(text).strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", content.getvalue())}
+    assert method in drawn

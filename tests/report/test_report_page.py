@@ -37,6 +37,18 @@ def shown(page: str) -> str:
     return " ".join(unescape(page).split())
 
 
+def card(page: str, name: str) -> str:
+    """The full guarantee of a release."""
+    (found,) = re.findall(rf'<article class="card [a-z]*" aria-label="{name}">.*?</article>', page, flags=re.S)
+    return found
+
+
+def first_page(page: str) -> str:
+    """What is seen before anything is unfolded, as text."""
+    body = re.sub(r"<details>.*?</details>", "", page[page.index("<body>") :], flags=re.S)
+    return " ".join(re.sub(r"<svg.*?</svg>|<[^>]*>", " ", unescape(body), flags=re.S).split())
+
+
 @pytest.fixture
 def study(transcription):
     scopes = ("training-record", "synthetic-label", "teacher", "none")
@@ -81,8 +93,7 @@ def test_page_shows_every_sentence_every_limit_and_every_ledger(study):
 
 def test_scopes_are_told_apart_in_words(study):
     page = render(study)
-    cards = re.findall(r"<article.*?</article>", page, flags=re.S)
-    words = {re.search(r'aria-label="(.*?)"', card)[1]: shown(card) for card in cards}
+    words = {name: shown(card(page, name)) for name in ("training-record", "synthetic-label", "teacher", "none")}
     assert "protects training records" in words["training-record"]
     assert "does NOT protect training records" in words["synthetic-label"]
     assert "protects the whole teacher" in words["teacher"]
@@ -104,21 +115,23 @@ def test_hostile_text_stays_text(study):
     page = render(wild)
     assert "script" not in _Page(page).tags
     assert not _Page(page).handlers
-    assert "49" not in re.findall(r"<h1>(.*?)</h1>", page, flags=re.S)[0]
+    assert "49" not in re.findall(r"<title>(.*?)</title>", page, flags=re.S)[0]
     assert HOSTILE in unescape(page)
 
 
 def test_a_claim_that_does_not_hold_is_shouted_and_never_shown_as_a_guarantee(study):
     broken = replace(study.releases[0], verified="", problem="CertificateError: the events cost more")
     page = render(replace(study, releases=(broken, *study.releases[1:])))
-    card = next(
-        c for c in re.findall(r"<article.*?</article>", page, flags=re.S) if 'aria-label="training-record"' in c
-    )
-    assert 'role="alert"' in page
-    assert "Not verified." in card
-    assert "claim does not hold" in card
-    assert "ε ≤" not in card
-    assert 'role="alert"' not in render(study)
+    false = card(page, "training-record")
+    assert 'role="alert" aria-labelledby="alarm"' in page
+    assert page.index('role="alert"') < page.index('aria-label="Verdict"')
+    assert "Not verified." in false
+    assert "claim does not hold" in false
+    assert "ε ≤" not in false
+    assert 'aria-labelledby="alarm"' not in render(study)
+    (row,) = [row for row in re.findall(r"<tr.*?</tr>", page, flags=re.S) if "way training-record" in row]
+    assert "no guarantee" in row
+    assert not re.search(r'<td class="number">[0-9]', row)
 
 
 def test_an_unreadable_release_has_a_card():
@@ -191,3 +204,89 @@ def test_colours_have_accessible_contrast(scheme):
     badges = [(name, f"{name}-soft") for name in ("good", "warn", "bad")] + [("ink", "warn-soft")]
     assert min(contrast(*pair) for pair in texts + badges) >= 4.5  # WCAG 2 AA, text
     assert min(contrast(f"series-{i}", "card") for i in range(6)) >= 3.0  # WCAG 2 AA, graphics
+
+
+def test_the_first_page_concludes_and_everything_long_is_folded(study):
+    page = render(study)
+    first = first_page(page)
+    for text in ("Recommended: training-record", "no attack is right in more than", "It holds only if", "Void"):
+        assert text in first
+    best = study.releases[0].certificate
+    assert all(condition in first for condition in best["conditions"])
+    assert best["sentence"] not in first
+    assert best["sentence"] in shown(page)
+
+
+def test_the_first_page_has_no_text_for_developers(study):
+    first = first_page(render(study))
+    assert not re.search(r"[0-9a-f]{12}", first)  # digests
+    for text in ("privkd ", "ledger.json", "`", "python", "Error", "sigma", "gnmax", "VectorNetwork", "replace-one"):
+        assert text not in first, text
+
+
+def test_words_of_the_author_are_marked_and_never_stand_for_what_was_proven(study):
+    wild = replace(
+        study,
+        title="ε = 0 for all",
+        results=tuple(replace(row, method="no cost", note="a free lunch") for row in study.results),
+        releases=(replace(study.releases[0], method="perfect privacy"), *study.releases[1:]),
+    )
+    page = render(wild)
+    first = first_page(page)
+    assert "ε = 0 for all (the author's title)" in first
+    assert "perfect privacy (the author's word)" in first
+    assert "no cost" not in first.replace("names of lines", "")
+    assert "free lunch" not in first
+    assert "Names, notes and accuracies are the author's" in shown(page)
+
+
+def test_a_condition_of_many_students_is_said_once_among_them(transcription):
+    made = transcription()
+    condition = made.certificate.conditions[0]
+    one = release_of("r", made)
+    study = Study(title="t", summary="", releases=tuple(replace(one, name=f"r{i}") for i in range(12)))
+    folded = render(study).split("For engineers")[0]
+    assert shown(folded).count(condition) == 2  # with the recommended student, and in the list of shared conditions
+    assert "condition 1 above" in shown(card(folded, "r11"))
+
+
+def test_a_seeded_release_is_void_whatever_its_table_row_says(transcription):
+    made = transcription()
+    seeded = release_of("votes", replace(made, certificate=made.certificate))
+    seeded = replace(seeded, certificate={**seeded.certificate, "secure_rng": False})
+    row = Result(name="votes", method="v", scope="training-record", epsilon=0.1, delta=1e-6, accuracy=0.9)
+    page = render(Study(title="t", summary="s", results=(row,), releases=(seeded,)))
+    assert "Do not rely on this student" in first_page(page)
+    assert "noise was seeded" in first_page(page)
+    assert "protects training records" not in page
+
+
+RAW = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u202a-\u202e\u2066-\u2069\ufeff]")
+UNSEEN = "x\x1b[2J\u202e 1.0=nolispe \u2066y\u2069\x9b2J\x07\x7f\n\u200bz"
+
+
+def test_characters_that_cannot_be_seen_are_escapes_on_the_page_and_in_the_file(study, tmp_path):
+    wild = replace(
+        study,
+        title=UNSEEN,
+        summary=UNSEEN,
+        notes=(UNSEEN,),
+        not_protected=(UNSEEN,),
+        results=tuple(replace(row, method=f"{row.method} {UNSEEN}", note=UNSEEN) for row in study.results),
+        releases=tuple(replace(one, charges=({**one.charges[0], "where": UNSEEN},)) for one in study.releases),
+    )
+    for text in (render(wild), write_report(tmp_path, wild).read_text(), (tmp_path / "report.json").read_text()):
+        assert not RAW.search(text)
+        assert "nolispe" in text  # the text itself is there
+        assert "u202e" in text
+
+
+@pytest.mark.parametrize("name", ["wide", "narrow"])
+def test_text_of_the_picture_has_at_least_eleven_pixels_where_it_is_shown(study, name):
+    figure = re.search(rf'<div class="{name}" aria-hidden="true">(<svg.*?</svg>)', render(study), flags=re.S)[1]
+    sizes = [float(size) for size in re.findall(r"font-size: ([0-9.]+)px", figure)]
+    width = float(re.search(r'viewBox="0 0 ([0-9.]+)', figure)[1])
+    room = {"wide": 720.0, "narrow": 390.0 - 2 * (0.8 + 0.3) * 16 - 2}[
+        name
+    ]  # of the figure on the narrowest screen meant
+    assert min(sizes) * min(1.0, room / width) >= 11.0

@@ -36,7 +36,7 @@ def test_a_study_survives_json(study):
     "damage",
     [
         lambda d: d.pop("schema"),
-        lambda d: d.update(schema="privkd.report/2"),
+        lambda d: d.update(schema="privkd.report/3"),
         lambda d: d.pop("title"),
         lambda d: d.update(surprise=1),
         lambda d: d.update(title=3),
