@@ -176,7 +176,8 @@ def _crossing(above: FloatArray, curve: FloatArray, log_level: float) -> float:
     """
     point = float((curve + log_level / above).min())
     for _ in range(_STEPS):
-        growth = above * (point - curve)
+        with np.errstate(over="ignore"):  # to minus infinity: orders that do not count
+            growth = above * (point - curve)
         top = growth.max()
         shares = np.exp(growth - top)
         total = shares.sum()
