@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accountants import Ledger
-from accountants.ledger.entries import require_text
+from accountants.ledger.entries import as_text
 from privkd.errors import CertificateError, GuaranteeError
 from privkd.scopes import BASES, Scope
 
@@ -133,7 +133,7 @@ def record(ledger: Ledger, wanted: Statement) -> Statement:
         )
     texts = [f"stated after {len(ledger.charges)} charges: {kind} {text}" for kind, text in wanted.lines]
     for text in texts:
-        require_text(text=text)
+        as_text(text=text)
     for text in texts:
         ledger.disclose(text)
     return wanted
