@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from accountants.adjacency import Adjacency
 from accountants.branches import branches
 from accountants.errors import AdjacencyError
-from accountants.events import Event
+from accountants.events import Event, FixedSizeSampled, RandomAllocation, Shuffled
 from accountants.events.algebra import require_event
 from accountants.failure import split_failures
 from accountants.methods import TABLE
@@ -32,6 +32,8 @@ def require_adjacency(event: Event, adjacency: str) -> Adjacency:
         advice = (
             f"pass adjacency={' or '.join(fitting)}" if fitting else "no adjacency fits all parts: account them apart"
         )
+        if isinstance(part, FixedSizeSampled | Shuffled | RandomAllocation):
+            advice += "; batches drawn by Poisson sampling are stated for every adjacency"
         raise AdjacencyError(f"{part!r} is not stated for adjacency={str(relation)!r}; {advice}")
     return relation
 

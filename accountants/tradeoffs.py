@@ -28,6 +28,7 @@ _PROGRESS = 0.95  # a refinement that leaves more of the gap than this was the l
 _TIGHT = 1e-3  # of the largest true positive rate
 _TAIL = 1e-9  # of delta, where the evaluated epsilons end at the latest
 _FAR = 1e305  # of e^epsilon: so that its product with a rate is finite
+_CLOSEST = 1e-12  # nats between evenly spaced ones: e^epsilon still tells them apart
 _APART = 1e-5  # epsilons closer than this tell nothing new
 
 
@@ -107,7 +108,7 @@ def tradeoff(
     profile = _Profile(lambda points: falling(delta_at, points))
     smallest = min((rate for rate in rates if rate > 0.0), default=1.0)
     last = reach(event, min(_TAIL, 1e-3 * smallest), adjacency=adjacency)
-    profile.add(float(point) for point in np.linspace(0.0, last, _FIRST if last > 0.0 else 1))
+    profile.add(float(point) for point in np.linspace(0.0, last, 1 + min(_FIRST - 1, int(last / _CLOSEST))))
     lower, upper = _refined(profile, np.asarray(rates))
     # Rounding is no reason for a lower end above an upper one.
     method = profile.known[0.0].method
@@ -163,7 +164,8 @@ def _both_curves(profile: _Profile, rates: FloatArray) -> tuple[FloatArray, Floa
     """Lower curve, upper curve, and the epsilon that decides the upper one, at the rates."""
     epsilons, low_deltas, high_deltas = profile.sorted()
     lower, _ = _largest(np.exp(epsilons), high_deltas, rates)
-    odds, deltas = _lower_envelope(np.exp(epsilons), low_deltas, high_deltas)
+    with np.errstate(over="ignore"):  # of places beyond every float, where the nearest border is taken instead
+        odds, deltas = _lower_envelope(np.exp(epsilons), low_deltas, high_deltas)
     upper, deciding = _largest(odds, deltas, rates)
     decisive = np.minimum(np.log(odds[deciding]), epsilons[-1])  # beyond, next to nothing is left to be told
     return np.maximum(0.0, lower - _ROUNDING), np.minimum(1.0 - rates, upper + _ROUNDING), decisive

@@ -6,6 +6,7 @@ Files name an architecture of this list, never a class to import, so that readin
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from accountants import check
+from privkd.data.labels import Label, declared_classes
+from privkd.prediction import Predicting
 
 
-class VectorNetwork(nn.Module):
+class VectorNetwork(Predicting):
     """Multi-layer perceptron on standardised vectors; also takes images, flattened.
 
     Args:
@@ -23,6 +26,7 @@ class VectorNetwork(nn.Module):
         classes: number of classes K.
         hidden: width of the hidden layers.
         layers: number of hidden layers.
+        labels: what the classes are called, by index; `predict` gives these. Public.
 
     Attributes:
         config: the arguments, to build the network again.
@@ -30,13 +34,21 @@ class VectorNetwork(nn.Module):
         scale: what they are then divided by, shape (d,); ones at first.
     """
 
-    def __init__(self, features: int, classes: int, hidden: int = 128, layers: int = 1) -> None:
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        hidden: int = 128,
+        layers: int = 1,
+        labels: Sequence[Label] | None = None,
+    ) -> None:
         super().__init__()
         check.integer(features=features, at_least=1)
         check.integer(classes=classes, at_least=2)
         check.integer(hidden=hidden, at_least=1)
         check.integer(layers=layers, at_least=1)
         self.config = {"features": features, "classes": classes, "hidden": hidden, "layers": layers}
+        self.config |= _named(labels, classes)
         self.shift: Tensor
         self.scale: Tensor
         self.register_buffer("shift", torch.zeros(features))
@@ -45,12 +57,17 @@ class VectorNetwork(nn.Module):
         blocks = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in pairwise(widths)]
         self.body = nn.Sequential(*blocks, nn.Linear(hidden, classes))
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return (self.config["features"],)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits, float32, shape (b, K), from inputs of shape (b, d) or (b, C, H, W)."""
         return self.body((x.flatten(1) - self.shift) / self.scale)
 
 
-class ImageNetwork(nn.Module):
+class ImageNetwork(Predicting):
     """Small convolutional network with group normalisation, for images with sides of at least 4 pixels.
 
     Args:
@@ -59,6 +76,7 @@ class ImageNetwork(nn.Module):
         width: pixels.
         classes: number of classes K.
         filters: filters of the first layer, a multiple of 4; the second has twice as many.
+        labels: what the classes are called, by index; `predict` gives these. Public.
 
     Attributes:
         config: the arguments, to build the network again.
@@ -66,7 +84,15 @@ class ImageNetwork(nn.Module):
         scale: what it is then divided by, shape (1,); one at first.
     """
 
-    def __init__(self, channels: int, height: int, width: int, classes: int, filters: int = 16) -> None:
+    def __init__(
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        classes: int,
+        filters: int = 16,
+        labels: Sequence[Label] | None = None,
+    ) -> None:
         super().__init__()
         check.integer(channels=channels, at_least=1)
         check.integer(height=height, at_least=4)
@@ -80,6 +106,7 @@ class ImageNetwork(nn.Module):
             "classes": classes,
             "filters": filters,
         }
+        self.config |= _named(labels, classes)
         self.shift: Tensor
         self.scale: Tensor
         self.register_buffer("shift", torch.zeros(1))
@@ -98,9 +125,30 @@ class ImageNetwork(nn.Module):
             nn.Linear(128, classes),
         )
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return (self.config["channels"], self.config["height"], self.config["width"])
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits, float32, shape (b, K), from images of shape (b, C, H, W)."""
         return self.body((x - self.shift) / self.scale)
+
+
+def _named(labels: Sequence[Label] | None, classes: int) -> dict[str, Any]:
+    """The setting that holds the names, if there are any.
+
+    Raises:
+        ValueError: not one name per class.
+    """
+    if labels is None:
+        return {}
+    names = declared_classes(labels).labels
+    if names is None or len(names) != classes:
+        raise ValueError(
+            f"labels has {0 if names is None else len(names)} names for classes={classes}; give one per class"
+        )
+    return {"labels": list(names)}
 
 
 ARCHITECTURES: dict[str, type[VectorNetwork] | type[ImageNetwork]] = {
@@ -109,7 +157,14 @@ ARCHITECTURES: dict[str, type[VectorNetwork] | type[ImageNetwork]] = {
 }
 
 
-def network_for(shape: tuple[int, ...], classes: int, *, hidden: int = 128, layers: int = 1) -> nn.Module:
+def network_for(
+    shape: tuple[int, ...],
+    classes: int,
+    *,
+    hidden: int = 128,
+    layers: int = 1,
+    labels: Sequence[Label] | None = None,
+) -> VectorNetwork | ImageNetwork:
     """A fresh network for inputs of this shape.
 
     Images with at least 12 pixels a side get the convolutional network, everything else the perceptron.
@@ -119,14 +174,15 @@ def network_for(shape: tuple[int, ...], classes: int, *, hidden: int = 128, laye
         classes: number of classes K.
         hidden: width of the perceptron's hidden layers.
         layers: number of the perceptron's hidden layers.
+        labels: what the classes are called, by index, if anything.
 
     Example:
         >>> type(network_for((1, 28, 28), 10)).__name__, type(network_for((1, 8, 8), 10)).__name__
         ('ImageNetwork', 'VectorNetwork')
     """
     if len(shape) == 3 and min(shape[1:]) >= 12:
-        return ImageNetwork(*shape, classes)
-    return VectorNetwork(math.prod(shape), classes, hidden, layers)
+        return ImageNetwork(*shape, classes, labels=labels)
+    return VectorNetwork(math.prod(shape), classes, hidden, layers, labels)
 
 
 def architecture_of(network: nn.Module) -> dict[str, Any]:

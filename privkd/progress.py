@@ -1,68 +1,194 @@
-"""Progress of long work: bars on a terminal, one log line per stage elsewhere. Library code never prints."""
+"""Progress of long work: live bars on a terminal, elsewhere a line after two seconds and then every ten.
+
+What is shown is for the owner of the data, on the owner's own stderr: how long a stage takes, and so the estimate, may
+depend on private records. Nothing of it may enter a release, so it is neither returned nor kept: histories, ledgers and
+certificates hold no durations.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 log = logging.getLogger("privkd")
 
-_active: list[Progress] = []
-_depth = 0
+_FIRST = 2.0  # seconds after which a stage is worth a line
+_EVERY = 10.0  # seconds between two lines, whatever stages they are of
+_LONG = 60.0  # seconds; a stage that will take longer says so as soon as it can be known
+_SETTLED = 1.0  # seconds after which the first steps tell how long the others take
 
 
 @contextmanager
 def track(description: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show how far a stage has come.
+    """Show how far a stage of counted steps has come, and how long it will still take.
 
-    Nested stages share one live display. Nothing but the description and a count is shown, so a bar can never
-    reveal a private statistic.
+    Nested stages share one display.
 
     Args:
-        description: what is being done, a few words.
+        description: what is being done, a few words, from public facts only.
         total: number of steps, >= 0.
 
     Yields:
         A function without arguments, to be called after each step.
     """
-    if not sys.stderr.isatty():
-        yield from _logged(description, total)
-        return
-    if _active:
-        bar = _active[0]
-        stage = bar.add_task(description, total=total)
+    with _display.stage(_Stage(description, total)) as advance:
+        yield advance
+
+
+@contextmanager
+def working(description: str) -> Iterator[None]:
+    """Show that a stage without countable steps (one big fit, k-means) is still at work; decorates functions, too.
+
+    Args:
+        description: what is being done, a few words, from public facts only.
+    """
+    with _display.stage(_Stage(description, None)):
+        yield
+
+
+@dataclass(eq=False)
+class _Stage:
+    """One stage: what is done, of how many steps."""
+
+    description: str
+    total: int | None
+    done: int = 0
+    begun: float = field(default_factory=time.monotonic)
+    foretold: bool = False
+
+    def left(self) -> float | None:
+        """Seconds that are left if the steps to come take as long as those that are done."""
+        if not self.total or not self.done:
+            return None
+        return (time.monotonic() - self.begun) / self.done * (self.total - self.done)
+
+    def line(self) -> str:
+        """How far the stage is."""
+        if self.total is None:
+            return f"{self.description}: still at work after {_rough(time.monotonic() - self.begun)}"
+        left = self.left()
+        share = f" ({100 * self.done // self.total} %)" if self.total else ""
+        hope = "" if left is None else f", about {_rough(left)} left"
+        return f"{self.description}: {self.done} of {self.total}{share}{hope}"
+
+    def forecast(self) -> str | None:
+        """Said once, as soon as the first steps tell that the stage takes over a minute."""
+        passed = time.monotonic() - self.begun
+        left = self.left()
+        if self.foretold or left is None or passed < _SETTLED:
+            return None
+        self.foretold = True
+        return f"{self.description} will take about {_rough(passed + left)}" if passed + left >= _LONG else None
+
+
+class _Display:
+    """The stages that are at work, outermost first, and how they are shown. Threads may begin and end stages."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all stages."""
+        self._lock = threading.RLock()
+        self._stages: list[_Stage] = []
+        self._bars: Progress | None = None
+        self._over = threading.Event()
+        self._said = -_EVERY  # time of the last line
+
+    @contextmanager
+    def stage(self, stage: _Stage) -> Iterator[Callable[[], None]]:
+        """Show a stage while the block runs."""
+        with self._lock:
+            outermost = not self._stages
+            self._stages.append(stage)
+            if outermost:
+                self._begin()
+            bars = self._bars
+            row = None if bars is None else bars.add_task(stage.description, total=stage.total)
+
+        def advance() -> None:
+            stage.done += 1
+            if bars is not None and row is not None:
+                bars.advance(row)
+            elif (said := stage.forecast()) is not None:
+                _say(said)
+
         try:
-            yield lambda: bar.advance(stage)
+            yield advance
         finally:
-            bar.remove_task(stage)
-        return
-    bar = _new_display()
-    _active.append(bar)
-    try:
-        with bar:
-            stage = bar.add_task(description, total=total)
-            yield lambda: bar.advance(stage)
-    finally:
-        _active.clear()
+            with self._lock:
+                if bars is not None and row is not None:
+                    bars.remove_task(row)
+                self._stages.remove(stage)
+                if not self._stages:
+                    self._end()
+        if bars is None and stage.total is not None:
+            level = logging.INFO if outermost else logging.DEBUG
+            log.log(level, "%s: %d steps done", stage.description, stage.total)
+
+    def _begin(self) -> None:
+        if sys.stderr is not None and sys.stderr.isatty():
+            self._bars = _new_bars()
+            self._bars.start()
+            return
+        self._over = threading.Event()
+        threading.Thread(target=self._tick, args=(self._over,), name="privkd progress", daemon=True).start()
+
+    def _end(self) -> None:
+        self._over.set()
+        if self._bars is not None:
+            self._bars.stop()
+        self._bars = None
+
+    def _tick(self, over: threading.Event) -> None:
+        while not over.wait(max(_FIRST, self._said + _EVERY - time.monotonic())):
+            with self._lock:
+                lines = [stage.line() for stage in self._stages]
+            if lines and not over.is_set():
+                self._said = time.monotonic()
+                _say("; ".join(dict.fromkeys(lines)))
 
 
-def _logged(description: str, total: int) -> Iterator[Callable[[], None]]:
-    """One line per outermost stage, without its duration, which may depend on private data; nested ones for debugging."""
-    global _depth
-    level = logging.INFO if _depth == 0 else logging.DEBUG
-    _depth += 1
-    try:
-        yield lambda: None
-    finally:
-        _depth -= 1
-    log.log(level, "%s: %d steps done", description, total)
+def _say(line: str) -> None:
+    """One line into the program's log; into stderr where the program keeps none, as nobody would see it otherwise."""
+    if log.hasHandlers():
+        log.info("%s", line)
+    elif sys.stderr is not None and log.getEffectiveLevel() <= logging.WARNING:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
 
-def _new_display() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+def _rough(seconds: float) -> str:
+    """A duration as people say it.
+
+    >>> _rough(7.2), _rough(240), _rough(9000)
+    ('7 s', '4 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def _new_bars() -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+_display = _Display()
+if hasattr(os, "register_at_fork"):  # a forked worker has no thread that ticks, and perhaps a lock that nobody opens
+    os.register_at_fork(after_in_child=_display.reset)

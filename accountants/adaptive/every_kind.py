@@ -12,8 +12,14 @@ sum to at most F, so by the argument for claims in `accountants.adaptive.budget_
 without failures is within (delta - F) / (1 - F), and that is what the Gaussian rule checks. What a charge counts is computed
 from the charge and from the number of such conversions before it, hence known before the answer.
 
+A charge may be answered in parts, as a training run is, while other programs charge and choose by what they see of it: an
+interactive mechanism is an interactive post-processing of the Gaussian that dominates it, drawn when it was charged.
+
 Because the f_i must be known in advance, they follow a schedule: 16 of delta / 256, then 64 of delta / 2048, then 256 of
 delta / 16384 and so on, which sum to delta / 8. The rest of the quarter is for claims.
+
+Sources: Smith, Thakurta 2022 and Koskela, Tobaben, Honkela 2023 (Gaussian filter); Kairouz, Oh, Viswanath 2015 (failures);
+Vadhan, Zhang 2023 and Haney et al. 2023 (interactive mechanisms that run at the same time).
 """
 
 import math

@@ -143,8 +143,8 @@ class Odometer(Uncopied):
         # x + log(1 - G(x)), where G' = 1 - G: the mean with each term multiplied by alpha is 1 / delta. There it is
         # x + log G'(x), which rises with x, so that a point to the right of the top is on the safe side.
         point = _crossing(above, curve - np.log1p(above) / above, log_level)
-        slope = float((above * np.exp(above * (point - curve) - log_level)).sum())
-        found = point + math.log(slope)
+        with np.errstate(over="ignore"):
+            found = point + float(np.logaddexp.reduce(np.log(above) + above * (point - curve) - log_level))
         return min(spent.pure_epsilon, max(0.0, found + _SLACK * (1.0 + abs(found))))
 
     def _usable(self) -> tuple[Spent, tuple[FloatArray, FloatArray, float] | None]:
@@ -158,7 +158,11 @@ class Odometer(Uncopied):
         finite = np.isfinite(curve)
         if left <= 0.0 or not finite.any():
             return spent, None
-        return spent, (np.array(self._rule.orders)[finite] - 1.0, curve[finite], math.log(self._rule.size / left))
+        return spent, (
+            np.array(self._rule.orders)[finite] - 1.0,
+            curve[finite],
+            math.log(self._rule.size) - math.log(left),
+        )
 
     def __repr__(self) -> str:
         """Delta, adjacency and reading."""

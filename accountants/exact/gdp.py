@@ -132,7 +132,7 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
 
     # At this start low = -ndtri(delta), where Phi(-low) alone is already delta, or epsilon is 0.
     quantile = -float(ndtri(delta))
-    start = -quantile + math.hypot(quantile, math.sqrt(2.0 * epsilon)) if epsilon > 0.0 else 0.0
+    start = -quantile + math.hypot(quantile, math.sqrt(2.0) * math.sqrt(epsilon)) if epsilon > 0.0 else 0.0
     start = max(start, 2.0 * math.sqrt(2.0) * float(erfinv(delta))) or delta
     outside = 1.5 * start
     while excess(outside) <= 0.0:
@@ -149,7 +149,7 @@ def _right_tail(mu: float, low: float, high: float) -> tuple[float, float]:
     gap = mills_low - mills_high
     error = 2.0 * _SPECIAL * (mills_low + mills_high)
     # The Mills ratio falls by 1 - t M(t) per unit; that slope has closed bounds without cancellation.
-    root_low, root_high = math.sqrt(low * low + 4.0), math.sqrt(high * high + 8.0)
+    root_low, root_high = math.hypot(low, 2.0), math.hypot(high, math.sqrt(8.0))
     log_steep = math.log(4.0 * mu) - 2.0 * math.log(root_low + low)
     log_flat = math.log(8.0 * mu) - math.log(root_high + high) - math.log(3.0 * high + root_high)
     log_gap = [math.log(end) if end > 0.0 else -math.inf for end in (gap - error, gap + error)]

@@ -23,6 +23,7 @@ FloatArray = NDArray[np.float64]
 _ULP = 2.0**-53
 _ALIAS = 1e-9  # share of delta that the other terms of Poisson's formula may make up
 _LOG_NOTHING = -20.0  # log of the share of the first line at which the rest stops mattering
+_MARGIN = 8.0  # the same, by which a modulus seen has to be below that, as proving it for an interval loses some
 _BEYOND = (1.1, 1.3, 1.7, 2.5, 4.0, 8.0, 16.0)  # tilts of Chernoff bounds for neighbours on the right and the left, as
 _BEFORE = (0.3, 0.6)  # multiples of the contour's own
 _SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)  # of the saddle point's tilt; where few jumps matter it lies on a wall
@@ -108,7 +109,9 @@ class Contour:
                 end = 2.5 * omega
                 ceilings = [one.ceiling(self.tilt, omega, end) for one in self.total.spectra]
             seen = max(math.fsum(one(at, at) for one in ceilings) for at in (0.9 * omega, omega))
-            if self._is_negligible(seen, omega, step) or self._is_negligible(self._log_beyond(omega), omega, step):
+            if self._is_negligible(seen + _MARGIN, omega, step) or self._is_negligible(
+                self._log_beyond(omega), omega, step
+            ):
                 return math.ceil(omega / step)
             # Near 0 the log of the modulus falls like a square, later more slowly.
             omega *= min(2.0, max(1.15, math.sqrt(_LOG_NOTHING / min(seen, -1.0))))

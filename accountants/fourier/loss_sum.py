@@ -44,6 +44,7 @@ class LossSum:
         self.spectra = spectra if blur is None else [*spectra, GaussianSpectrum(blur.mu)]
         self.direction, self.blur = direction, blur
         self.missed = math.fsum(one.missed for one in spectra)
+        self.largest = math.fsum(one.largest for one in self.spectra)
         self._known: dict[float, Cumulants] = {}
         self._errors: dict[float, float] = {}
 

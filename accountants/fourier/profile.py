@@ -9,7 +9,7 @@ from accountants.events import Event
 from accountants.fourier.inversion import Contour
 from accountants.fourier.loss_sum import Aim, LossSum
 from accountants.fourier.reading import LOG_SMALLEST, MISSED, FourierAnswer, blurred_at, delta_on, worse
-from accountants.fourier.sums import chernoff, directions, loss_sum
+from accountants.fourier.sums import chernoff, directions, loss_sum, quick_bound
 
 __all__ = ["Profile"]
 
@@ -56,9 +56,9 @@ class Profile:
             answer = self._known(sign, epsilon)
             if answer is None:
                 # A direction whose plain Chernoff bound is below the other's delta cannot cost more.
-                needless = found and any(
-                    chernoff(whole, tilt(epsilon), epsilon) <= found[0].lower
-                    for tilt in (whole.known_tilt, whole.tilt_for)
+                needless = found and (
+                    chernoff(whole, whole.known_tilt(epsilon), epsilon) <= found[0].lower
+                    or quick_bound(whole, epsilon) <= found[0].lower
                 )
                 answer = _NOTHING if needless else self._new(sign, epsilon)
             found.append(answer)

@@ -104,17 +104,23 @@ def _settings(contour: Contour, share: float) -> dict[str, object]:
 
 
 def _newton(contour: Contour, delta: float) -> float:
-    """Where the computed sum is delta, about; negative results are left alone until the end."""
+    """Where the computed sum is delta, about; negative results are left alone until the end.
+
+    Newton's steps on log delta, halved where they leave what is known to enclose the solution: where few large jumps
+    matter the curve has steps.
+    """
     epsilon, log_delta = contour.aim.epsilon, math.log(delta)
-    reach = 3.0 * contour.deviation
-    for _ in range(60):
+    reach, low, high = 3.0 * contour.deviation, -math.inf, math.inf
+    for _ in range(100):
         found = contour.at(epsilon)
         if not found.value > 0.0 or not found.slope < 0.0:
             raise ResolutionError("the sum loses its sign near the solution; use method='lattice'")
-        step = (log_delta - math.log(found.value)) / found.slope
-        epsilon += min(max(step, -reach), reach)
+        excess = math.log(found.value) - log_delta
+        low, high = (epsilon, high) if excess > 0.0 else (low, epsilon)
+        step = min(max(-excess / found.slope, -reach), reach)
         if abs(step) <= 1e-13 * (1.0 + abs(epsilon)):
-            return epsilon
+            return epsilon + step
+        epsilon = epsilon + step if low < epsilon + step < high else 0.5 * (low + high)
     raise ResolutionError("the epsilon of this delta was not found; use method='lattice'")
 
 

@@ -7,7 +7,7 @@ steps), `ceiling` (a bound on the modulus of that function over intervals) and `
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -25,18 +25,27 @@ ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.intp]
 
 _ULP = 2.0**-53
-_MAX_LINES = 2e6  # events times frequencies; about a second
+_MAX_LINES = 1.2e7  # events times frequencies; some seconds
+_MAX_LONG, _LONG = 2e6, 2**14  # the same where transforms are longer than this and slower; about a second
 _MAX_BOUNDS = 1e6  # nodes times frequencies of bounds, an exponential each; a tenth of a second
-_MORE_BOUNDS = 1.5e4  # the same for every further event
+_MORE_BOUNDS, _MOST_BOUNDS = 8e4, 1e8  # the same for every further event; for all of them, some seconds
 _SPECIAL = 1e-9  # relative, far above the rounding of normal tails and their sum
 _BLOCK = 2**17  # events times frequencies held at a time
+_TOGETHER = 64  # events at most
 _VARIANCE = 1.01  # far above what quadrature can miss of a variance
 _LOG_COARSE = math.log(1e-2)  # mass that all events together may leave out where only a bound on the modulus is wanted
 _SMALLEST_ATOM = 1e-22  # weight of nodes that may be dropped
 _SMALLEST_COARSE = 1e-4  # the same, divided by the number of events, where only a bound on the modulus is wanted
+_RARE = 0.2  # mass of large losses that a bound on a modulus may cut off, of what it has fallen to and has fallen by
+_LEAST = 0.02  # what the modulus of one event is taken to be at least, there
 _LOG_NOTHING = -600.0  # a log of a modulus that counts as 0
 _COARSE_COUNT = 1e7  # events up to which eight Gauss nodes, good for 1e-9, tell a modulus from 1
 _ENOUGH = 60.0  # -log modulus at which further events are not looked at
+_RARELY, _LOG_FLOOR = (
+    0.02,
+    -300.0,
+)  # mass of large losses left out there; log of what that leaves of all moduli together
+_TELLING = 500.0  # releases that bound the modulus far out
 _CUTS = 3.0  # the more, the finer the places at which the density of the loss may be cut
 
 
@@ -74,6 +83,8 @@ class Spectrum(Protocol):
 
     missed: float
     """Bound on the P-mass of losses that are cut off at the top, all events together."""
+    largest: float
+    """No loss is above this, nats."""
 
     def cumulants(self, tilt: float) -> Cumulants:
         """Log moment, tilted mean and tilted variance."""
@@ -100,6 +111,7 @@ class GaussianSpectrum:
     """One Gaussian of mean distance mu, in closed form: the loss is N(mu^2 / 2, mu^2)."""
 
     missed = 0.0
+    largest = math.inf
 
     def __init__(self, mu: float) -> None:
         self.square = mu * mu
@@ -153,6 +165,8 @@ class SampledSpectrum:
         self.count = np.array([counts[pair] for pair in pairs], dtype=float)
         self.sign = sign
         self.cut, self.missed = _cut_off(self.q, self.sigma, self.count, log_cut if sign > 0 else -math.inf)
+        # An added record costs at most what its absence from every sample tells.
+        self.largest = math.inf if sign > 0 else -float(self.count @ np.log1p(-self.q)) * (1.0 + _SPECIAL)
         self._work = 0.0
         self._cuts: dict[float, tuple[FloatArray, FloatArray, IntArray]] = {}
         self._coarse_order = 8 if self.count.sum() < _COARSE_COUNT else 16
@@ -173,64 +187,72 @@ class SampledSpectrum:
 
     def lines(self, tilt: float, step: float, count: int, precision: float) -> Lines:
         """Tilted characteristic function at equal steps."""
-        exponent, omega = self._exponent(tilt), step * count
-        panels = Panels(
-            self.q, self.sigma, (exponent, exponent), omega, self._log_tail(math.log(precision)), cut=self.cut
-        )
+        if len(self.q) * count > (_MAX_LINES if count <= _LONG else _MAX_LONG):
+            raise ResolutionError(f"{count} lines of {len(self.q)} events are too many; use method='lattice'")
+        total = Lines(0.0, 0.0, *np.zeros((3, count + 1)))
+        size = max(1, min(_TOGETHER, _BLOCK // (count + 1)))
+        for first in range(0, len(self.q), size):
+            total = self._multiplied(total, slice(first, first + size), tilt, step, precision)
+        return total
+
+    def _multiplied(self, total: Lines, some: slice, tilt: float, step: float, precision: float) -> Lines:
+        """A product of characteristic functions, times those of some events."""
+        exponent, frequencies = self._exponent(tilt), step * np.arange(len(total.phase))
+        count, omega = self.count[some], float(frequencies[-1])
+        log_tail = self._log_tail(math.log(precision))
+        panels = Panels(self.q[some], self.sigma[some], (exponent, exponent), omega, log_tail, cut=self.cut[some])
         found = panels.moments(exponent)
         atoms = panels.atoms(found, _SMALLEST_ATOM)
-        if len(self.q) * count > _MAX_LINES:
-            raise ResolutionError(f"{count} lines of {len(self.q)} events are too many; use method='lattice'")
         fixed, rising = panels.departure_error(exponent, found, omega)
-        fixed += 2.0 * atoms.dropped
-        frequencies = step * np.arange(count + 1)
-        log_error = float(self.count @ np.log1p(panels.error(exponent, found, 0.0)))
-        log = math.fsum(self.count * found.log)
-        total = Lines(log, log_error + 4.0 * _ULP * abs(log), *np.zeros((3, count + 1)))
-        size = max(1, _BLOCK // (count + 1))
-        ends = np.append(atoms.starts, len(atoms.loss))
-        for first in range(0, len(self.q), size):
-            last = min(first + size, len(self.q))
-            nodes = slice(ends[first], ends[last])
-            owner = np.repeat(np.arange(last - first), np.diff(ends[first : last + 1]))
-            found_here, *rounding = departures(
-                self.sign * atoms.loss[nodes],
-                atoms.weight[nodes],
-                owner,
-                last - first,
-                step,
-                count,
-                precision / float(self.count.sum()),
-            )
-            error = (fixed[first:last] + rounding[0])[:, None] + (rising[first:last] + rounding[1])[
-                :, None
-            ] * frequencies
-            _multiply(total, self.count[first:last], found_here, error)
-        return total
+        turned, *rounding = departures(
+            self.sign * atoms.loss,
+            atoms.weight,
+            np.repeat(np.arange(len(count)), np.diff(np.append(atoms.starts, len(atoms.loss)))),
+            len(count),
+            step,
+            len(frequencies) - 1,
+            precision / float(self.count.sum()),
+        )
+        error = (fixed + 2.0 * atoms.dropped + rounding[0])[:, None] + (rising + rounding[1])[:, None] * frequencies
+        _multiply(total, count, turned, error)
+        log = math.fsum(count * found.log)
+        log_error = float(count @ np.log1p(panels.error(exponent, found, 0.0))) + 4.0 * _ULP * abs(log)
+        return replace(
+            total, log=total.log + log, log_error=total.log_error + log_error + 2.0 * _ULP * abs(total.log + log)
+        )
 
     def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
         """The modulus at the middle of an interval plus what it can change by.
 
-        Its slope is at most the standard deviation of the loss, and at most the frequency times its variance. Far out,
-        a few events are enough.
+        Its slope is at most the standard deviation of the loss, and at most the frequency times its variance. Few large
+        losses would make both large and need most of the nodes: they are cut off, and their mass is added instead. Far
+        out, a few events are enough.
         """
         exponent = self._exponent(tilt)
-        spread = self._panels_up_to(tilt).moments(exponent).variance
-        share = np.cumsum(self.count * np.minimum(0.2, 0.15 * start * start * spread))
-        used = min(len(self.q), int(np.searchsorted(share, _ENOUGH)) + 1)
+        rough = self._panels_up_to(tilt)
+        found = rough.moments(exponent)
+        there = np.clip(rough.modulus(found, start), _LEAST, 1.0)
+        used = min(len(self.q), int(np.searchsorted(np.cumsum(-self.count * np.log(there)), _ENOUGH)) + 1)
+        cut, beyond = rough.upper_cut(exponent, found, _RARE * there * (1.0 - there))
         q, sigma, count = self.q[:used], self.sigma[:used], self.count[:used]
         panels = Panels(
-            q, sigma, (exponent, exponent), end, self._log_tail(_LOG_COARSE), self._coarse_order, self.cut[:used]
+            q,
+            sigma,
+            (exponent, exponent),
+            end,
+            self._log_tail(_LOG_COARSE),
+            self._coarse_order,
+            np.minimum(self.cut, cut)[:used],
         )
         found = panels.moments(exponent)
         atoms = panels.atoms(found, _SMALLEST_COARSE / float(self.count.sum()))
-        error = panels.error(exponent, found, end) + 2.0 * atoms.dropped
+        error = panels.error(exponent, found, end) + 2.0 * atoms.dropped + beyond[:used]
         variance = _VARIANCE * found.variance
         deviation = np.sqrt(variance)
 
         def log_bound(left: float, right: float) -> float:
             self._work += float(len(atoms.loss))
-            if self._work > _MAX_BOUNDS + _MORE_BOUNDS * len(self.q):
+            if self._work > min(_MAX_BOUNDS + _MORE_BOUNDS * len(self.q), _MOST_BOUNDS):
                 raise ResolutionError("bounding the characteristic function takes too long; use method='lattice'")
             turned = atoms.weight * np.exp(0.5j * (left + right) * atoms.loss)
             modulus = np.abs(np.add.reduceat(turned, atoms.starts))
@@ -250,25 +272,27 @@ class SampledSpectrum:
             self._cuts[tilt] = self._cuts_at(tilt)
         missed, height, starts = self._cuts[tilt]
         best = np.minimum.reduceat(missed + height / omega, starts)
-        return float(self.count @ np.log(np.minimum(1.0, best)))
+        return float(self.count[: len(starts)] @ np.log(np.minimum(1.0, best)))
 
     def _cuts_at(self, tilt: float) -> tuple[FloatArray, FloatArray, IntArray]:
-        """For a cut at the left end of every panel: mass left out, and six times the supremum of h right of it."""
+        """For a cut at the left end of every panel: mass left out, and six times the supremum of h right of it.
+
+        Some hundred releases tell enough; no modulus of the others is above 1. Few large losses are left out as well.
+        """
         exponent = self._exponent(tilt)
-        variance = self._panels_up_to(tilt).moments(exponent).variance
-        panels = Panels(
-            self.q,
-            self.sigma,
-            (exponent, exponent),
-            _CUTS / math.sqrt(float(np.median(variance))),
-            order=8,
-            cut=self.cut,
-        )
+        rough = self._panels_up_to(tilt)
+        found = rough.moments(exponent)
+        omega = _CUTS / math.sqrt(float(np.median(found.variance)))
+        used = int(np.searchsorted(np.cumsum(self.count), _TELLING)) + 1
+        allowed = min(_RARELY, math.exp(_LOG_FLOOR / float(self.count.sum())))
+        cut, above = rough.upper_cut(exponent, found, np.full(len(self.q), allowed))
+        cut = np.minimum(self.cut, cut)[:used]
+        panels = Panels(self.q[:used], self.sigma[:used], (exponent, exponent), omega, order=8, cut=cut)
         found = panels.moments(exponent)
         error = panels.error(exponent, found, 0.0)[panels.owner]
         within = np.minimum(1.0, panels.from_each_on(found.weight.reshape(-1, 8).sum(axis=1), np.add))
         log_height = panels.from_each_on(panels.log_density(exponent, found.log), np.maximum)
-        return 1.0 - within + error, 6.0 * np.exp(np.minimum(log_height, 600.0)), panels.first
+        return 1.0 - within + error + above[panels.owner], 6.0 * np.exp(np.minimum(log_height, 600.0)), panels.first
 
     def _log_tail(self, log_share: float) -> float:
         """Log of the mass that each event's panels may miss, so that all events together lose at most this share."""

@@ -25,7 +25,8 @@ _CELL, _LINE, _EVENT = (
     0.5e-6,
     1e-2,
 )  # measured: seconds per cell of a law, per line of a spectrum, per event; both ends
-_MOST_EVENTS = 200
+_ROOM = 2e-2  # seconds for every event, where that is more: the time for many events grows with their number
+_MOST_EVENTS = 1000  # about 10 s
 _AIM = 0.7  # of the requested width
 _NOTABLE = 0.1  # share of the variance from which an event's own shape counts
 
@@ -86,7 +87,7 @@ class Resolution:
 
     def smallest_step(self) -> float:
         """The finest step that the time limits allow."""
-        room = _SECONDS - _EVENT * len(self.lengths)
+        room = max(_SECONDS - _EVENT * len(self.lengths), _ROOM * len(self.lengths))
         window = self.outlook.window.high - self.outlook.window.low
         return max((_CELL * sum(self.lengths) + _LINE * window * len(self.lengths)) / room, window / MAX_CELLS)
 

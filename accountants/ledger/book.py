@@ -15,6 +15,8 @@ from accountants.text import shown
 
 __all__ = ["Book", "Entry"]
 
+_LONGEST = 2000  # characters of a message about an event, which quotes the event
+
 
 class Entry(NamedTuple):
     """One entry: the list of the file that it lies in, what is written there, and what that means."""
@@ -123,9 +125,9 @@ class Book:
         try:
             value = self._value(name, record)
         except PrivkdError as error:
-            raise type(error)(f"{text}: {error}") from error
+            raise type(error)(f"{text}: {shown(str(error), _LONGEST)}") from error
         except (KeyError, TypeError, ValueError) as error:
-            raise LedgerError(f"{text}: {type(error).__name__}: {error}") from error
+            raise LedgerError(f"{text}: {type(error).__name__}: {shown(str(error), _LONGEST)}") from error
         self.entries.append(Entry(name, record, value))
 
     def _value(self, name: str, record: dict[str, object]) -> Charge | Claim | str:

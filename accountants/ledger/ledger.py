@@ -24,8 +24,6 @@ from accountants.text import shown
 
 __all__ = ["Ledger"]
 
-_FAILURE = 0.25  # share of delta that the running epsilon sets aside for failures of claims
-
 
 class Ledger(LedgerView, Uncopied):
     """Append-only record of events under one adjacency, optionally with a budget that `charge` enforces.

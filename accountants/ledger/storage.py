@@ -19,7 +19,6 @@ MAX_BYTES = 64 * 2**20
 _MAX_VALUES = 2_000_000  # of a file; each takes up to some hundred bytes of memory
 _MAX_DEPTH = 2 * MAX_DEPTH + 10  # objects and lists of nested events, and the entry around them
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for somebody who writes
-_BINARY = getattr(os, "O_BINARY", 0)
 
 
 def read_document(path: str | Path) -> dict[str, object]:
@@ -132,14 +131,19 @@ def _encoded(value: object) -> str:
 
 
 def _content(path: Path, name: str) -> bytes:
-    handle = os.open(path, os.O_RDONLY | _AT_ONCE | _BINARY)
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise LedgerError(f"{name}: no regular file; a ledger is read from a file only")
+    with open(path, "rb", opener=_opened_regular) as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise LedgerError(f"{name}: larger than {MAX_BYTES} bytes, which no ledger needs; it was not read")
     return content
+
+
+def _opened_regular(path: str, flags: int) -> int:
+    handle = os.open(path, flags | _AT_ONCE)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise LedgerError(f"{shown(os.path.basename(path))}: no regular file; a ledger is read from a file only")
+    return handle
 
 
 def _is_deeper(document: object, most: int) -> bool:

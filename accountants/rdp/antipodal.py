@@ -69,6 +69,8 @@ def _trapezoid(q: float, sigma: float, order: float, points: FloatArray) -> floa
     with np.errstate(divide="ignore", under="ignore"):
         terms = log_weight + log_a + growth + np.log(-np.expm1(-growth)) + np.log(-np.expm1(-order * losses))
     fine, coarse = np.logaddexp.reduce(terms), np.logaddexp.reduce(terms[::2]) + math.log(2.0)
+    if max(fine, coarse) == -math.inf:  # below every float
+        return math.ulp(0.0)
     log_excess = max(fine, coarse) + abs(fine - coarse) + _SLACK
     return float(np.logaddexp(0.0, log_excess)) * (1.0 + _SLACK)
 

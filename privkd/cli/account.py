@@ -42,10 +42,12 @@ def account(
         raise typer.BadParameter("pass either --delta (and get epsilon) or --epsilon (and get delta)")
     with refusals():
         import accountants
+        from privkd.progress import working
 
         event = accountants.parse(expression)
         answer = accountants.epsilon if asked == "epsilon" else accountants.delta
-        bound = answer(event, value, adjacency=adjacency, method=method, width=width)
+        with working(f"computing {asked}"):
+            bound = answer(event, value, adjacency=adjacency, method=method, width=width)
     values = {"expression": str(event), name: value, "adjacency": adjacency, **bound.to_dict()}
     rows = [(asked, str(bound)), (name, f"{value:g}"), ("adjacency", adjacency)]
     emit(values, as_json=as_json, title=str(event), rows=rows)
@@ -65,6 +67,7 @@ def calibrate(
     with refusals():
         from accountants import calibrate as find
         from accountants import parse
+        from privkd.progress import working
 
         name = _free_name(expression)
         place = re.compile(rf"\b{name}\b")
@@ -74,7 +77,8 @@ def calibrate(
             return parse(place.sub(str(max(1, math.floor(value))) if is_count else repr(value), expression))
 
         _require_fillable(fill, lambda: parse(place.sub("2", expression)), name)
-        found = find(fill, epsilon, delta, adjacency=adjacency, high=1e12 if is_count else None)
+        with working(f"calibrating {name}"):
+            found = find(fill, epsilon, delta, adjacency=adjacency, high=1e12 if is_count else None)
     value = math.floor(found.value) if is_count else found.value
     values = {
         "parameter": name,

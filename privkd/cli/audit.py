@@ -34,12 +34,14 @@ def audit(
     with refusals():
         from accountants import Ledger
         from accountants import audit as judge
+        from privkd.progress import working
         from privkd.storage import opened
 
         path = _ledger_file(ledger)
         with opened(path):  # a pipe must not make the reader of ledgers wait
             events = Ledger.read(path)
-        found = judge(events, opinions=[name for name in opinions if name != "none"])
+        with working(f"recomputing the {len(events.events)} charges"):
+            found = judge(events, opinions=[name for name in opinions if name != "none"])
         holds, said = _certificate(ledger)
     values = {"ledger": str(path), **found.to_dict(), "certificate": {"holds": holds, "finding": said}}
     rows = [

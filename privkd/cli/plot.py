@@ -46,6 +46,8 @@ def plot(
     attack_curve(accountants.tradeoff(event, fprs), ax) and budget_curve(accountants.spending(ledger), ax)
     """
     with refusals():
+        from privkd.progress import working
+
         if out.suffix.lower() not in _SUFFIXES:
             raise ValueError(f"out={out} must end with one of {', '.join(_SUFFIXES)}")
         event, relation, ledger = _read(subject, adjacency)
@@ -54,11 +56,13 @@ def plot(
             if ledger is None:
                 raise ValueError("kind=budget needs a ledger file, not an expression; kinds of both: curve, tradeoff")
             title = f"{ledger.unit}, {relation}"
-            values = _draw(out, title, lambda ax: _budget(ledger, used, ax))
+            with working("drawing the budget"):
+                values = _draw(out, title, lambda ax: _budget(ledger, used, ax))
         else:
             draw = {Kind.CURVE: _curve, Kind.TRADEOFF: _tradeoff}[kind]
             title = f"{subject if len(subject) <= 60 else subject[:57] + '...'}, {relation}"
-            values = _draw(out, title, lambda ax: draw(event, relation, used, ax))
+            with working(f"drawing the {kind}"):
+                values = _draw(out, title, lambda ax: draw(event, relation, used, ax))
     values = {"kind": str(kind), "out": str(out), "adjacency": relation, "delta": used, **values}
     emit(values, as_json=as_json, title=title, rows=[("picture", str(out)), *_summary(values)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -12,27 +13,54 @@ from privkd.cli.output import emit, refusals
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from accountants import Ledger
+    from privkd.data import Records
     from privkd.teachers import InputSpec
 
 Number = TypeVar("Number", int, float)
 
 
 def transcribe(
-    teacher: Annotated[
-        str,
-        typer.Option(help="file of weights with its JSON, TorchScript or .pt2 file, or module:function that builds it"),
-    ],
     epsilon: Annotated[float, typer.Option(help="hard cap on the privacy cost in the chosen scope, nats")],
     out: Annotated[Path, typer.Option(help="folder to make: student, certificate, ledger")],
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="file of weights with its JSON, folder of an ensemble, module:function that builds it, or program; "
+            "none is needed for --records with --queries"
+        ),
+    ] = None,
     delta: Annotated[float | None, typer.Option(help="failure mass, below 1/n; default: at most 1/(10 n)")] = None,
     scope: Annotated[str | None, typer.Option(help="training-record, teacher or synthetic-label")] = None,
     queries: Annotated[str | None, typer.Option(help="file of PUBLIC inputs, or how many to generate")] = None,
     records: Annotated[str | None, typer.Option(help="file of the private inputs and labels, if at hand")] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="number of classes, public; default: what the teacher says")
+    ] = None,
     method: Annotated[str, typer.Option(help="auto, votes, gnmax, cells, dpsd or certified")] = "auto",
     mode: Annotated[str, typer.Option(help="sound, or paper for a published method as it was")] = "sound",
     seed: Annotated[int | None, typer.Option(help="of public randomness; noise is never seeded")] = None,
     input_shape: Annotated[str | None, typer.Option(help="of one input, such as 64 or 1,28,28")] = None,
     input_range: Annotated[str | None, typer.Option(help="smallest and largest input value, such as 0,1")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="module:function that builds a network of your own class for the weights")
+    ] = None,
+    trust_program: Annotated[
+        bool, typer.Option("--trust-program", help="run a TorchScript or .pt2 file: its author is trusted like code")
+    ] = False,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(help="file that counts everything released from the same private data; made if absent"),
+    ] = None,
+    ledger_epsilon: Annotated[
+        float | None, typer.Option(help="budget of all releases together, for a new --ledger; needs --delta")
+    ] = None,
+    count_failures: Annotated[
+        bool, typer.Option("--count-failures", help="spend a tenth of the budget on a noisy count of failed teachers")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with the answers that an interrupted transcription paid for")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="replace an earlier transcription in the folder")
     ] = False,
@@ -43,28 +71,37 @@ def transcribe(
     A single non-private teacher gives scope synthetic-label, which is NOT a guarantee for training records;
     an ensemble, a certified model, or private records with public queries give scope training-record.
 
+    Answers are kept in the hidden folder .OUT.paid until the student is saved: what is interrupted goes on with
+    --resume and the same options, and pays nothing twice.
+
     In Python: privkd.transcribe(load_teacher(teacher), epsilon, delta,
     queries=load(queries).inputs).save(out)
     """
     with refusals():
         from privkd import transcribe as run
         from privkd.teachers import load_teacher
-        from privkd.transcription.result import require_free
+        from privkd.release import require_free
 
         require_free(out, overwrite=overwrite)  # before minutes of work and before any privacy is spent
+        paid = _paid_folder(out, resume=resume)
         made = run(
-            load_teacher(teacher),
+            None if teacher is None else load_teacher(teacher, model=model, trust_program=trust_program),
             epsilon,
             delta,
             scope=scope,
             queries=_queries(queries),
             records=_records(records),
+            classes=classes,
             method=method,
             mode=mode,
             seed=seed,
             inputs=_input_spec(teacher, input_shape, input_range),
+            ledger=_common_ledger(ledger, scope, ledger_epsilon, delta),
+            count_failures=count_failures,
+            folder=paid,
         )
         made.save(out, overwrite=overwrite)
+        shutil.rmtree(paid, ignore_errors=True)
     certificate = made.certificate
     values = {"directory": str(out), "method": made.method, "certificate": certificate.to_dict()}
     rows = [
@@ -75,6 +112,37 @@ def transcribe(
     emit(values, as_json=as_json, title=f"Student: {out}", rows=rows)
 
 
+def _paid_folder(out: Path, *, resume: bool) -> Path:
+    """Where the answers are kept until the student is saved."""
+    paid = out.parent / f".{out.name}.paid"
+    if paid.exists() and not resume:
+        raise FileExistsError(
+            f"{paid} holds answers that an interrupted transcription paid for; --resume goes on with them and the same options. "
+            "Delete the folder to pay for new ones"
+        )
+    if resume and not paid.exists():
+        raise FileNotFoundError(
+            f"--resume: there is no {paid}, so nothing was interrupted after it had paid; leave it out"
+        )
+    return paid
+
+
+def _common_ledger(path: Path | None, scope: str | None, epsilon: float | None, delta: float | None) -> Ledger | None:
+    from accountants import Ledger
+
+    if path is None:
+        if epsilon is not None:
+            raise ValueError(f"--ledger-epsilon={epsilon:g} is the budget of a ledger; give --ledger FILE as well")
+        return None
+    if path.exists():
+        return Ledger.open(path, epsilon=epsilon, delta=None if epsilon is None else delta)
+    if epsilon is not None and delta is None:
+        raise ValueError(f"--ledger-epsilon={epsilon:g} needs --delta, which is the budget's as well")
+    unit = scope or "training-record"
+    budget = {} if epsilon is None else {"epsilon": epsilon, "delta": delta}
+    return Ledger.open(path, adjacency="replace-one", unit=unit, **budget)
+
+
 def _queries(text: str | None) -> Tensor | int | None:
     from privkd.data import load
 
@@ -83,7 +151,7 @@ def _queries(text: str | None) -> Tensor | int | None:
     return int(text) if text.isdecimal() else load(text).inputs
 
 
-def _records(text: str | None) -> tuple[Tensor, Tensor] | None:
+def _records(text: str | None) -> Records | None:
     from privkd.data import load
 
     if text is None:
@@ -91,20 +159,20 @@ def _records(text: str | None) -> tuple[Tensor, Tensor] | None:
     found = load(text)
     if found.labels is None:
         raise ValueError(f"--records={text} holds inputs without labels; the labels are what is counted")
-    return found.inputs, found.labels
+    return found  # with the names of its classes, if it has any
 
 
-def _input_spec(teacher: str, shape: str | None, value_range: str | None) -> InputSpec | None:
+def _input_spec(teacher: str | None, shape: str | None, value_range: str | None) -> InputSpec | None:
     """What the options declare; for what they leave open, what the teacher's file declares."""
     from privkd.teachers import InputSpec
     from privkd.teachers.files import input_spec_of
 
-    known = input_spec_of(teacher)
+    known = None if teacher is None else input_spec_of(teacher)
     if shape is None and value_range is None:
         return known
     if shape is None and known is None:
         raise ValueError(
-            f"--input-range={value_range} needs --input-shape beside it: {teacher} declares no input shape"
+            f"--input-range={value_range} needs --input-shape beside it: {teacher or 'no teacher'} declares no input shape"
         )
     sides = known.shape if shape is None and known is not None else _numbers("--input-shape", shape, int)
     low, high = (known.low, known.high) if known is not None else (0.0, 1.0)

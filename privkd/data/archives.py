@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from privkd.data.arrays import Raw
+from privkd.data.bounds import require_modest
 
 INPUT_KEYS = ("inputs", "x", "images")
 LABEL_KEYS = ("labels", "y")
@@ -21,6 +22,7 @@ _UNREADABLE = (
     EOFError,
     OSError,
     RuntimeError,
+    MemoryError,  # an array whose header states more than there is
     zipfile.BadZipFile,
     zlib.error,
     tokenize.TokenError,
@@ -57,6 +59,7 @@ def read_npz(path: Path, *, part: str | None) -> Raw:
         if isinstance(archive, np.ndarray):
             raise ValueError(f"{path} holds a single .npy array under the name .npz; rename it")
         input_key, label_key = find_keys(archive.files, part=part, path=path)
+        _refuse_bombs(archive, path)
         labels = None if label_key is None else _member(archive, label_key, path=path)
         return Raw(_member(archive, input_key, path=path), labels, path.stem)
 
@@ -131,6 +134,13 @@ def _opened(path: Path) -> Iterator[np.ndarray | np.lib.npyio.NpzFile]:
         with _refused(str(path)):
             content = np.load(stream, allow_pickle=False)
         yield content
+
+
+def _refuse_bombs(archive: np.lib.npyio.NpzFile, path: Path) -> None:
+    """By the sizes that the archive states, beyond which no entry is unpacked."""
+    assert archive.zip is not None  # it is open
+    unfolded = sum(info.file_size for info in archive.zip.infolist())
+    require_modest(unfolded, stored=path.stat().st_size, what=str(path))
 
 
 def _member(archive: np.lib.npyio.NpzFile, key: str, *, path: Path) -> np.ndarray:

@@ -1,10 +1,13 @@
 """Torch map-style datasets: every item is read once, in order, in this process."""
 
+from typing import Any
+
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from privkd.data.arrays import Raw, to_array
+from privkd.progress import track
 
 
 def read_dataset(dataset: Dataset) -> Raw:
@@ -14,14 +17,15 @@ def read_dataset(dataset: Dataset) -> Raw:
     anything else is an input alone, also a list of two numbers.
 
     Args:
-        dataset: yields x or (x, y) for the indices 0 to len - 1; x has one shape and dtype, y is an integer.
+        dataset: yields x or (x, y) for the indices 0 to len - 1; x has one shape and dtype, y is a whole number, a boolean
+            or text.
 
     Returns:
         Inputs (n, *shape of x) in the dtype of x, and labels (n,) or None; named after the dataset's class.
 
     Raises:
-        TypeError: an iterable dataset, one without length, an item of another form, a label that is no
-            integer.
+        TypeError: an iterable dataset, one without length, an item of another form, labels of more than one
+            kind.
         ValueError: no items, ragged shapes, mixed dtypes, or labels on some items only.
     """
     name = type(dataset).__name__
@@ -31,19 +35,21 @@ def read_dataset(dataset: Dataset) -> Raw:
     if count < 1:
         raise ValueError(f"{name} has no items; at least one record is needed")
     inputs, labels = [], []
-    for index in range(count):
-        item_input, item_label = _item(dataset[index], where=f"{name}[{index}]")
-        if inputs:
-            _check_like_first(item_input, inputs[0], where=f"{name}[{index}]", name=name)
-        if index > 0 and (item_label is None) != (not labels):
-            raise ValueError(f"{name}[{index}] and {name}[0] disagree: either all items have a label or none has")
-        inputs.append(item_input)
-        if item_label is not None:
-            labels.append(item_label)
-    return Raw(np.stack(inputs), np.array(labels) if labels else None, name)
+    with track(f"reading {name}", count) as advance:
+        for index in range(count):
+            item_input, item_label = _item(dataset[index], where=f"{name}[{index}]")
+            if inputs:
+                _check_like_first(item_input, inputs[0], where=f"{name}[{index}]", name=name)
+            if index > 0 and (item_label is None) != (not labels):
+                raise ValueError(f"{name}[{index}] and {name}[0] disagree: either all items have a label or none has")
+            inputs.append(item_input)
+            if item_label is not None:
+                labels.append(item_label)
+            advance()
+    return Raw(np.stack(inputs), _labels_together(labels, name=name) if labels else None, name)
 
 
-def _item(item: object, *, where: str) -> tuple[np.ndarray, int | None]:
+def _item(item: object, *, where: str) -> tuple[np.ndarray, Any]:
     if not isinstance(item, tuple):
         return _own(item, where=where), None
     if len(item) not in (1, 2):
@@ -61,14 +67,22 @@ def _own(value: object, *, where: str) -> np.ndarray:
     return to_array(value, role=f"{where} input").copy()  # a dataset may hand out one buffer again and again
 
 
-def _label(value: object, *, where: str) -> int:
-    array = to_array(value, role=f"{where} label")
-    if array.dtype.kind not in "iu" or array.size != 1:
-        raise TypeError(
-            f"{where} has label of dtype={array.dtype}, shape={array.shape}; one integer class index is "
-            "needed, and floats and booleans are never cast silently"
-        )
-    return int(array.item())
+def _label(value: object, *, where: str) -> Any:
+    """One label as Python holds it: text, a boolean or a number."""
+    if isinstance(value, str):
+        return value
+    array = to_array(value, role=f"{where} label", text=True)
+    if array.size != 1:
+        raise TypeError(f"{where} has a label of shape={array.shape}; one class per item is needed")
+    return array.item()
+
+
+def _labels_together(labels: list[Any], *, name: str) -> np.ndarray:
+    """All labels as one array; numpy would turn numbers beside text into text."""
+    kinds = {type(label).__name__ for label in labels}
+    if len(kinds) > 1 and "str" in kinds:
+        raise TypeError(f"the items of {name} have labels of the kinds {sorted(kinds)}; all must be of one kind")
+    return to_array(labels, role=f"labels of {name}", text=True)
 
 
 def _check_like_first(value: np.ndarray, first: np.ndarray, *, where: str, name: str) -> None:

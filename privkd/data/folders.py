@@ -1,17 +1,22 @@
 """Folders of images: a sub-folder per class, or a flat folder without labels."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
 
 from privkd.data.arrays import Raw
+from privkd.data.bounds import require_modest, require_regular
+from privkd.progress import track
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+# Damaged images and damaged EXIF blocks were seen to raise these from inside Pillow.
+_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error)
 MODES = ("L", "RGB", "RGBA")  # eight bits per channel, values that mean brightness (a palette index does not)
 
 
 def read_folder(path: Path) -> Raw:
-    """All images of a folder, in the order of class and file names.
+    """All images of a folder, in the order of class and file names, upright: a camera's EXIF orientation is applied.
 
     Args:
         path: folder with one sub-folder per class, each with images, or with images only. Names that start
@@ -52,6 +57,7 @@ def _image_files(folder: Path) -> list[Path]:
     for file in files:
         if file.is_dir():
             raise ValueError(f"{file} is a folder inside a class folder; classes are one level deep")
+        require_regular(file)
         if file.suffix.lower() not in SUFFIXES:
             raise ValueError(f"{file} is not an image; {', '.join(SUFFIXES)} are read. Move other files elsewhere")
     return files
@@ -59,17 +65,25 @@ def _image_files(folder: Path) -> list[Path]:
 
 def _stack(paths: list[Path]) -> np.ndarray:
     first_mode, first_image = _read_image(paths[0])
+    stored = sum(path.stat().st_size for path in paths)
+    require_modest(len(paths) * first_image.nbytes, stored=stored, what=f"{len(paths)} images like {paths[0]}")
     images = np.empty((len(paths), *first_image.shape), dtype=np.uint8)
-    for position, path in enumerate(paths):
-        mode, image = _read_image(path)
-        if mode != first_mode or image.shape != first_image.shape:
-            raise ValueError(
-                f"{paths[0]} is {_describe(first_mode, first_image)} but {path} is {_describe(mode, image)}: "
-                "all images must have one size and mode, and none is resized or converted here; convert the "
-                "files first"
-            )
-        images[position] = image
+    with track("reading images", len(paths)) as advance:
+        for position, path in enumerate(paths):
+            images[position] = _like_first(path, first_mode, first_image, first=paths[0])
+            advance()
     return images
+
+
+def _like_first(path: Path, first_mode: str, first_image: np.ndarray, *, first: Path) -> np.ndarray:
+    mode, image = _read_image(path)
+    if mode != first_mode or image.shape != first_image.shape:
+        raise ValueError(
+            f"{first} is {_describe(first_mode, first_image)} but {path} is {_describe(mode, image)}: "
+            "all images must have one size and mode, and none is resized or converted here; convert the "
+            "files first"
+        )
+    return image
 
 
 def _describe(mode: str, image: np.ndarray) -> str:
@@ -77,12 +91,12 @@ def _describe(mode: str, image: np.ndarray) -> str:
 
 
 def _read_image(path: Path) -> tuple[str, np.ndarray]:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path, formats=("PNG", "JPEG", "BMP")) as image:
-            mode, pixels = image.mode, np.array(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            mode, pixels = image.mode, np.array(ImageOps.exif_transpose(image))
+    except (*_UNREADABLE, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as an image ({error})") from None
     if mode not in MODES:
         raise ValueError(

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from privkd.data.arrays import Raw
+from privkd.data.bounds import require_modest
 
 IMAGE_DIMENSIONS = 3
 LABEL_DIMENSIONS = 1
@@ -66,8 +67,8 @@ def read_idx(path: Path, *, dimensions: int) -> np.ndarray:
         ValueError: wrong magic number, a dimension of zero, fewer or more values than the header says,
             damaged gzip.
     """
-    content = _content(path)
     start = 4 + 4 * dimensions
+    content = _content(path, start=start)
     if len(content) < start:
         raise ValueError(f"{path} is truncated: {len(content)} bytes, but the IDX header alone has {start}")
     magic, *shape = struct.unpack(f">{1 + dimensions}I", content[:start])
@@ -95,11 +96,17 @@ def _label_paths(path: Path) -> list[Path]:
     return [path.with_name(name) for name in names]
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, *, start: int) -> bytes:
+    """All bytes; of a gzipped file no more than its header of `start` bytes says, and one to show that there are more."""
     if path.suffix != ".gz":
         return path.read_bytes()
     try:
         with gzip.open(path) as stream:
-            return stream.read()
+            header = stream.read(start)
+            if len(header) < start or header[:3] != bytes((0, 0, _UINT8)):
+                return header  # refused by whoever reads on, with the reason
+            values = math.prod(struct.unpack(f">{start // 4 - 1}I", header[4:]))
+            require_modest(values, stored=path.stat().st_size, what=str(path))
+            return header + stream.read(values + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is truncated or not a gzip file ({error})") from None

@@ -8,12 +8,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from privkd.data import archives, datasets, folders, idx
-from privkd.data.arrays import Raw, to_records
+from privkd.data.arrays import Raw, is_table, to_records
+from privkd.data.bounds import require_regular
 from privkd.data.bundled import all_digits
 from privkd.data.records import Records
+from privkd.progress import working
 
 ACCEPTED = """Accepted sources:
-  - (inputs, labels), or inputs alone: numpy arrays, torch tensors or nested lists
+  - (inputs, labels), or inputs alone: numpy arrays, torch tensors, pandas tables, sparse matrices or nested lists
   - a torch map-style Dataset that yields x or (x, y)
   - a path to .npz or .safetensors with the keys inputs/labels, x/y or images/labels, or with a part in front:
     train_images/train_labels, chosen by part='train'
@@ -28,15 +30,16 @@ _PICKLED = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 def load(source: object, *, labels: object | None = None, scale: bool = True, part: str | None = None) -> Records:
     """Records from arrays, a torch dataset, a file, a folder of images or the word `digits`.
 
-    Never resizes, pads, converts colours, casts labels or loads pickle. What it does do: inputs become
-    float32 and are copied to the CPU; uint8 images, i.e. uint8 inputs with at least three dimensions, are
-    divided by 255 if `scale`, and floats never; (n, height, width) becomes (n, 1, height, width); image
-    folders become channel first. Arrays (n, height, width, channels) stay as they are: only their owner knows
-    which dimension is the channel.
+    Never resizes, pads, converts colours, rounds labels or loads pickle. What it does do: inputs become
+    float32 and are copied to the CPU; uint8 becomes [0, 1] by division by 255 if `scale`, whatever its shape,
+    and every other dtype keeps its values; (n, height, width) becomes (n, 1, height, width); image folders
+    become channel first and upright (EXIF orientation). Arrays (n, height, width, channels) stay as they are:
+    only their owner knows which dimension is the channel.
 
     Args:
         source: one of
-            a tuple (inputs, labels) of numpy arrays, torch tensors or nested lists; labels may be None;
+            a tuple (inputs, labels) of numpy arrays, torch tensors, pandas tables, scipy sparse matrices or
+            nested lists; labels may be None;
             inputs alone;
             a torch map-style Dataset that yields x or (x, y);
             a path to .npz or .safetensors with the keys inputs/labels, x/y or images/labels (labels may be
@@ -46,8 +49,10 @@ def load(source: object, *, labels: object | None = None, scale: bool = True, pa
             a folder of images with a sub-folder per class (names sorted as text), or a flat one, unlabelled;
             the word "digits": scikit-learn's set, (1797, 64), in [0, 1];
             Records, which are returned unchanged.
-        labels: class indices, integers >= 0, shape (n,) or (n, 1), for a source that has none.
-        scale: divide uint8 images by 255.
+        labels: one class per record, shape (n,) or (n, 1), for a source that has none. Whole numbers >= 0 are
+            class indices (floats and all); text and booleans become indices in sorted order, and their distinct
+            values the class names.
+        scale: divide uint8 inputs by 255.
         part: which part of an archive; None takes the plain keys, or `train` if it has parts only.
 
     Returns:
@@ -73,7 +78,8 @@ def load(source: object, *, labels: object | None = None, scale: bool = True, pa
                 f"labels were given for {source!r}, which is returned as it is; give (inputs, labels) instead"
             )
         return source if isinstance(source, Records) else all_digits()
-    raw = _read(source, part=part)
+    with working("reading data"):
+        raw = _read(source, part=part)
     if labels is not None:
         if raw.labels is not None:
             raise ValueError(
@@ -94,7 +100,7 @@ def _read(source: object, *, part: str | None) -> Raw:
         if len(source) != 2:
             raise ValueError(f"source is a tuple of {len(source)}; a tuple must be (inputs, labels).\n{ACCEPTED}")
         return Raw(source[0], source[1], "arrays")
-    if isinstance(source, np.ndarray | Tensor | list):
+    if isinstance(source, np.ndarray | Tensor | list) or is_table(source):
         return Raw(source, None, "arrays")
     if isinstance(source, Dataset):
         return datasets.read_dataset(source)
@@ -112,6 +118,7 @@ def _read_path(path: Path, *, part: str | None) -> Raw:
         raise FileNotFoundError(f"no file or folder {str(path)!r}.\n{ACCEPTED}")
     if path.is_dir():
         return folders.read_folder(path)
+    require_regular(path)
     if suffix == ".npz":
         return archives.read_npz(path, part=part)
     if suffix == ".safetensors":

@@ -129,12 +129,11 @@ def _input_problems(inputs: Tensor) -> list[str]:
         return [f"inputs.shape={shape} must be (n, ...) with n records; one number per record is (n, 1)"]
     if inputs.requires_grad:
         return ["inputs.requires_grad=True, but records are data; use inputs.detach()"]
-    broken = ~torch.isfinite(inputs.reshape(len(inputs), -1)).all(dim=1)
-    if broken.any():
-        first = int(broken.nonzero()[0])
+    if not torch.isfinite(inputs).all():
+        # Which and how many is not said: the message may end in a log, and the records may be private.
         return [
-            f"inputs has {int(broken.sum())} records with NaN, infinity or values beyond float32 (3.4e38), "
-            f"the first at index {first}; drop or repair them"
+            "inputs has records with NaN, infinity or values beyond float32 (3.4e38); "
+            "torch.isfinite(inputs).flatten(1).all(1) tells which are usable: drop or repair the others"
         ]
     return []
 
@@ -149,8 +148,9 @@ def _label_problems(labels: Tensor, *, inputs: Tensor) -> list[str]:
     if labels.device != inputs.device:
         problems.append(f"labels.device={labels.device} differs from inputs.device={inputs.device}")
     if (labels < 0).any():
-        first = int((labels < 0).nonzero()[0])
-        problems.append(f"labels[{first}]={int(labels[first])} must be >= 0; drop records without a class")
+        problems.append(
+            "labels has negative numbers, but classes count from 0; drop records without a class, or renumber"
+        )
     return problems
 
 
@@ -161,9 +161,10 @@ def _name_problems(class_names: tuple[str, ...], *, labels: Tensor | None) -> li
     if len(set(class_names)) != len(class_names):
         repeated = sorted({name for name in class_names if class_names.count(name) > 1})
         problems.append(f"class_names repeats {repeated}; names must be distinct")
-    largest = int(labels.max()) if labels is not None and labels.numel() else -1
-    if class_names and largest >= len(class_names):
-        problems.append(f"labels has class {largest} but class_names has {len(class_names)} names")
+    if class_names and labels is not None and (labels >= len(class_names)).any():
+        problems.append(
+            f"labels has numbers above {len(class_names) - 1}, but class_names has {len(class_names)} names"
+        )
     return problems
 
 

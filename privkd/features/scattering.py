@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from accountants import check
 from privkd.features import morlet
+from privkd.progress import track
 
 _CHUNK_PIXELS = 2**16  # pixels per chunk: the second order holds angles^2 times as many complex numbers
+_MANY_CHUNKS = 64  # from here on a call takes seconds and shows its progress
 _SMALLEST = 1e-30  # under a root, so that a black image has gradient 0 and not 0/0
 
 
@@ -85,9 +87,21 @@ class Scattering(nn.Module):
                 f"give float32 of shape (n, c, {self.shape[0]}, {self.shape[1]}) or build Scattering(shape) anew"
             )
         at_once = max(1, _CHUNK_PIXELS // (self._padded[0] * self._padded[1]))
-        chunks = [self._transform(chunk) for chunk in images.flatten(0, 1).split(at_once) if len(chunk)]
+        planes = images.flatten(0, 1).split(at_once)
+        if len(planes) < _MANY_CHUNKS:
+            chunks = [self._transform(chunk) for chunk in planes if len(chunk)]
+        else:
+            chunks = self._transform_many(planes)
         size = [len(images), images.shape[1] * self.paths, *(side // 2**self.J for side in self.shape)]
         return torch.cat(chunks).reshape(size) if chunks else images.new_zeros(size)
+
+    def _transform_many(self, planes: tuple[Tensor, ...]) -> list[Tensor]:
+        chunks = []
+        with track("scattering features", len(planes)) as advance:
+            for chunk in planes:
+                chunks.append(self._transform(chunk))
+                advance()
+        return chunks
 
     def _transform(self, planes: Tensor) -> Tensor:
         """(n, h, w) -> (n, paths, h // 2^J, w // 2^J)."""

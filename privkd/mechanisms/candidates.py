@@ -13,6 +13,7 @@ from torch import Tensor
 
 from accountants import check
 from privkd.errors import SupportLeakError
+from privkd.plain import make_plain
 from privkd.private import Private
 
 
@@ -29,6 +30,7 @@ class CandidateSets:
     total: int
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if isinstance(self.classes, Private):
             raise _leak(self.classes)
         check.integer(total=self.total, at_least=2)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from accountants import check
+from privkd.plain import plain
 
 _WORD = 1 << 64
 _STRETCHED = 1 << 12  # words from which on the operating system's entropy is stretched, so many at a time
@@ -97,6 +98,7 @@ class SeededNoise(NoiseSource):
     secure = False
 
     def __init__(self, seed: int) -> None:
+        seed = plain(seed)
         check.integer(seed=seed, at_least=0)
         self._generator = np.random.Generator(np.random.PCG64(seed))
 

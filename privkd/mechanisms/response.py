@@ -19,6 +19,7 @@ from accountants import Event, Ledger, PriorResponse, RandomizedResponse, check
 from privkd.mechanisms.candidates import CandidateSets
 from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource
+from privkd.plain import make_plain
 from privkd.private import Private
 
 
@@ -55,6 +56,7 @@ class SelectiveResponse:
     eps0: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(eps0=self.eps0, above=0.0)
 
     def event(self, k: int) -> Event:
@@ -113,6 +115,7 @@ class KaryResponse:
     classes: int
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(eps0=self.eps0, above=0.0)
         check.integer(classes=self.classes, at_least=2)
 
@@ -150,6 +153,7 @@ class ResponseWithPrior:
     eps0: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(eps0=self.eps0, above=0.0)
 
     def event(self) -> Event:

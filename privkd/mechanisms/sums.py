@@ -18,6 +18,7 @@ from torch import Tensor
 from accountants import Event, Gaussian, Ledger, check
 from privkd.mechanisms.charging import ledgers_of
 from privkd.mechanisms.noise import NoiseSource, coarsen
+from privkd.plain import make_plain
 from privkd.private import Private
 
 __all__ = ["BoundedSum"]
@@ -54,6 +55,7 @@ class BoundedSum:
     sigma: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(sigma=self.sigma, at_least=0.0)
 
     def event(self, adjacency: str) -> Event:

@@ -18,6 +18,7 @@ from accountants import Event, Ledger, check
 from accountants import GNMax as GNMaxEvent
 from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource, coarsen
+from privkd.plain import make_plain
 from privkd.private import Private
 
 
@@ -32,6 +33,7 @@ class VoteHistogram:
     sigma: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(sigma=self.sigma, at_least=0.0)
 
     def event(self) -> Event:
@@ -85,6 +87,7 @@ class GNMax:
     sigma: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(sigma=self.sigma, at_least=0.0)
 
     def event(self) -> Event:
@@ -118,6 +121,7 @@ class CellHistogram:
     sigma: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(sigma=self.sigma, at_least=0.0)
 
     def event(self) -> Event:

@@ -17,6 +17,7 @@ from torch.nn import functional
 from accountants import check
 from privkd.data.records import Records
 from privkd.networks import ImageNetwork, VectorNetwork
+from privkd.plain import make_plain
 from privkd.recipes.recipe import Recipe
 from privkd.recipes.registry import register
 from privkd.trainer.task import Batch, Context, Losses, Stage, Task
@@ -56,6 +57,7 @@ class ClassifierConfig:
     split_seed: int = 0
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.integer(epochs=self.epochs, batch_size=self.batch_size, layers=self.layers, at_least=1)
         check.integer(split_seed=self.split_seed, at_least=0)
         check.real(lr=self.lr, above=0.0)

@@ -7,7 +7,9 @@ ids do not depend on a record's content, a teacher's training sees its own shard
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Ledger, check
+from privkd.data.arrays import input_tensor, to_array
+from privkd.data.labels import Classes, ClassesGiven, Label, class_indices
+from privkd.data.ranges import typical_size, warn_of_other_range
 from privkd.private import Private
-from privkd.progress import track
+from privkd.progress import track, working
 from privkd.teachers.row_digests import RowDigests
 from privkd.teachers.shard_training import MakeModel, Member, Training, rehearse_training, train_member
 from privkd.teachers.sharding import Manifest, assign_shards, draw_key, refuse_repeated, shards_hash
@@ -44,16 +49,19 @@ class TeacherEnsemble:
         *,
         ledger: Ledger | None = None,
         rows: RowDigests | None = None,
+        size: float | None = None,
     ) -> None:
         self._members = tuple(members)
         self.manifest = manifest
         self.input_shape = input_shape
         self.rows = rows
+        self._size = size  # typical size of the private rows, where `fit` saw them: private, for a warning to the owner
         if ledger is None:
             ledger = Ledger(adjacency=self.adjacency, unit="training-record", n=manifest.records)
         self.ledger = require_ledger(ledger, adjacency=self.adjacency, unit="training-record", n=manifest.records)
 
     @classmethod
+    @working("preparing and training an ensemble of teachers")
     def fit(
         cls,
         make_model: MakeModel,
@@ -63,7 +71,7 @@ class TeacherEnsemble:
         teachers: int = 100,
         ids: Sequence[object] | None = None,
         key: bytes | None = None,
-        classes: int | None = None,
+        classes: ClassesGiven | None = None,
         ledger: Ledger | None = None,
         steps: int = 300,
         batch_size: int = 64,
@@ -78,13 +86,16 @@ class TeacherEnsemble:
         Args:
             make_model: function without arguments that returns a fresh `nn.Module` (logits out) or scikit-learn
                 classifier. Its settings must not have been tuned on all of the private records.
-            inputs: private inputs, array or tensor, shape (n, ...).
-            labels: private classes, integers in [0, K), shape (n,).
+            inputs: private inputs, shape (n, ...), of any kind that `privkd.data.load` takes as arrays: uint8 is divided by
+                255, every other dtype keeps its values.
+            labels: private classes, shape (n,): whole numbers, booleans or text.
             teachers: number of shards, >= 2. More teachers: less noise per vote, fewer records per teacher.
             ids: one id per record that does not depend on its content; default: the position. A replaced record keeps
                 its id. Ids that name persons must not repeat.
             key: at least 16 bytes for the keyed hash; default: drawn until no shard is empty.
-            classes: number of classes K, public knowledge; default: largest label + 1, which the certificate then says.
+            classes: public knowledge: number of classes K of labels 0..K-1, or what the classes are called, in the order of
+                their indices, which students then answer with. Text and numbers that do not count from 0 need the second.
+                Default: False and True for booleans; else largest label + 1, which the certificate then says.
             ledger: counts every release from these records, of these teachers or not; adjacency replace-one, unit
                 training-record. With a budget nothing is released beyond it. Default: a new one without a budget.
             steps: optimiser steps of a teacher that is an `nn.Module` (Adam), >= 1.
@@ -102,7 +113,8 @@ class TeacherEnsemble:
         check.integer(teachers=teachers, at_least=2)
         teachers = int(teachers)
         training = Training(steps=steps, batch_size=batch_size, learning_rate=learning_rate)
-        x, y, count = _checked(inputs, labels, classes)
+        x, y, known = _checked(inputs, labels, classes)
+        count = known.count
         names = [str(position) for position in range(len(x))] if ids is None else [str(name) for name in ids]
         if len(names) != len(x):
             raise ValueError(f"{len(names)} ids for {len(x)} records; give one id per record")
@@ -113,9 +125,15 @@ class TeacherEnsemble:
         members = _train_all(make_model, x, y, shard, teachers=teachers, classes=count, key=key, training=training)
         listed = [[names[i] for i in np.flatnonzero(shard == t)] for t in range(teachers)]
         manifest = Manifest(
-            teachers, len(x), count, shards_hash(listed), keyed=True, declared_classes=classes is not None
+            teachers,
+            len(x),
+            count,
+            shards_hash(listed),
+            keyed=True,
+            declared_classes=known.declared,
+            labels=known.labels,
         )
-        return cls(members, manifest, tuple(x.shape[1:]), ledger=ledger, rows=RowDigests(x))
+        return cls(members, manifest, tuple(x.shape[1:]), ledger=ledger, rows=RowDigests(x), size=typical_size(x))
 
     @classmethod
     def from_members(
@@ -162,10 +180,71 @@ class TeacherEnsemble:
         )
         return cls(members, manifest, input_shape, ledger=ledger)
 
+    def save(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the ensemble to a folder that is as PRIVATE as the records, and bind its ledger to the file there.
+
+        Torch members become safetensors, scikit-learn members `skops` files; nothing is pickled. From now on every release is
+        written into the folder's `ledger.json` before its noise is drawn. A ledger that lies in a file already stays there,
+        and the folder refers to it.
+
+        Args:
+            directory: the folder to make, with mode 0700.
+            overwrite: whether an ensemble there may be replaced, if this one's ledger counts all of its releases.
+
+        Returns:
+            The folder.
+
+        Raises:
+            FileExistsError: something is there, and `overwrite` is not set or it is no ensemble.
+            LedgerError: the ensemble there was charged for releases that this ledger does not count.
+            TypeError: `skops` cannot write a member.
+        """
+        from privkd.teachers.ensemble_files import EnsembleParts, write_ensemble
+
+        parts = EnsembleParts(self._members, self.manifest, self.input_shape, self.ledger, self.rows)
+        self.ledger = write_ensemble(parts, directory, overwrite=overwrite)
+        return Path(directory)
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        make_model: MakeModel | None = None,
+        trusted: Collection[str] = (),
+        ledger: Ledger | None = None,
+    ) -> TeacherEnsemble:
+        """The ensemble in a folder, bound to its ledger: what was released is counted, and what will be is written there.
+
+        Args:
+            directory: a folder that `save` made.
+            make_model: builds a fresh network, for members of a class that privkd does not build itself: the function
+                that the ensemble was fitted with.
+            trusted: names of types in scikit-learn members that may be built although `skops` does not trust them.
+            ledger: the ledger that the ensemble shares with others, where its file has moved.
+
+        Raises:
+            CheckpointError: a file is missing, changed or damaged, or a member needs `make_model` or `trusted`.
+            LedgerError: the ledger is missing or damaged, or lacks what was released before the ensemble was saved.
+        """
+        from privkd.teachers.ensemble_files import read_ensemble
+
+        parts = read_ensemble(directory, make_model=make_model, trusted=trusted, ledger=ledger)
+        return cls(parts.members, parts.manifest, parts.input_shape, ledger=parts.ledger, rows=parts.rows)
+
     @property
     def classes(self) -> int:
         """Number of classes K."""
         return self.manifest.classes
+
+    @property
+    def labels(self) -> tuple[Label, ...] | None:
+        """What the classes are called, by index, if they were named; public."""
+        return self.manifest.labels
+
+    def warn_of_other_range(self, queries: Tensor | None, *, low: float, high: float) -> None:
+        """Warn the owner if queries are on another scale than the private rows; see `privkd.data.ranges`."""
+        warn_of_other_range(self._size, queries, low=low, high=high)
 
     @property
     def failures(self) -> Private:
@@ -212,8 +291,8 @@ class TeacherEnsemble:
             raise ValueError("groups must give every query a group, and every group index below the largest a query")
         weight = (1.0 / sizes.double())[rows]
         counts = torch.zeros(len(sizes), self.classes, dtype=torch.float64)
-        x = queries.detach().cpu().float()
-        with track("asking the teachers", len(self._members)) as advance:
+        x = input_tensor(queries, role="queries")
+        with track(f"asking {len(self._members)} teachers about {len(x)} inputs", len(self._members)) as advance:
             for member in self._members:
                 counts.index_put_((rows, member.predict(x)), weight, accumulate=True)
                 advance()
@@ -287,22 +366,16 @@ def _refuse_shared(models: Sequence[Any]) -> None:
         )
 
 
-def _checked(inputs: Any, labels: Any, classes: int | None) -> tuple[np.ndarray, np.ndarray, int]:
-    x = inputs.detach().cpu().numpy() if isinstance(inputs, Tensor) else np.asarray(inputs)
-    y = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    if x.ndim not in (2, 4) or y.ndim != 1 or len(x) != len(y):
+def _checked(inputs: Any, labels: Any, classes: ClassesGiven | None) -> tuple[np.ndarray, np.ndarray, Classes]:
+    """Private inputs float32 (n, ...), class indices int64 (n,), and the classes; which record is wrong is never said."""
+    x = input_tensor(inputs, role="inputs").numpy()
+    y = to_array(labels, role="labels", text=True)
+    if x.ndim not in (2, 4) or x.shape[:1] != y.shape[:1] or not x.size:
         raise ValueError(
-            f"inputs {x.shape} and labels {y.shape}: (n, d) or (n, channels, height, width), and (n,), with one n, are needed"
+            f"inputs {x.shape} and labels {y.shape}: (n, d), (n, height, width) or (n, channels, height, width), and (n,), "
+            "with one n >= 1, are needed"
         )
-    if not (np.issubdtype(x.dtype, np.number) and np.issubdtype(y.dtype, np.integer)):
-        raise ValueError(f"inputs are {x.dtype} and labels {y.dtype}; numbers and integer classes are needed")
-    x = x.astype(np.float32)
     if not np.isfinite(x).all():
-        raise ValueError(
-            f"{int((~np.isfinite(x)).any(axis=tuple(range(1, x.ndim))).sum())} records have NaN or infinite inputs"
-        )
-    count = int(y.max()) + 1 if classes is None else classes
-    check.integer(classes=count, at_least=2)
-    if y.min() < 0 or y.max() >= count:
-        raise ValueError(f"labels span {y.min()}..{y.max()}; they must lie in [0, classes={count})")
-    return x, y.astype(np.int64), count
+        raise ValueError("inputs contain NaN, infinite values or values beyond float32; drop or repair those records")
+    indices, known = class_indices(y, classes, role="labels")
+    return x, indices, known

@@ -30,6 +30,25 @@ def is_reference(source: str) -> bool:
 
 
 def call_reference(source: str) -> nn.Module | TeacherEnsemble | CertifiedModel:
+    """The teacher that a function without arguments returns, given as `module:function`.
+
+    Args:
+        source: as in `call_function`.
+
+    Raises:
+        ValueError: as `call_function`.
+        TypeError: as `call_function`, or it returns something that is no teacher.
+    """
+    teacher = call_function(source)
+    if not isinstance(teacher, (nn.Module, TeacherEnsemble, CertifiedModel)):
+        raise TypeError(
+            f"{source} returned {type(teacher).__name__}; a torch.nn.Module, a privkd.TeacherEnsemble or a "
+            "privkd.CertifiedModel is needed"
+        )
+    return teacher
+
+
+def call_function(source: str) -> Any:
     """What a function without arguments returns, given as `module:function`.
 
     The module is imported as `python -m` would: the current directory comes first. Errors that the caller's
@@ -40,21 +59,15 @@ def call_reference(source: str) -> nn.Module | TeacherEnsemble | CertifiedModel:
 
     Raises:
         ValueError: no such module, or no such function in it.
-        TypeError: not a function, it needs arguments, or it returns something that is no teacher.
+        TypeError: not a function, or it needs arguments.
     """
     match = _REFERENCE.fullmatch(source)
     if match is None:
-        raise ValueError(f"source={source!r} is not of the form module:function, e.g. my_teachers:digits")
+        raise ValueError(f"{source!r} is not of the form module:function, e.g. my_teachers:digits")
     with _current_directory_first():
         function = _find(match["module"], match["function"], source=source)
         _refuse_arguments(function, source=source)
-        teacher = function()
-    if not isinstance(teacher, (nn.Module, TeacherEnsemble, CertifiedModel)):
-        raise TypeError(
-            f"{source} returned {type(teacher).__name__}; a torch.nn.Module, a privkd.TeacherEnsemble or a "
-            "privkd.CertifiedModel is needed"
-        )
-    return teacher
+        return function()
 
 
 def _find(module_name: str, function_name: str, *, source: str) -> Callable[[], Any]:

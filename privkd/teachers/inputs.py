@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from accountants import check
 
+_LARGEST = 1e38  # what float32 holds, also doubled
 _SIDES = (8, 16, 28, 32, 48, 64, 96, 128, 224)
 
 
@@ -35,8 +36,8 @@ class InputSpec:
             )
         for size in self.shape:
             check.integer(shape=size, at_least=1)
-        check.real(low=self.low)
-        check.real(high=self.high, above=self.low)
+        check.real(low=self.low, at_least=-_LARGEST)
+        check.real(high=self.high, above=self.low, at_most=_LARGEST)
 
     def to_dict(self) -> dict[str, object]:
         """JSON form, read back by `from_dict`."""
@@ -71,12 +72,16 @@ class InputSpec:
     def guess(cls, module: nn.Module) -> InputSpec:
         """The input shape that a module reveals, with the range [0, 1] assumed.
 
-        The first layer with weights tells the width of a vector or the channels of an image; image sides are found by
-        asking the module itself with constant inputs.
+        An exported program states it. Otherwise the first layer with weights tells the width of a vector or the channels of
+        an image; image sides are found by asking the module itself with constant inputs.
 
         Raises:
             ValueError: the module does not tell; the message says how to declare the shape.
         """
+        from privkd.teachers.programs import ExportedTeacher  # here, because that file needs this one
+
+        if isinstance(module, ExportedTeacher) and module.input_shape is not None:
+            return cls(module.input_shape)
         for layer in module.modules():
             if isinstance(layer, nn.Linear):
                 return cls((layer.in_features,))

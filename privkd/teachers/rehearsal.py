@@ -71,11 +71,11 @@ def rehearse_module(module: nn.Module, inputs: InputSpec) -> int:
             f"the teacher {name} failed on made-up inputs of shape {(rows, *inputs.shape)}: {error}. Check "
             "inputs=InputSpec(shape=...) or the shape of queries"
         ) from error
-    _require_logits(output, rows=rows, name=name)
-    return output.shape[1]
+    return _require_logits(output, rows=rows, name=name)
 
 
-def _require_logits(output: object, *, rows: int, name: str) -> None:
+def _require_logits(output: object, *, rows: int, name: str) -> int:
+    """The number of classes of usable logits."""
     if not isinstance(output, Tensor):
         raise TeacherError(
             f"{name} returned {type(output).__name__}; a tensor of logits, shape (batch, classes), is needed"
@@ -93,6 +93,7 @@ def _require_logits(output: object, *, rows: int, name: str) -> None:
             f"{name} returned probabilities (non-negative rows that sum to 1); logits are needed. Drop the last softmax, "
             "or return probabilities.log()"
         )
+    return output.shape[1]
 
 
 def _answer_with_made_up_weights(module: nn.Module, inputs: Tensor) -> object:

@@ -30,6 +30,7 @@ class Manifest:
         shards_hash: sha256 over the sorted ids of every shard.
         keyed: whether ids were assigned by keyed hash; False when the caller brought the shards.
         declared_classes: whether the caller declared the number of classes; False when it was read off the labels.
+        labels: what the caller says the classes are called, by index; None for 0..K-1.
     """
 
     teachers: int
@@ -38,6 +39,7 @@ class Manifest:
     shards_hash: str
     keyed: bool
     declared_classes: bool
+    labels: tuple[str | int | bool, ...] | None = None
 
     def to_dict(self) -> dict[str, object]:
         """JSON form."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,14 @@ from torch import nn
 from accountants import check
 from privkd.errors import CheckpointError
 from privkd.networks import ARCHITECTURES, architecture_of
+from privkd.storage import opened, read_json
 from privkd.teachers.inputs import InputSpec
+from privkd.teachers.layers import layers_of
 
 SCHEMA = "privkd.teacher/1"
+SEQUENTIAL = "sequential"
 _MAX_BYTES = 1024 * 1024
+_LARGEST_INPUT = 2**24  # numbers in one input, 4096 x 4096 pixels: more is asked of the memory than any file should
 _FIELDS = ("schema", "class", "settings", "inputs", "classes", "sha256")
 
 
@@ -25,8 +29,8 @@ class Sidecar:
     """What `NAME.json` says about `NAME.safetensors`.
 
     Attributes:
-        kind: a name of `privkd.networks.ARCHITECTURES`, or `module:Class` for a network of the caller's.
-        settings: arguments of a registered architecture; empty for other classes.
+        kind: a name of `privkd.networks.ARCHITECTURES`, `sequential`, or `module:Class` for a network of the caller's.
+        settings: arguments of a registered architecture; `layers` of a `sequential`; empty for other classes.
         inputs: shape and range of one input, if known.
         classes: number of classes K, if known.
         sha256: of the weights file, lower-case hex.
@@ -45,6 +49,8 @@ class Sidecar:
             raise TypeError(f"settings={self.settings!r} must be an object")
         if self.classes is not None:
             check.integer(classes=self.classes, at_least=2)
+        if self.inputs is not None and math.prod(self.inputs.shape) > _LARGEST_INPUT:
+            raise ValueError(f"inputs of shape {self.inputs.shape} have more than {_LARGEST_INPUT} numbers each")
         if not (
             isinstance(self.sha256, str) and len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef")
         ):
@@ -63,11 +69,40 @@ def describe(module: nn.Module) -> tuple[str, dict[str, Any]]:
     Example:
         >>> describe(nn.Identity())
         ('torch.nn.modules.linear:Identity', {})
+        >>> describe(nn.Sequential(nn.Tanh()))
+        ('sequential', {'layers': [{'name': '0', 'layer': 'Tanh', 'settings': {}}]})
     """
     found = architecture_of(module)
     if found["architecture"] in ARCHITECTURES:
         return found["architecture"], found["settings"]
-    return f"{type(module).__module__}:{type(module).__qualname__}", {}
+    layers = layers_of(module)
+    return (class_name(module), {}) if layers is None else (SEQUENTIAL, {"layers": layers})
+
+
+def class_name(module: nn.Module) -> str:
+    """`module:Class`, which is compared and shown, and never imported."""
+    return f"{type(module).__module__}:{type(module).__qualname__}"
+
+
+def require_same(given: nn.Module, kind: str, settings: dict[str, Any], path: Path) -> None:
+    """Refuse a module of another class, or with other settings, than a file states, before weights are read.
+
+    Raises:
+        CheckpointError: they differ. A class of `__main__` is the class of that name in any module: which one it is depends
+            on how the program was started.
+    """
+    offered = describe(given)
+    if offered == (kind, settings) or (not settings and _same_class(class_name(given), kind)):
+        return
+    raise CheckpointError(
+        f"{path} holds a {kind!r} with settings {settings}, the given module is a {offered[0]!r} with settings {offered[1]}; no "
+        "weights were read"
+    )
+
+
+def _same_class(a: str, b: str) -> bool:
+    (module_a, _, name_a), (module_b, _, name_b) = a.partition(":"), b.partition(":")
+    return name_a == name_b and (module_a == module_b or "__main__" in (module_a, module_b))
 
 
 def read_sidecar(path: Path) -> Sidecar:
@@ -76,7 +111,13 @@ def read_sidecar(path: Path) -> Sidecar:
     Raises:
         CheckpointError: missing, not JSON, of another schema, a field twice, unknown, missing or impossible.
     """
-    document = _read_object(path)
+    try:
+        document = read_json(path, dict, at_most=_MAX_BYTES)
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{path} is missing: weights alone do not say what they belong to. Write both with "
+            "privkd.teachers.save_teacher(module, 'teacher.safetensors'), or give the teacher as 'module:function'"
+        ) from None
     if document.get("schema") != SCHEMA:
         raise CheckpointError(f"{path} has schema {document.get('schema')!r}; this version reads {SCHEMA!r}")
     unknown, missing = sorted(set(document) - set(_FIELDS)), sorted(set(_FIELDS) - set(document))
@@ -96,45 +137,24 @@ def read_sidecar(path: Path) -> Sidecar:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def sha256_of(path: Path) -> str:
-    """Checksum of a file, lower-case hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def require_file(path: Path) -> None:
+    """Refuse what is no regular file before others open it: a pipe would be waited for, a device never ends.
+
+    Raises:
+        CheckpointError: nothing is there, or a folder, pipe or device.
+    """
+    try:
+        with opened(path):
+            pass
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist (looked in {Path.cwd()})") from None
+
+
+def first_line(error: BaseException) -> str:
+    """What torch says in its first line; the rest is a trace of its own sources."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _inputs(*, shape: list[int], low: float = 0.0, high: float = 1.0) -> InputSpec:
     return InputSpec(tuple(shape), low=low, high=high)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise CheckpointError(f"{path} is larger than {_MAX_BYTES} bytes, which save_teacher never writes")
-        document = json.loads(
-            path.read_text(encoding="utf-8"),
-            object_pairs_hook=_without_repeats,
-            parse_constant=_refuse_constant,
-        )
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{path} is missing: weights alone do not say what they belong to. Write both with "
-            "privkd.teachers.save_teacher(module, 'teacher.safetensors'), or give the teacher as "
-            "'module:function'"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not a valid description of a teacher: {error}") from error
-    if not isinstance(document, dict):
-        raise CheckpointError(f"{path} holds a JSON {type(document).__name__}; an object is needed")
-    return document
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"the fields {repeated} occur twice")
-    return dict(pairs)
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")

@@ -11,7 +11,7 @@ from torch import Tensor
 from privkd.trainer.seeding import generator_of, mixed
 from privkd.trainer.task import Batch
 
-__all__ = ["ArrayBatches", "Batches", "Order", "Rows"]
+__all__ = ["ArrayBatches", "Batches", "Order", "Rows", "require_common_rows"]
 
 _NO_ROWS = torch.empty(0, dtype=torch.int64)
 
@@ -83,6 +83,17 @@ class Order:
         return self._pass[1][place * self.size + rank : (place + 1) * self.size : world]
 
 
+def require_common_rows(tensors: tuple[Tensor, ...]) -> None:
+    """Refuse tensors that do not belong together.
+
+    Raises:
+        ValueError: no rows, or different numbers of rows.
+    """
+    rows = [len(tensor) if tensor.dim() else 0 for tensor in tensors]
+    if len(set(rows)) > 1 or 0 in rows:
+        raise ValueError(f"data tensors must have one common number of rows >= 1, got {rows}")
+
+
 class ArrayBatches:
     """Batches of tensors that lie on the device of the run.
 
@@ -102,11 +113,9 @@ class ArrayBatches:
         *,
         beside: Mapping[str, Batches] | None = None,
     ) -> None:
-        rows = {len(tensor) for tensor in tensors}
-        if len(rows) > 1 or 0 in rows:
-            raise ValueError(f"data tensors must have one common number of rows >= 1, got {[len(t) for t in tensors]}")
+        require_common_rows(tensors)
         self.tensors, self._beside = tensors, dict(beside or {})
-        self._order = order(rows.pop()) if rows else None
+        self._order = order(len(tensors[0])) if tensors else None
         self.steps_per_epoch = self._order.steps_per_epoch if self._order else 1
 
     def close(self) -> None:

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from accountants import check
 from privkd.errors import CheckpointError
+from privkd.plain import plain
 from privkd.trainer import run_folder
 from privkd.trainer.storable import packed, require_storable, unpacked
 
@@ -75,8 +76,9 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | Path, *, keep: int = 3) -> None:
-        check.integer(keep=keep, at_least=1)
-        self.folder, self.keep = run_folder.made(folder), keep
+        self.keep = plain(keep)
+        check.integer(keep=self.keep, at_least=1)
+        self.folder = run_folder.made(folder)
         self._owner: int | None = None
 
     @contextmanager
@@ -106,6 +108,7 @@ class Checkpoints:
             CheckpointError: the disk is full, the folder cannot be written, is gone, or held by another run; earlier
                 checkpoints are untouched.
         """
+        step = plain(step)
         check.integer(step=step, at_least=0)
         require_storable(state)
         tensors: dict[str, Tensor] = {}

@@ -16,7 +16,7 @@ from privkd.trainer.batches import ArrayBatches, Batches, Order, Rows
 from privkd.trainer.seeding import mixed, seeded
 from privkd.trainer.task import Batch
 
-__all__ = ["Data", "DatasetBatches", "batches_of", "form_of", "require_data", "rows_of"]
+__all__ = ["Data", "DatasetBatches", "batches_of", "form_of", "require_data", "row_of", "rows_of"]
 
 Data: TypeAlias = "tuple[Tensor, ...] | Records | Dataset[Any]"
 """Tensors with a common number of rows, checked records, or a data set with a length."""
@@ -106,6 +106,12 @@ def form_of(data: Data | Callable[[], Data]) -> list[Any]:
     if isinstance(data, tuple):
         return [list(one.shape) for one in data]
     return [type(data).__qualname__, len(cast(Sized, data))]
+
+
+def row_of(dataset: Dataset[Any]) -> tuple[Tensor, ...]:
+    """The first row as a batch of one; what the data set draws meanwhile changes no generator."""
+    with seeded(0):
+        return _collated([dataset[0]])
 
 
 class DatasetBatches:

@@ -283,6 +283,11 @@ class Loop:
                     f"the gradient of {bad} is not finite at step {self.context.step + 1}, although every loss is; this update was "
                     "not made: look for a root or a log at 0, or clip what goes into an exponential"
                 )
+        if self._clip_norm is not None and any(p.grad is not None and p.grad.is_sparse for p in parameters):
+            raise TaskError(
+                f"clip_norm={self._clip_norm!r} needs the norm of gradients that are sparse, which torch does not compute; make "
+                "tables with sparse=False, or train without clip_norm"
+            )
         self.engine.step(self.task.optimizers[name], parameters, self._clip_norm)
 
     def _not_finite(self, tensor_of: Callable[[Tensor], Tensor | None]) -> str:
@@ -290,7 +295,7 @@ class Loop:
         for module_name, module in self._averages.items():
             for name, value in (*module.named_parameters(), *module.named_buffers()):
                 tensor = tensor_of(value)
-                if tensor is not None and not bool(torch.isfinite(tensor.detach()).all()):
+                if tensor is not None and not _is_finite(tensor.detach()):
                     return f"{module_name}.{name}"
         return ""
 
@@ -377,6 +382,12 @@ def _merged(parts: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, flo
     names = dict.fromkeys(name for part in parts for name in part)
     found = {name: [part[name] for part in parts if name in part] for name in names}
     return {name: math.fsum(v for v, _ in pairs) / math.fsum(n for _, n in pairs) for name, pairs in found.items()}
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Also of a sparse gradient, whose other values are zeros."""
+    dense = tensor.coalesce().values() if tensor.layout is torch.sparse_coo else tensor
+    return bool(torch.isfinite(dense).all())
 
 
 def _is_tensor(value: object) -> bool:

@@ -20,6 +20,7 @@ from privkd.trainer.gradients import GradientRun, Gradients, Setting
 from privkd.trainer.guards import too_large
 from privkd.trainer.history import History, MetricsFile, Row
 from privkd.trainer.loop import Loop
+from privkd.trainer.made_up import rehearsal_rows
 from privkd.trainer.randomness import random_state, restore_random_state
 from privkd.trainer.seeding import generator_of, mixed, seeded
 from privkd.trainer.storable import require_storable
@@ -293,6 +294,7 @@ class Run:
             Setting(
                 task=stage.task,
                 rows=rows_of(data),
+                made_up=rehearsal_rows(data, self.engine.device, is_private=self.is_private),
                 batch_size=batch_size,
                 steps=steps,
                 at_once=None if parts == 1 else max(1, -(-batch_size // (parts * self.engine.process[1]))),

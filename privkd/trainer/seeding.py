@@ -6,6 +6,7 @@ try all of them, so that secret seeds have 256 bits and fill the whole state.
 
 from __future__ import annotations
 
+import operator
 import random
 import secrets
 from collections.abc import Iterator
@@ -37,9 +38,10 @@ def generator_of(seed: int) -> torch.Generator:
 
 def mixed(seed: int, *numbers: int) -> int:
     """A seed of its own for every sequence of numbers, below 2^63 or secret as the first one; neighbours have nothing in common."""
+    seed, *further = map(operator.index, (seed, *numbers))  # numbers of numpy overflow
     if seed >= _SECRET:
-        return _SECRET + int.from_bytes(sha256(repr((seed, *numbers)).encode()).digest())
-    for number in numbers:
+        return _SECRET + int.from_bytes(sha256(repr((seed, *further)).encode()).digest())
+    for number in further:
         value = (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**64
         value = ((value ^ (value >> 31)) * 0xD6E8FEB86659FD93) % 2**64
         seed = (value ^ (value >> 32)) % 2**63
@@ -56,6 +58,7 @@ def seeded(seed: int | None) -> Iterator[None]:
     if seed is None:
         yield
         return
+    seed = operator.index(seed)
     # A worker process that reads data cannot touch accelerators, and need not.
     devices = [] if get_worker_info() is not None else list(range(torch.cuda.device_count()))
     ours, numpys = random.getstate(), np.random.get_state()

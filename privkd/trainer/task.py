@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from accountants import check
 from privkd.errors import TaskError
+from privkd.plain import make_plain, plain
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
@@ -89,7 +90,8 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
     """Something to learn by gradient steps on named losses.
 
     A subclass writes `per_record` or `step` and, where it needs them, the moments `on_epoch_start`, `on_epoch_end` and
-    `validate`, and `state_dict` and `load_state_dict` for what it remembers beside its modules (queues, masks, counters).
+    `validate`, `made_up` for a private run's rehearsal, and `state_dict` and `load_state_dict` for what it remembers beside its
+    modules (queues, masks, counters).
 
     Args:
         modules: the modules to train, by name; the trainer puts them in train mode and moves them to its device. Use
@@ -122,7 +124,7 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         )
         self.frozen = dict(frozen or {})
         self.schedulers = tuple(schedulers)
-        self.averaged = dict(averaged or {})
+        self.averaged = {name: plain(decay) for name, decay in (averaged or {}).items()}
         self.averages: dict[str, nn.Module] = {}
         if not self.optimizers:
             raise ValueError("optimizers is empty; give at least one, over parameters of the modules")
@@ -170,6 +172,17 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         ```
         """
         return {name: loss.mean() for name, loss in self.per_record(batch, context).items()}
+
+    def made_up(self, rows: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Rows for the rehearsal of a private run, which comes before its charge; by default those that are given.
+
+        Override it where `per_record` refuses them although it takes the real ones.
+
+        Args:
+            rows: of the shapes and dtypes of the data, never of their contents: floating numbers in [0, 1), whole numbers that
+                are all 0, or all 1 where zeros are refused.
+        """
+        return rows
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -232,6 +245,7 @@ class Stage:
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name in ("steps", "epochs", "batch_size"):
             if getattr(self, name) is not None:
                 check.integer(**{name: getattr(self, name)}, at_least=1)

@@ -14,6 +14,7 @@ import torch
 
 from accountants import Ledger, check
 from privkd.errors import PrivkdError, TaskError, TrainingStopped
+from privkd.plain import make_plain
 from privkd.progress import track
 from privkd.trainer.checkpoints import Checkpoints
 from privkd.trainer.datasets import Data, require_data
@@ -91,6 +92,7 @@ class Trainer:
     unsafe_logging: bool = False
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name in ("steps", "epochs", "checkpoint_every"):
             if getattr(self, name) is not None:
                 check.integer(**{name: getattr(self, name)}, at_least=1)
@@ -166,12 +168,17 @@ class Trainer:
         Raises:
             ValueError: the data have no rows or different numbers of rows.
             TypeError: the data are something else, for example a DataLoader.
-            TaskError: the first batch does not fit the task, or a frozen module changed.
+            TaskError: the first batch does not fit the task, a frozen module changed, or inference mode is on; with `privacy`,
+                before anything is charged: the task fails on made-up rows, or no gradient reaches its parameters.
             NonFiniteLoss: a loss or gradient became NaN or infinite.
             OutOfMemory: a step does not fit into memory.
             CheckpointError: a checkpoint or `metrics.jsonl` could not be written, or the folder holds another run or is in use.
             TrainingStopped: the process was asked to end; the run is saved.
         """
+        if torch.is_inference_mode_enabled():
+            raise TaskError(
+                "torch.inference_mode() is on, in which there are no gradients: call Trainer.run outside of it. Nothing was done"
+            )
         stages = [Stage("training", task, data, beside=beside or {})] if isinstance(task, Task) else list(task)
         if not stages:
             raise ValueError("stages is empty; give at least one")
@@ -223,7 +230,7 @@ def _quiet(run: Run, call: Callable[[], Any]) -> Any:
     # Outside of the handler, so that the error does not carry what it keeps quiet about.
     raise TaskError(
         f"{withheld}; its text may quote private rows and is kept back. unsafe_logging=True shows it, and ends every guarantee; a "
-        "run on made-up rows of the same shapes shows most mistakes, too"
+        "run on made-up rows like the real ones shows most mistakes, too"
     )
 
 

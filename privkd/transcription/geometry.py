@@ -14,6 +14,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from accountants import check
+from privkd.progress import track, working
 
 _MAX_PAIRS = 1000
 _BANDWIDTH = 8.0
@@ -72,7 +73,8 @@ class PublicGeometry:
         from sklearn.cluster import KMeans
 
         means = KMeans(count, n_init=3, random_state=seed)  # pyright: ignore[reportArgumentType]
-        labels = np.asarray(means.fit_predict(self.features))
+        with working(f"k-means of {len(self.features)} public inputs into {count} clusters"):
+            labels = np.asarray(means.fit_predict(self.features))
         used, assignment = np.unique(labels, return_inverse=True)  # k-means may leave a cluster empty
         return Clusters(means.cluster_centers_[used], torch.from_numpy(assignment.astype(np.int64)))
 
@@ -89,8 +91,9 @@ class PublicGeometry:
             Smoothed class shares, shape (m, K).
         """
         base = 1.0 / observed.shape[1]
-        kernel = self._kernel(centres, centres) + np.diag(variance + _JITTER)
-        return base + self._kernel(at, centres) @ np.linalg.solve(kernel, observed - base)
+        with working(f"smoothing between {len(centres)} clusters"):
+            kernel = self._kernel(centres, centres) + np.diag(variance + _JITTER)
+            return base + self._kernel(at, centres) @ np.linalg.solve(kernel, observed - base)
 
     def _kernel(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return _AMPLITUDE * np.exp(-_square_distances(a, b) / (2 * self.bandwidth))
@@ -113,9 +116,11 @@ class Clusters:
 
     def nearest(self, features: np.ndarray) -> Tensor:
         """Cluster whose centre is nearest, int64, shape (m,); ties go to the lower index."""
-        parts = [
-            _square_distances(part, self.centres).argmin(axis=1) for part in np.array_split(features, _parts(features))
-        ]
+        batches, parts = np.array_split(features, _parts(features)), []
+        with track("finding the nearest clusters", len(batches)) as advance:
+            for batch in batches:
+                parts.append(_square_distances(batch, self.centres).argmin(axis=1))
+                advance()
         return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
 

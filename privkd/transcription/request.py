@@ -6,15 +6,13 @@ import copy
 import math
 import secrets
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from accountants import Ledger, check
-from privkd.data import Records
+from privkd.data.labels import Label
 from privkd.errors import BudgetExceeded, GuaranteeError, NonFiniteLoss, OutOfMemory, TaskError, TeacherError
 from privkd.issuance import disclose_seeded
 from privkd.leaks import LEAK, carry_leaks, leaks_of
@@ -57,6 +55,7 @@ class Request:
         n: number of private records, if known.
         noise: where protecting noise comes from.
         declared_classes: whether somebody declared the number of classes; False when it was read off private labels.
+        labels: what the classes are called, by index, if anything; public.
         common: the caller's ledger of everything that is released from the same data, or None.
         leaks: what a release with these queries has to disclose.
         count_failures: whether a part of the budget buys a noisy count of failed teachers.
@@ -78,6 +77,7 @@ class Request:
     n: int | None
     noise: NoiseSource
     declared_classes: bool = True
+    labels: tuple[Label, ...] | None = None
     common: Ledger | None = None
     leaks: tuple[str, ...] = ()
     count_failures: bool = False
@@ -88,22 +88,24 @@ class Request:
 
         It holds the charges of answers that an interrupted call paid for, and no others.
         """
-        if self.paid.ledger is not None:
-            return self.paid.ledger
         cap = self.epsilon if capped and math.isfinite(self.epsilon) else None
-        ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=unit.value, n=self.n)
-        if not self.noise.secure:
-            disclose_seeded(ledger)
-        for shared in self.shared:
-            carry_leaks(shared, ledger)
+        ledger = self.paid.ledger
+        if ledger is None:
+            ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=unit.value, n=self.n)
+            if not self.noise.secure:
+                disclose_seeded(ledger)
+        for source in (ledger_of(self.teacher), self.common):
+            if source is not None:
+                carry_leaks(source, ledger)
         for leak in self.leaks:
-            ledger.disclose(LEAK + leak)
+            if LEAK + leak not in ledger.disclosed:
+                ledger.disclose(LEAK + leak)
         return ledger
 
     @property
     def shared(self) -> tuple[Ledger, ...]:
         """The ledgers that count everything released from the same data, each once."""
-        own = ledger_of(self.teacher)
+        own = self.teacher.ledger if isinstance(self.teacher, TeacherEnsemble) else None
         found = [ledger for ledger in (own, self.common) if ledger is not None]
         if len(found) == 2 and (found[0] is found[1] or (found[0].path is not None and found[0].path == found[1].path)):
             return (found[0],)
@@ -128,7 +130,9 @@ class Request:
             ValueError: it does not map inputs to K logits.
         """
         if self.student is None:
-            return default_student(self.spec, self.classes, seed=self.seed, hidden=hidden, layers=layers)
+            return default_student(
+                self.spec, self.classes, seed=self.seed, hidden=hidden, layers=layers, labels=self.labels
+            )
         _refuse_teacher_parts(self.student, self.teacher)
         student = copy.deepcopy(self.student).cpu()  # two calls with one module must not share what they learn
         try:
@@ -220,71 +224,6 @@ def checked_seed(seed: int | None) -> int:
         return secrets.randbelow(2**31)
     check.integer(seed=seed, at_least=0, at_most=2**31 - 1)
     return int(seed)
-
-
-def checked_queries(queries: Any) -> tuple[Tensor | None, int | None]:
-    """Public inputs as a float32 CPU tensor, or a number of queries to generate.
-
-    Raises:
-        TypeError: neither inputs nor a number.
-        ValueError: empty, not finite, or carrying a gradient.
-    """
-    if queries is None:
-        return None, None
-    if isinstance(queries, Integral) and not isinstance(queries, bool):
-        check.integer(queries=queries, at_least=1)
-        return None, int(queries)
-    if isinstance(queries, Records):
-        queries = queries.inputs
-    if isinstance(queries, np.ndarray):
-        queries = torch.from_numpy(np.ascontiguousarray(queries))
-    if not isinstance(queries, Tensor):
-        raise TypeError(
-            f"queries must be public inputs (tensor or array, shape (n, ...)), or how many to generate, got "
-            f"{type(queries).__name__}"
-        )
-    if queries.requires_grad:
-        raise ValueError("queries require a gradient, which would tie them to a model; pass queries.detach()")
-    if queries.dim() not in (2, 4) or not len(queries):
-        raise ValueError(
-            f"queries have shape {tuple(queries.shape)}; (n >= 1, d) or (n >= 1, channels, height, width) is needed"
-        )
-    plain = queries.cpu().float()
-    if not torch.isfinite(plain).all():
-        raise ValueError("queries contain NaN or infinite values")
-    return plain, None
-
-
-def checked_records(records: Any, *, shape: tuple[int, ...], classes: int) -> tuple[Private, Private] | None:
-    """Private inputs and labels, boxed, with the shapes and classes of the teacher.
-
-    Raises:
-        TypeError: not a pair.
-        ValueError: shapes differ, inputs are not finite, or a label is no class.
-    """
-    if records is None:
-        return None
-    if isinstance(records, Records):
-        if records.labels is None:
-            raise ValueError("records have no labels; the labels of the private records are what is counted")
-        records = (records.inputs, records.labels)
-    if not isinstance(records, (tuple, list)) or len(records) != 2:
-        raise TypeError(f"records must be a pair (inputs, labels), got {type(records).__name__}")
-    inputs, labels = (torch.as_tensor(np.asarray(part)) if not isinstance(part, Tensor) else part for part in records)
-    inputs, labels = inputs.detach().cpu().float(), labels.detach().cpu()
-    if tuple(inputs.shape[1:]) != tuple(shape) or labels.dim() != 1 or len(inputs) != len(labels) or not len(labels):
-        raise ValueError(
-            f"records have shapes {tuple(inputs.shape)} and {tuple(labels.shape)}; (n, {shape}) and (n,) are needed"
-        )
-    if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise ValueError(f"record labels are {labels.dtype}; integer classes are needed")
-    if not torch.isfinite(inputs).all():
-        raise ValueError("record inputs contain NaN or infinite values; clean them first")
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
-        raise ValueError(
-            f"record labels span {int(labels.min())}..{int(labels.max())}; the teacher has classes 0..{classes - 1}"
-        )
-    return Private(inputs, origin="private record inputs"), Private(labels.long(), origin="private record labels")
 
 
 def checked_noise(noise: NoiseSource | None) -> NoiseSource:

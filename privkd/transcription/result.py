@@ -106,6 +106,8 @@ def _built(make: Callable[[Any], Network], saved: Any, weights: Path) -> Network
 def _require_small(settings: Any, *, numbers: int, tensors: int) -> None:
     """Refuse whole numbers that cannot be sizes of a network with this many weights and tensors."""
     for name, value in dict(settings).items():
+        if name == "labels":  # names of classes, no sizes
+            continue
         most = tensors if name == "layers" else numbers
         for size in value if isinstance(value, list) else [value]:
             if isinstance(size, int) and size > most:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
+from privkd.data.labels import Label
 from privkd.networks import ImageNetwork, VectorNetwork, network_for
 from privkd.teachers import InputSpec
 from privkd.trainer import seeded
 
 
 def default_student(
-    spec: InputSpec, classes: int, *, seed: int | None, hidden: int = 128, layers: int = 1
+    spec: InputSpec,
+    classes: int,
+    *,
+    seed: int | None,
+    hidden: int = 128,
+    layers: int = 1,
+    labels: Sequence[Label] | None = None,
 ) -> nn.Module:
-    """A fresh student for the inputs; its weights come from the seed, never from the teacher."""
+    """A fresh student for the inputs; its weights come from the seed, never from the teacher, its labels are public."""
     with seeded(seed):
-        return network_for(spec.shape, classes, hidden=hidden, layers=layers)
+        return network_for(spec.shape, classes, hidden=hidden, layers=layers, labels=labels)
 
 
 def standardise(student: nn.Module, inputs: Tensor) -> None:

@@ -9,19 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
-from accountants import Ledger, check
+from accountants import Ledger
 from privkd.data import Records
+from privkd.data.labels import ClassesGiven
 from privkd.errors import GuaranteeError, InputRangeWarning, PrivacyScopeWarning
 from privkd.mechanisms import NoiseSource
+from privkd.progress import working
 from privkd.scopes import Scope
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
 from privkd.teachers.ensemble import require_ledger
 from privkd.teachers.row_digests import RowDigests
 from privkd.transcription import certified, dpsd, record_level
+from privkd.transcription.given_data import checked_queries, checked_records, told_classes
 from privkd.transcription.overlap import leaks_of_queries
 from privkd.transcription.paid_answers import PaidAnswers, seed_of
 from privkd.transcription.request import (
@@ -29,8 +30,6 @@ from privkd.transcription.request import (
     checked_delta,
     checked_epsilon,
     checked_noise,
-    checked_queries,
-    checked_records,
     checked_seed,
     leaks_behind,
     require_trainable,
@@ -53,9 +52,9 @@ def transcribe(
     delta: float | None = None,
     *,
     scope: str | None = None,
-    queries: Tensor | np.ndarray | Records | int | None = None,
+    queries: Any = None,
     records: tuple[Any, Any] | Records | None = None,
-    classes: int | None = None,
+    classes: ClassesGiven | None = None,
     student: nn.Module | None = None,
     method: str = "auto",
     mode: str = "sound",
@@ -79,12 +78,14 @@ def transcribe(
         epsilon: hard cap on the privacy cost in the chosen scope, nats, > 0.
         delta: failure mass, below 1/n; default: the largest power of ten at most 1/(10 n), or 1e-5 where n is unknown.
         scope: what the guarantee is about: `training-record`, `teacher` or `synthetic-label`; default: as above.
-        queries: PUBLIC unlabelled inputs, shape (n, d) or (n, channels, height, width); or how many to generate; default:
-            generated.
-        records: the private `(inputs, labels)` when they are at hand: with public queries, their labels are counted in
-            public cells, which beats asking teachers.
-        classes: number of classes K, public; default: what the teacher says. For records without a teacher: largest label +
-            1, which the certificate then says.
+        queries: PUBLIC unlabelled inputs, shape (n, d) or (n, channels, height, width), of any kind that `privkd.data.load`
+            takes as arrays (uint8 is divided by 255, every other dtype keeps its values), or `Records`; or how many to
+            generate; default: generated.
+        records: the private `(inputs, labels)`, under the same rule, when they are at hand: with public queries, their labels
+            are counted in public cells, which beats asking teachers.
+        classes: the classes, public: how many there are, or what they are called, in the order of their indices, which students
+            then answer with. Default: what the teacher says. For records without a teacher see `TeacherEnsemble.fit`: largest
+            label + 1, which the certificate then says.
         student: a fresh `nn.Module` that maps inputs to logits; default: a small network that fits the inputs.
         method: "auto", "votes", "gnmax" (label-only), "cells", "dpsd" or "certified".
         mode: "sound", or "paper" for the published method with a weaker argument (method "dpsd" only).
@@ -115,11 +116,11 @@ def transcribe(
     epsilon = checked_epsilon(epsilon, allow_nonprivate=allow_nonprivate)
     source, mode = checked_noise(noise), _one_of("mode", mode, ("sound", "paper"))
     _one_of("method", method, ("auto", *METHODS))
-    public, count = checked_queries(queries)
-    public = None if public is None else public.clone()
-    declared = classes is not None
-    target, spec, classes, n = _describe(teacher, public, inputs, records, classes)
-    private = checked_records(records, shape=spec.shape, classes=classes)
+    public, count = checked_queries(queries, inputs)
+    told = told_classes(teacher, classes, records)
+    target, spec, number, n = _describe(teacher, public, inputs, records, None if told is None else told.count)
+    labels = None if told is None else told.labels
+    private = checked_records(records, shape=spec.shape, classes=labels or number, queries=public)
     if private is not None:
         if isinstance(target, TeacherEnsemble) and len(private[0]) != n:
             raise ValueError(
@@ -142,18 +143,20 @@ def transcribe(
         mode=_mode(name, mode, scope, public=public is not None),
         seed=checked_seed(seed),
         spec=spec,
-        classes=classes,
+        classes=number,
         n=n,
         noise=source,
-        declared_classes=declared or target is not None,
+        declared_classes=target is not None or (told is not None and told.declared),
+        labels=labels,
         common=None if ledger is None else require_ledger(ledger, adjacency="replace-one", unit=wanted.value, n=n),
         count_failures=_counted(name, count_failures),
         paid=PaidAnswers(None, {}),
     )
     _warn(request, scope, guessed=inputs is None and public is None and not isinstance(target, TeacherEnsemble))
-    request.rehearse()
-    request = replace(request, leaks=_leaks_of_queries(request), paid=PaidAnswers(folder, request.facts(name)))
-    return METHODS[name](request)
+    with working(f"transcribing by {name}"):
+        request.rehearse()
+        request = replace(request, leaks=_leaks_of_queries(request), paid=PaidAnswers(folder, request.facts(name)))
+        return METHODS[name](request)
 
 
 def _leaks_of_queries(request: Request) -> tuple[str, ...]:
@@ -179,24 +182,11 @@ def _describe(
     if teacher is None:
         if public is None or records is None:
             raise ValueError("teacher=None needs records=(inputs, labels) and public queries=, which need no teacher")
-        return None, inputs or InputSpec.of(public), _classes_of(records, classes), None
+        return None, inputs or InputSpec.of(public), classes or 2, None
     described = _describe_teacher(teacher, public, inputs, classes)
     if classes not in (None, described[2]):
         raise ValueError(f"classes={classes} was given, the teacher has {described[2]}; leave classes=None")
     return described
-
-
-def _classes_of(records: object, classes: int | None) -> int:
-    """The declared number of classes, or the one that the private labels show."""
-    if classes is None:
-        labels = (
-            records.labels if isinstance(records, Records) else records[1] if isinstance(records, (tuple, list)) else []
-        )
-        shown = torch.as_tensor(labels)
-        classes = int(shown.max()) + 1 if shown.numel() and not shown.is_floating_point() else 2
-        classes = max(classes, 2)
-    check.integer(classes=classes, at_least=2)
-    return int(classes)
 
 
 def _describe_teacher(
@@ -319,6 +309,8 @@ def _warn(request: Request, asked: str | None, *, guessed: bool) -> None:
             InputRangeWarning,
             stacklevel=3,
         )
+    if isinstance(request.teacher, TeacherEnsemble) and request.records is None:
+        request.teacher.warn_of_other_range(request.queries, low=request.spec.low, high=request.spec.high)
     leaks = leaks_behind(request.teacher)
     if leaks:
         warnings.warn(

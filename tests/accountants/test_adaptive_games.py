@@ -287,8 +287,8 @@ def test_no_strategy_with_failing_claims_and_responses_breaks_a_shared_budget():
 
 def test_ablated_failures_that_nobody_sets_aside_break_the_budget():
     # One charge whose failure is as large as all of delta, and a Gaussian that uses delta once more.
-    width, budget, mass = 0.03, 1.5, 1e-2
-    run, law = Gaussian(0.8).poisson(0.05) * 2, repeated(sampled_law(0.05, 0.8, width, removed=True), 2)
+    width, budget, mass = 0.02, 1.5, 1e-2
+    run, law = Gaussian(0.8).poisson(0.05), sampled_law(0.05, 0.8, width, removed=True)
     level = failing_gaussian_level(frozenset(distinct(run).items()), mass, Adjacency.ADD_REMOVE)
     left = math.sqrt(gaussian_mu(budget, mass) ** 2 - level)  # as if the charge had counted its level and nothing else
     menu = Menu([(run, law), (Gaussian(1 / left), gaussian_law(left, width))], width, 2)

@@ -9,6 +9,7 @@ from scipy.special import ndtr
 from accountants import (
     ZCDP,
     Adjacency,
+    AdjacencyError,
     ApproxDP,
     BudgetExceeded,
     ConfidentGNMax,
@@ -199,3 +200,17 @@ def test_the_slow_twin_of_a_level_agrees():
         middle = (low + high) / 2
         low, high = (low, middle) if dominates(middle) else (middle, high)
     assert high <= math.sqrt(level_of(event, failure)) <= 1.02 * high
+
+
+@pytest.mark.parametrize(
+    "run", [Gaussian(1.1).shuffled(100, 1000), Gaussian(1.1).random_allocation(10), Gaussian(1.1).poisson(0.01) * 10]
+)
+def test_a_run_that_is_not_stated_for_the_ledger_is_told_what_is(run):
+    ledger = Ledger(adjacency="replace-one", epsilon=9.0, delta=1e-6, shared=True)
+    if run.adjacencies >= {REPLACE}:
+        ledger.charge(run)
+        assert ledger.epsilon().upper > epsilon(run, 1e-6).upper  # at its replace-one cost, which is larger
+        return
+    with pytest.raises(AdjacencyError, match="Poisson sampling are stated for every adjacency"):
+        ledger.charge(run)
+    assert ledger.charges == ()

@@ -19,7 +19,7 @@ UNSEEN = [
 @pytest.mark.parametrize("character", UNSEEN, ids=lambda one: f"U+{ord(one):04X}")
 def test_a_character_that_cannot_be_seen_is_written_as_an_escape(character):
     found = shown(f"a{character}b")
-    assert found == f"a{character.encode('unicode_escape').decode()}b"
+    assert int(found[1:-1].lstrip("\\xuU"), 16) == ord(character)
     assert found.isascii()
     assert found.isprintable()
 
@@ -37,6 +37,6 @@ def test_whatever_the_text_it_can_be_encoded_and_stays_on_one_line():
 
 
 def test_a_long_text_is_cut_and_says_so_and_a_text_of_just_that_length_is_not():
-    assert shown("x" * 200) == "x" * 200
-    assert shown("x" * 201) == "x" * 200 + "..."
+    assert shown("x" * 200, most=200) == "x" * 200
+    assert shown("x" * 201, most=200) == "x" * 200 + "..."
     assert shown("\x1b" * 3, most=2) == "\\x1b\\x1b..."

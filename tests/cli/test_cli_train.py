@@ -145,7 +145,8 @@ def test_two_processes_end_with_what_one_learns_and_speak_once(privkd, tmp_path)
     assert process.returncode == 0, err
     shared = json.loads(out)  # one object, of one process
     assert shared["last"]["accuracy"] == pytest.approx(alone["last"]["accuracy"], abs=0.02)
-    assert err.strip() == "classifier: 100 steps done"
+    said = [line for line in err.splitlines() if " left" not in line and " at work" not in line]  # on a slow machine
+    assert said == ["classifier: 100 steps done"]
     one, two = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "two"))
     assert one == two
     refused = start(*common, "--out", tmp_path / "two", "--set=lr=0.5", "--processes=2")

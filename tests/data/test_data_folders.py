@@ -110,3 +110,23 @@ def test_unclear_layouts_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             load(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_the_orientation_that_a_camera_wrote_is_applied(suffix, tmp_path):
+    upright = picture("L", size=(16, 8))
+    lying = upright.transpose(Image.Transpose.ROTATE_90)  # the camera was turned: orientation 6 says "turn right"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying.save(tmp_path / f"lying{suffix}", exif=exif, **({"quality": 100} if suffix == ".jpg" else {}))
+    found = load(tmp_path)
+    assert found.shape == (1, 8, 16)
+    wanted = torch.tensor(np.asarray(upright)).float() / 255
+    assert torch.allclose(found.inputs[0, 0], wanted, atol=0.05 if suffix == ".jpg" else 0)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("block", [b"Exif\x00\x00garbage", b"Exif\x00\x00II*\x00\xff\xff\xff\xff", b""])
+def test_a_damaged_orientation_is_none(block, tmp_path):
+    picture("L").save(tmp_path / "a.jpg", exif=block)
+    assert load(tmp_path).shape == (1, 3, 5)

@@ -13,6 +13,8 @@ from privkd.networks import ARCHITECTURES, ImageNetwork, VectorNetwork, architec
 from privkd.teachers import InputSpec, TeacherEnsemble, load_teacher, save_teacher
 from privkd.teachers.files import input_spec_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*no file can describe as data")
+
 QUERIES = torch.linspace(-1, 1, 12).reshape(3, 4)
 SPEC = InputSpec((4,), low=-1.0, high=2.0)
 
@@ -120,10 +122,10 @@ def test_garbage_weights_of_the_right_class_are_noticed(tmp_path):
     path.write_bytes(b"garbage")
     with pytest.raises(CheckpointError, match="sha256"):
         load_teacher(path)
-    from privkd.teachers.sidecar import sha256_of
+    from privkd.storage import sha256_of
 
     edit(path, sha256=sha256_of(path))
-    with pytest.raises(CheckpointError, match="does not fit"):
+    with pytest.raises(CheckpointError, match="is damaged"):
         load_teacher(path)
 
 
@@ -165,14 +167,14 @@ def test_class_named_in_a_file_is_never_imported(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "not a valid"),
-        ("{", "not a valid"),
-        ("\ufffe", "not a valid"),
-        ("[1]", "an object is needed"),
-        ('{"schema": "privkd.teacher/1", "schema": "privkd.teacher/1"}', "occur twice"),
+        ("", "not valid JSON"),
+        ("{", "not valid JSON"),
+        ("\ufffe", "not valid JSON"),
+        ("[1]", "must hold a JSON dict"),
+        ('{"schema": "privkd.teacher/1", "schema": "privkd.teacher/1"}', "occurs twice"),
         ('{"schema": "privkd.teacher/2"}', "this version reads 'privkd.teacher/1'"),
         ('{"schema": "privkd.teacher/1", "classes": NaN}', "NaN"),
-        ("[" * 100_000, "not a valid"),
+        ("[" * 100_000, "not valid JSON"),
     ],
 )
 def test_broken_description_is_refused(text, says, tmp_path):
@@ -196,6 +198,7 @@ def test_broken_description_is_refused(text, says, tmp_path):
         ({"settings": {"features": 4, "classes": 3, "hidden": 7}}, "does not fit"),
         ({"inputs": {"shape": [4], "colour": 1}}, "colour"),
         ({"inputs": {"shape": [4], "low": 2.0, "high": 1.0}}, "high=1.0"),
+        ({"inputs": {"shape": [4], "low": 0.0, "high": 1e308}}, r"high=1e\+308"),
         ({"inputs": {"shape": [5]}}, "cannot answer"),
         ({"inputs": {"shape": [4]}, "classes": 7}, "has 3 classes"),
         ({"classes": 1}, "classes=1"),
@@ -251,7 +254,7 @@ def test_truncated_weights_are_refused(tmp_path):
             ValueError,
             "returns 3 logits",
         ),
-        (VectorNetwork(5, 3), "t.safetensors", {"inputs": SPEC}, TeacherError, "failed on inputs"),
+        (VectorNetwork(5, 3), "t.safetensors", {"inputs": SPEC}, TeacherError, "failed on made-up inputs"),
         (torch.jit.script(nn.Linear(4, 3)), "t.safetensors", {}, TypeError, "is a program"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
@@ -15,6 +16,7 @@ from privkd.mechanisms.clipping.ghost import ghost, uncovered
 from privkd.mechanisms.clipping.job import Job, NotCovered, Rows
 from privkd.mechanisms.clipping.looped import loop
 from privkd.mechanisms.clipping.opacus import through_opacus
+from privkd.mechanisms.clipping.probes import spread
 from privkd.mechanisms.clipping.rules import Rule, as_rule
 from privkd.mechanisms.clipping.validation import require_separate_records
 from privkd.mechanisms.clipping.verification import (
@@ -23,9 +25,9 @@ from privkd.mechanisms.clipping.verification import (
     exact,
     layout_of,
     quiet,
-    spread,
 )
 from privkd.mechanisms.clipping.vmapped import vectorized
+from privkd.plain import plain
 
 __all__ = ["Clipper", "clipped_sum"]
 
@@ -96,6 +98,7 @@ class Clipper:
     ) -> None:
         if strategy != "auto" and strategy not in _STRATEGIES:
             raise ValueError(f"strategy={strategy!r}; allowed are 'auto', {', '.join(map(repr, _STRATEGIES))}")
+        views, at_once = plain(views), plain(at_once)
         check.integer(views=views, at_least=1)
         if at_once is not None:
             check.integer(at_once=at_once, at_least=1)
@@ -152,6 +155,43 @@ class Clipper:
     def check_next(self) -> None:
         """Check the next batch again, whatever its number."""
         self._checked.clear()
+
+    @property
+    def names(self) -> list[str]:
+        """Of the trained parameters."""
+        return list(self._job.trained())
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        """Context that leaves generators, parameters, buffers and attributes as they were."""
+        return quiet(self._job)
+
+    def losses(self, *batch: Tensor) -> Tensor:
+        """Loss of every row of a batch, shape (records * views,): private."""
+        with torch.enable_grad():
+            return self._job.losses(batch)
+
+    def unreached(self, *batch: Tensor) -> list[str]:
+        """Trained parameters that no gradient reaches from the losses of a batch."""
+        losses, trained = self.losses(*batch), self._job.trained()
+        if not losses.requires_grad:
+            return list(trained)
+        gradients = torch.autograd.grad(losses.sum(), list(trained.values()), allow_unused=True)
+        return [name for name, gradient in zip(trained, gradients, strict=True) if gradient is None]
+
+    def try_out(self, *batch: Tensor) -> None:
+        """Check a made-up batch like a first one, then forget it: the strategy is chosen on real ones.
+
+        Raises:
+            MixedRecordsError: records mix.
+            UnsupportedModule: the strategy that was asked for is not exact for this model and batch.
+        """
+        self._count(batch)
+        before = self.strategy, self.reasons
+        try:
+            self._check(batch)
+        finally:
+            self.strategy, self.reasons = before
+            self._checked.clear()
 
     def _run(self, batch: Rows) -> ClippedSum:
         step = self._at_once or len(batch[0])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from accountants import check
+from privkd.plain import make_plain, plain
 
 __all__ = ["Automatic", "Flat", "PerLayer", "Rule", "as_rule"]
 
@@ -70,6 +71,7 @@ class Flat(Rule):
     bound: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(bound=self.bound, at_least=_LEAST, below=math.inf)
 
     def factors(self, norms: Tensor) -> Tensor:
@@ -95,11 +97,11 @@ class PerLayer(Rule):
     bounds: Mapping[str, float] = field(hash=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "bounds", {name: plain(value) for name, value in self.bounds.items()})
         if not self.bounds:
             raise ValueError("bounds is empty; give one L2 norm per group, e.g. PerLayer({'features': 0.5, '': 1.0})")
         for name, value in self.bounds.items():
             check.real(**{f"bounds[{name!r}]": value}, at_least=_LEAST, below=math.inf)
-        object.__setattr__(self, "bounds", dict(self.bounds))
 
     @property
     def bound(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -161,6 +163,7 @@ class Automatic(Rule):
     stability: float = 0.01
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(bound=self.bound, at_least=_LEAST, below=math.inf)
         check.real(stability=self.stability, above=0.0, below=math.inf)
 

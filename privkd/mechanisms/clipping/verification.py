@@ -2,36 +2,37 @@
 
 A model may be written in ways that no list of layers can foresee: sequence first instead of batch first, a batch mean in
 the loss, statistics in buffers or attributes. So every new shape and memory layout of rows is tried on up to three
-records before it is trusted, and again from time to time.
+records before it is trusted, and again from time to time. What is compared is compared by `agree`: a difference ends a run
+only if float64 shows it, too.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
 
 from privkd.errors import UnsupportedModule
+from privkd.mechanisms.clipping.agreement import Measured, agree, alike, in_float64
 from privkd.mechanisms.clipping.clipped import ClippedSum, full_precision
 from privkd.mechanisms.clipping.ghost import mixing_sites
 from privkd.mechanisms.clipping.job import Job, NotCovered, Rows
 from privkd.mechanisms.clipping.looped import loop
+from privkd.mechanisms.clipping.probes import exchanged, magnified, singly, unlike, without
 from privkd.mechanisms.clipping.replay import Attributes, Replay, without_dropout
 from privkd.mechanisms.clipping.rules import Flat
 from privkd.mechanisms.clipping.validation import mixed_records
 
-__all__ = ["check_records_are_separate", "check_strategy", "exact", "layout_of", "quiet", "spread"]
+__all__ = ["check_records_are_separate", "check_strategy", "exact", "layout_of", "quiet"]
 
-_ULPS = 4096  # two exact ways of summing the same gradient may differ by so much
 _TOGETHER = ("ghost", "opacus")  # strategies that compute all records in one pass
-_FEW_ULPS = 64  # and two passes over the same records by so much
-_ROUGHEST = 0.1  # half precision
 _BLIND = "None of the inputs have requires_grad=True"  # what torch.utils.checkpoint says where it trains nothing
-_COINS = 8  # passes in which random decisions must fall alike to be taken for none
+_COINS = 16  # passes in which random decisions must fall alike to be taken for none
 _NEVER = 1e30  # a bound that clips nothing
 
 
@@ -79,29 +80,51 @@ def check_records_are_separate(job: Job, rows: Rows, batch: Rows) -> bool:
     return steady
 
 
+class _Passes:
+    """Passes that draw the same random numbers and begin with the same attributes."""
+
+    def __init__(self, job: Job, kept: Attributes) -> None:
+        self.replay, self._job, self._wide, self._kept = Replay(job.generators), job, in_float64(job), kept
+
+    def __call__(self, rows: Rows, *, wide: bool = False, start: Replay | None = None, afresh: bool = True) -> Tensor:
+        """Losses of the rows.
+
+        Args:
+            rows: of a few records.
+            wide: in float64.
+            start: where the generators begin; None for the place of all passes.
+            afresh: whether attributes are put back before.
+        """
+        if afresh:
+            self._kept.put_back()
+        (start or self.replay).rewind()
+        return (self._wide if wide else self._job).losses(rows).detach()
+
+    def after(self, others: Sequence[Rows], rows: Rows, *, wide: bool = False) -> Tensor:
+        """Losses of the rows behind passes over other ones, whose traces are left."""
+        self._kept.put_back()
+        for one in others:
+            with suppress(Exception):  # losses may refuse numbers that are out of range
+                self(one, wide=wide, afresh=False)
+        return self(rows, wide=wide, afresh=False)
+
+
 def _influences(job: Job, rows: Rows, found: list[str], kept: Attributes) -> bool:
     """Add ways in which losses depend on earlier passes or on other records; whether they are without random numbers."""
-    eps, replay = _eps(job, rows), Replay(job.generators)
-
-    def passed(records: Rows, afresh: bool = True) -> Tensor:
-        if afresh:
-            kept.put_back()
-        replay.rewind()
-        return job.losses(records).detach()
-
+    eps, passed = _eps(job, rows), _Passes(job, kept)
     with torch.enable_grad():  # with gradients, as some layers take other ways without
         together = passed(rows)
-        end = replay.position()
-        drew, drew_from_python = replay.drawn()
+        end = passed.replay.position()
+        drew, drew_from_python = passed.replay.drawn()
         steady = not drew
         for _ in range(_COINS if drew_from_python else 1):  # type checkers draw from it, too: only values tell
-            kept.put_back()
-            steady = steady and _alike(job.losses(rows).detach(), together)
-        kept.put_back()
-        for others in (_magnified(rows), _but(rows, 0)):
-            with suppress(RuntimeError, ValueError, IndexError):  # losses may refuse numbers that are out of range
-                passed(others, afresh=False)
-        if not _alike(passed(rows, afresh=False), together):
+            if steady:
+                here = Replay(job.generators)
+                further = lambda here=here: (passed(rows, wide=True, start=here), passed(rows, wide=True))  # noqa: E731
+                steady = alike(passed(rows, start=here), together, again=further)
+        others = (magnified(rows), without(rows, 0))
+        later = lambda: (passed.after(others, rows, wide=True), passed(rows, wide=True))  # noqa: E731
+        if not alike(passed.after(others, rows), together, again=later):
             found.append(
                 "losses: they depend on earlier passes, or draw from a generator of their own; keep nothing of records, count "
                 "steps with context.step, and draw from context.generator or the global generators"
@@ -109,13 +132,12 @@ def _influences(job: Job, rows: Rows, found: list[str], kept: Attributes) -> boo
             return False
         if len(rows[0]) == 1:
             return steady
-        if steady:
-            alone = torch.cat([passed(one) for one in singly(rows)])
-            if not _close(together, alone, together, eps):
-                found.append("losses: the loss of a record in a batch is not its loss alone")
+        if steady and not _alone_alike(passed, rows, together, eps):
+            found.append("losses: the loss of a record in a batch is not its loss alone")
         for place, other in ((len(rows[0]) - 1, 0), (0, len(rows[0]) - 1)):
-            changed = passed(_with(rows, place, other))
-            if replay.is_at(end) and not _others_alike(job, changed, together, place, eps):
+            another = exchanged(rows, place, other)
+            changed = passed(another)
+            if passed.replay.is_at(end) and not _others_alike(job, passed, (another, rows), (changed, together), place):
                 found.append("losses: the loss of a record changes with another record")
                 return False
     return steady
@@ -126,71 +148,47 @@ def _influences_of_one(job: Job, batch: Rows, found: list[str], kept: Attributes
 
     Rules that compare a record with many others (outliers, capacities, quantiles) show nothing among three.
     """
-    place, replay = len(batch[0]) // 2, Replay(job.generators)
+    place, passed = len(batch[0]) // 2, _Passes(job, kept)
     with torch.enable_grad():
-        kept.put_back()
-        together = job.losses(batch).detach()
-        end = replay.position()
+        together = passed(batch)
+        end = passed.replay.position()
         other = unlike(batch, [place], place - 1)
-        for changed in (_with(batch, place, other, _magnified), _with(batch, place, other)):
-            kept.put_back()
-            replay.rewind()
-            with suppress(RuntimeError, ValueError, IndexError):  # a loss may refuse the first: the second is tried
-                losses = job.losses(changed).detach()
-                if replay.is_at(end) and not _others_alike(job, losses, together, place, _eps(job, batch)):
+        for another in (exchanged(batch, place, other, magnified), exchanged(batch, place, other)):
+            with suppress(Exception):  # a loss may refuse the first: the second is tried
+                changed = passed(another)
+                if passed.replay.is_at(end) and not _others_alike(
+                    job, passed, (another, batch), (changed, together), place
+                ):
                     found.append("losses: the loss of a record changes with another record of its batch")
                 return
 
 
-def spread(batch: Rows, count: int, first: int) -> list[int]:
-    """Places of some records all over the batch; labels and masks among them differ as far as they do in the batch.
+def _alone_alike(passed: _Passes, rows: Rows, together: Tensor, eps: float) -> bool:
+    """Whether the loss of a record in a batch is its loss alone."""
 
-    Rules about rare classes (weights by the counts of a batch) show nothing among records of one class.
-    """
-    apart = len(batch[0]) // count
-    chosen = [first % apart]
-    for place in range(first % apart + apart, len(batch[0]), apart)[: count - 1]:
-        chosen.append(unlike(batch, chosen, place))
-    return chosen
+    def again() -> Measured:
+        wide = passed(rows, wide=True)
+        return wide, torch.cat([passed(one, wide=True) for one in singly(rows)]), wide
 
-
-def unlike(batch: Rows, chosen: list[int], preferred: int) -> int:
-    """A record that differs from the chosen ones in as many tensors of whole numbers as possible; the preferred one of equals."""
-    differing = torch.zeros(len(chosen), len(batch[0]), dtype=torch.int64, device=batch[0].device)
-    for part in batch:
-        if not part.is_floating_point() and not part.is_complex():
-            for place, one in enumerate(chosen):
-                differing[place] += (part != part[one]).flatten(1).any(1) if part.dim() > 1 else part != part[one]
-    nearest = differing.min(0).values
-    return preferred if nearest[preferred] == nearest.max() else int(nearest.argmax())
+    alone = torch.cat([passed(one) for one in singly(rows)])
+    return agree(together, alone, together, eps=eps, again=again)
 
 
-def _others_alike(job: Job, changed: Tensor, before: Tensor, place: int, eps: float) -> bool:
-    """Whether the losses of all records but one are what they were."""
-    records = len(before) // job.views
-    others = torch.arange(records, device=before.device) != place
-    tried, truth = (losses.unflatten(0, (records, job.views))[others] for losses in (changed, before))
-    return _close(tried, truth, truth, eps)
+def _others_alike(
+    job: Job, passed: _Passes, batches: tuple[Rows, Rows], losses: tuple[Tensor, Tensor], place: int
+) -> bool:
+    """Whether the losses of all records but one are the same in two batches that differ in that record."""
+    records = len(batches[0][0])
+    others = torch.arange(records, device=batches[0][0].device) != place
 
+    def measured(changed: Tensor, before: Tensor) -> Measured:
+        tried, truth = (one.unflatten(0, (records, job.views))[others] for one in (changed, before))
+        return tried, truth, truth
 
-def _but(rows: Rows, place: int) -> Rows:
-    """All records but one; the one that there is if there is no other."""
-    others = [index for index in range(len(rows[0])) if index != place] or [0]
-    return tuple(part[others] for part in rows)
+    def again() -> Measured:
+        return measured(*(passed(rows, wide=True) for rows in batches))
 
-
-def _with(rows: Rows, place: int, other: int, change: Callable[[Rows], Rows] | None = None) -> Rows:
-    """The records with a copy of another one in a place, changed or as it is."""
-    copied = tuple(part.clone() for part in rows)
-    one = tuple(part[other : other + 1] for part in rows)
-    for part, value in zip(copied, one if change is None else change(one), strict=True):
-        part[place] = value[0]
-    return copied
-
-
-def _magnified(rows: Rows) -> Rows:
-    """The records with numbers a thousand times as large; as they are on accelerators, where an assertion would end the process."""
-    return tuple(part * 1e3 if part.is_floating_point() and part.device.type == "cpu" else part for part in rows)
+    return agree(*measured(*losses), eps=_eps(job, batches[0]), again=again)
 
 
 def check_strategy(job: Job, rows: Rows, strategy: Callable[[Job, Rows], ClippedSum], name: str, steady: bool) -> bool:
@@ -229,14 +227,27 @@ def check_strategy(job: Job, rows: Rows, strategy: Callable[[Job, Rows], Clipped
 def _compared(job: Job, rows: Rows, strategy: Callable[[Job, Rows], ClippedSum]) -> bool:
     """Whether any record was finite, if a strategy finds what the loop finds with the same random numbers."""
     eps, replay = _eps(job, rows), Replay(job.generators)
-    truth = loop(job, rows)
-    replay.rewind()
-    tried = strategy(job, rows)
-    if not _close(tried.norms, truth.norms, truth.norms, eps):
+
+    def both(job: Job) -> tuple[ClippedSum, ClippedSum]:
+        replay.rewind()
+        truth = loop(job, rows)
+        replay.rewind()
+        return strategy(job, rows), truth
+
+    tried, truth = both(job)
+    repeated = cache(lambda: both(in_float64(job)))
+
+    def norms(tried: ClippedSum, truth: ClippedSum) -> Measured:
+        return tried.norms, truth.norms, truth.norms
+
+    def gradients(tried: ClippedSum, truth: ClippedSum, key: str) -> Measured:
+        return tried.gradients[key], truth.gradients[key], truth.norms
+
+    if not agree(*norms(tried, truth), eps=eps, again=lambda: norms(*repeated())):
         raise NotCovered("gradient norms differ from the loop's")
-    scale = torch.where(truth.norms.isfinite(), truth.norms, 0.0)
-    for key, value in truth.gradients.items():
-        if not _close(tried.gradients[key], value, scale, eps):
+    for key in truth.gradients:
+        again = partial(lambda key: gradients(*repeated(), key), key)
+        if not agree(*gradients(tried, truth, key), eps=eps, again=again):
             raise NotCovered(f"the gradient of {key} differs from the loop's")
     return bool(truth.norms.isfinite().any())
 
@@ -322,28 +333,6 @@ def _mixing_gradients(job: Job, rows: Rows) -> list[str]:
                 if bool(others.any()):
                     return ["inputs: the loss of one record depends on the inputs of another"]
     return []
-
-
-def singly(rows: Rows) -> list[Rows]:
-    """One batch of one record after another."""
-    return [tuple(part[index : index + 1] for part in rows) for index in range(len(rows[0]))]
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    """Whether two passes gave the same, but for an order of additions that may depend on where numbers lie in memory."""
-    if torch.equal(one.nan_to_num(), other.nan_to_num()):
-        return True
-    return one.dtype.itemsize >= 4 and _close(one, other, other, torch.finfo(one.dtype).eps, ulps=_FEW_ULPS)
-
-
-def _close(tried: Tensor, truth: Tensor, scale: Tensor, eps: float, ulps: float = _ULPS) -> bool:
-    """Whether all finite values agree, measured by the length of what they belong to."""
-    usable = truth.isfinite()
-    if not torch.equal(usable, tried.isfinite()):
-        return False
-    size = torch.linalg.vector_norm(torch.where(scale.isfinite(), scale, 0.0).double())
-    difference = torch.linalg.vector_norm((tried - truth)[usable].double())
-    return bool(difference <= min(_ROUGHEST, ulps * eps) * size + torch.finfo(truth.dtype).tiny)
 
 
 def _eps(job: Job, rows: Rows) -> float:

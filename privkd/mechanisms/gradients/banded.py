@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from accountants import Event, MatrixFactorization, check
+from privkd.plain import make_plain
 
 __all__ = ["Banded", "BandedNoise"]
 
@@ -40,6 +41,7 @@ class Banded:
     bands: int
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.integer(bands=self.bands, at_least=1)
 
     def coefficients(self) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from privkd.mechanisms.gradients.banded import Banded
 from privkd.mechanisms.gradients.quantile import Quantile
 from privkd.mechanisms.gradients.sampling import SAMPLINGS, CyclicDraws, Draws, draws_for
 from privkd.mechanisms.noise import NoiseSource, SystemNoise
+from privkd.plain import make_plain, plain
 
 if TYPE_CHECKING:
     from privkd.mechanisms.gradients.run import PrivateRun
@@ -82,6 +83,7 @@ class PrivateGradients:
     source: NoiseSource = field(default_factory=SystemNoise, repr=False)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if (self.epsilon is None) == (self.multiplier is None):
             raise ValueError(
                 f"epsilon={self.epsilon!r}, multiplier={self.multiplier!r}: give exactly one, a budget or the noise itself"
@@ -128,6 +130,7 @@ class PrivateGradients:
             >>> round(plan.multiplier, 2), plan.bound.upper <= 3.0
             (0.81, True)
         """
+        rows, batch_size, steps = plain(rows), plain(batch_size), plain(steps)
         check.integer(rows=rows, at_least=1)
         check.integer(batch_size=batch_size, at_least=1)
         check.integer(steps=steps, at_least=1)

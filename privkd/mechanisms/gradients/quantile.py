@@ -9,6 +9,7 @@ from torch import Tensor
 
 from accountants import check
 from privkd.mechanisms.noise import NoiseSource, coarsen
+from privkd.plain import make_plain
 
 __all__ = ["Quantile"]
 
@@ -43,6 +44,7 @@ class Quantile:
     count_share: float = 0.01
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check.real(start=self.start, above=0.0, below=math.inf)
         check.real(target=self.target, above=0.0, below=1.0)
         check.real(rate=self.rate, above=0.0, below=math.inf)

@@ -22,9 +22,10 @@ from privkd.mechanisms.clipping.replay import Attributes
 from privkd.mechanisms.clipping.rules import Flat, as_rule
 from privkd.mechanisms.gradients.banded import BandedNoise
 from privkd.mechanisms.gradients.quantile import Quantile
+from privkd.mechanisms.gradients.rehearsal import Watched, refuse_half_default, rehearse
 from privkd.mechanisms.noise import NoiseSource, coarsen
 from privkd.trainer.gradients import Setting
-from privkd.trainer.task import Batch, Context
+from privkd.trainer.task import Batch, Context, Task
 
 if TYPE_CHECKING:
     from privkd.mechanisms.gradients.private import PrivateGradients
@@ -80,7 +81,10 @@ class PrivateRun:
             generators=(setting.generator,),
             keepers=(setting.task,),
         )
+        self._watched: Watched | None = None
         self._require_moved()
+        self._require_dense()
+        self._rehearse(setting)
         self._banded = None if settings.noise is None else BandedNoise(settings.noise)
         state = setting.resumed or {"id": secrets.token_hex(8), "releases": 0}
         self._releases = int(state["releases"])
@@ -176,10 +180,37 @@ class PrivateRun:
             self._context = None
             kept.put_back()
 
+    def _rehearse(self, setting: Setting) -> None:
+        """Whatever made-up rows can tell, before the charge."""
+        refuse_half_default()
+        task, rows = setting.task, setting.rows
+        kinds = [task.made_up(made) for made in setting.made_up]
+        if type(task).made_up is not Task.made_up:
+            kinds = kinds[:1]
+        batches = [((torch.arange(len(kind[0])) % rows).to(setting.engine.device), *kind) for kind in kinds if kind]
+        context = Context(0, 0, setting.steps, setting.engine.device, setting.generator, gather=setting.engine.gather)
+        is_told = type(task).on_epoch_start is not Task.on_epoch_start
+        self._context, self._watched = context, Watched()
+        try:
+            with setting.engine.autocast():
+                rehearse(
+                    task,
+                    self._clipper,
+                    [_viewed(one, self.settings.views) for one in batches],
+                    self._watched,
+                    (lambda: task.on_epoch_start(context)) if is_told else None,
+                )
+        finally:
+            self._context = self._watched = None
+
     def _losses(self, model: nn.Module, index: Tensor, *tensors: Tensor) -> Tensor:
         """Sum of the task's named losses, one number per row."""
         assert self._context is not None
+        if self._watched is not None:
+            self._watched.tensor = index
         losses = self._task.per_record(Batch(index, tensors), self._context)
+        if self._watched is not None:
+            self._watched.tensor = None
         if not isinstance(losses, Mapping):
             raise TaskError(
                 f"{type(self._task).__name__}.per_record gave {type(losses).__name__}; return named losses, for example "
@@ -220,6 +251,15 @@ class PrivateRun:
             raise TaskError(
                 f"no optimiser of {type(self._task).__name__} moves {shown}: their gradients would use up the clipping norm; set "
                 "requires_grad_(False), or put their module into frozen"
+            )
+
+    def _require_dense(self) -> None:
+        """Noise reaches every number, so that no gradient of a private run is sparse."""
+        sparse = [name for name, one in self._task.optimizers.items() if isinstance(one, torch.optim.SparseAdam)]
+        if sparse:
+            raise TaskError(
+                f"optimizers {', '.join(map(repr, sparse))} are SparseAdam, which takes sparse gradients only; noise reaches "
+                "every row of a table, so private gradients are dense: use Adam. Nothing was charged"
             )
 
     def _charged(self, setting: Setting) -> Ledger:

@@ -1,0 +1,76 @@
+"""Made-up rows of the shapes and dtypes of the data: what can be tried out before anything is charged."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from privkd.data.records import Records
+from privkd.errors import TaskError
+from privkd.trainer.batches import require_common_rows
+from privkd.trainer.datasets import Data, row_of, rows_of
+
+__all__ = ["made_up_rows", "rehearsal_rows"]
+
+_ROWS = 3  # as many as checks look at
+
+
+def rehearsal_rows(data: Data, device: torch.device, *, is_private: bool) -> tuple[tuple[Tensor, ...], ...]:
+    """Made-up rows to try in turn: with whole numbers that are all 0, and that are all 1; none for data without rows.
+
+    Args:
+        data: of the run.
+        device: where the rows are wanted.
+        is_private: whether errors keep quiet about the rows.
+
+    Raises:
+        ValueError: tensors have different numbers of rows.
+        TaskError: the first row of a private data set cannot be read.
+    """
+    if isinstance(data, tuple):
+        require_common_rows(data)
+    if not rows_of(data):
+        return ()
+    try:
+        kinds = [made_up_rows(data, _ROWS, whole=whole) for whole in (0, 1)]
+        return tuple(tuple(part.to(device) for part in rows) for rows in kinds)
+    except Exception as error:
+        if not is_private:
+            raise
+        withheld = type(error).__name__
+    # Outside of the handler, so that the error does not carry what it keeps quiet about.
+    raise TaskError(
+        f"the first row of the data cannot be read: {withheld}, whose text may quote it and is kept back; nothing was charged. "
+        "Read it outside of a private run to see the cause"
+    )
+
+
+def made_up_rows(data: Data, count: int, *, whole: int = 0) -> tuple[Tensor, ...]:
+    """Rows that hold nothing of the data but their form.
+
+    Args:
+        data: of a run; of a torch `Dataset` the first row is read, for its shapes.
+        count: how many rows to make.
+        whole: what whole numbers are; truth values are whether it is not 0.
+
+    Returns:
+        One tensor per tensor of a batch, on the CPU: floating numbers lie in [0, 1) and are the same at every call, so that
+        they will do as images, probabilities and positive numbers.
+
+    Example:
+        >>> x, y = made_up_rows((torch.randn(9, 2), torch.randint(3, (9,))), 2)
+        >>> x.shape, y.tolist()
+        (torch.Size([2, 2]), [0, 0])
+    """
+    if isinstance(data, Records):
+        data = (data.inputs,) if data.labels is None else (data.inputs, data.labels)
+    forms = data if isinstance(data, tuple) else row_of(data)
+    generator = torch.Generator().manual_seed(0)
+    made = []
+    for form in forms:
+        shape = (count, *form.shape[1:])
+        if form.is_floating_point() or form.is_complex():
+            made.append(torch.rand(shape, generator=generator, dtype=torch.float32).to(form.dtype))
+        else:
+            made.append(torch.full(shape, whole, dtype=form.dtype))
+    return tuple(made)
