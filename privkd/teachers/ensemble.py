@@ -201,7 +201,7 @@ class TeacherEnsemble:
         """
         from privkd.teachers.ensemble_files import EnsembleParts, write_ensemble
 
-        parts = EnsembleParts(self._members, self.manifest, self.input_shape, self.ledger, self.rows)
+        parts = EnsembleParts(self._members, self.manifest, self.input_shape, self.ledger, self.rows, self._size)
         self.ledger = write_ensemble(parts, directory, overwrite=overwrite)
         return Path(directory)
 
@@ -230,7 +230,14 @@ class TeacherEnsemble:
         from privkd.teachers.ensemble_files import read_ensemble
 
         parts = read_ensemble(directory, make_model=make_model, trusted=trusted, ledger=ledger)
-        return cls(parts.members, parts.manifest, parts.input_shape, ledger=parts.ledger, rows=parts.rows)
+        return cls(
+            parts.members,
+            parts.manifest,
+            parts.input_shape,
+            ledger=parts.ledger,
+            rows=parts.rows,
+            size=parts.size,
+        )
 
     @property
     def classes(self) -> int:
