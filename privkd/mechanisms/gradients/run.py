@@ -84,7 +84,8 @@ class PrivateRun:
         self._watched: Watched | None = None
         self._require_moved()
         self._require_dense()
-        self._rehearse(setting)
+        if setting.resumed is None:
+            self._rehearse(setting)
         self._banded = None if settings.noise is None else BandedNoise(settings.noise)
         state = setting.resumed or {"id": secrets.token_hex(8), "releases": 0}
         self._releases = int(state["releases"])
@@ -190,6 +191,7 @@ class PrivateRun:
         batches = [((torch.arange(len(kind[0])) % rows).to(setting.engine.device), *kind) for kind in kinds if kind]
         context = Context(0, 0, setting.steps, setting.engine.device, setting.generator, gather=setting.engine.gather)
         is_told = type(task).on_epoch_start is not Task.on_epoch_start
+        kept = Attributes(self._model, self._frozen)
         self._context, self._watched = context, Watched()
         try:
             with setting.engine.autocast():
@@ -202,6 +204,7 @@ class PrivateRun:
                 )
         finally:
             self._context = self._watched = None
+            kept.put_back()
 
     def _losses(self, model: nn.Module, index: Tensor, *tensors: Tensor) -> Tensor:
         """Sum of the task's named losses, one number per row."""
