@@ -5,12 +5,12 @@ import threading
 import pytest
 import torch
 from torch import nn
+from transcription.small import CLASSES, DELTA, WIDTH, ensemble, private, queries, release
 
 import privkd
 from accountants import Ledger
 from privkd.errors import BudgetExceeded
 from privkd.transcription import distilling
-from transcription.small import CLASSES, DELTA, WIDTH, ensemble, private, queries, release
 
 ALONE = "no other release is made from these records, before or after (several compose)"
 

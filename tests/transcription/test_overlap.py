@@ -5,12 +5,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from transcription.small import CLASSES, ensemble, private, queries, release
 
 from privkd.errors import GuaranteeError, PrivacyScopeWarning
 from privkd.teachers.row_digests import RowDigests
 from privkd.transcription import distilling
 from privkd.transcription.overlap import leaks_of_queries
-from transcription.small import CLASSES, ensemble, private, queries, release
 
 TOLD = "rows of the private data"
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 from torch import nn
+from transcription.small import CLASSES, WIDTH, ensemble, private, queries, release
 
 import privkd
 from accountants import Ledger
 from privkd.errors import CheckpointError
 from privkd.transcription import data_free, distilling, record_level
-from transcription.small import CLASSES, WIDTH, ensemble, private, queries, release
 
 
 @pytest.fixture(autouse=True)
