@@ -79,8 +79,8 @@ def transcribe(
     """
     with refusals():
         from privkd import transcribe as run
-        from privkd.teachers import load_teacher
         from privkd.release import require_free
+        from privkd.teachers import load_teacher
 
         require_free(out, overwrite=overwrite)  # before minutes of work and before any privacy is spent
         paid = _paid_folder(out, resume=resume)
