@@ -23,6 +23,7 @@ from accountants.ledger.chain import LISTS
 from privkd.data.labels import declared_classes
 from privkd.errors import CheckpointError
 from privkd.storage import draft_of, opened, put_back, read_json, sha256_of, write_bytes, write_json
+from privkd.teachers.ensemble import TeacherEnsemble, require_ledger
 from privkd.teachers.member_files import read_member, write_member
 from privkd.teachers.row_digests import RowDigests
 from privkd.teachers.shard_training import Member
@@ -260,6 +261,11 @@ def _opened(folder: Path, index: dict[str, Any], given: Ledger | None) -> Ledger
         )
     ledger = given if given is not None else Ledger.open(path)
     ledger.refresh()
+    try:
+        records = index["manifest"]["records"]
+        require_ledger(ledger, adjacency=TeacherEnsemble.adjacency, unit="training-record", n=records)
+    except ValueError as error:
+        raise LedgerError(f"{path} does not count this ensemble: {error}") from error
     if index["ledger_head"] not in _heads(ledger):
         raise LedgerError(
             f"{path} lacks entries that were there when the ensemble was saved: an older copy, or another ledger"

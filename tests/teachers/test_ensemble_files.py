@@ -277,6 +277,13 @@ def test_impossible_labels_are_refused(labels, tmp_path):
         TeacherEnsemble.load(folder)
 
 
+def test_a_ledger_of_another_number_of_records_is_refused(tmp_path):
+    folder = small().save(tmp_path / "e")
+    edit(folder, manifest={**json.loads((folder / "ensemble.json").read_text())["manifest"], "records": 61})
+    with pytest.raises(LedgerError, match="does not count this ensemble"):
+        TeacherEnsemble.load(folder)
+
+
 def test_random_damage_raises_errors_of_one_family(tmp_path):
     folder = mixed().save(tmp_path / "e")
     chance = random.Random(0)
