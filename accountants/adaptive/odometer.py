@@ -145,7 +145,8 @@ class Odometer(Uncopied):
         point = _crossing(above, curve - np.log1p(above) / above, log_level)
         with np.errstate(over="ignore"):
             found = point + float(np.logaddexp.reduce(np.log(above) + above * (point - curve) - log_level))
-        return min(spent.pure_epsilon, max(0.0, found + _SLACK * (1.0 + abs(found))))
+        reading = max(0.0, _crossing(above, curve, log_level))
+        return min(spent.pure_epsilon, reading, max(0.0, found + _SLACK * (1.0 + abs(found))))
 
     def _usable(self) -> tuple[Spent, tuple[FloatArray, FloatArray, float] | None]:
         """What is spent, and if that bounds anything: orders - 1, summed curves, log(number of orders / delta)."""
@@ -176,7 +177,8 @@ def _crossing(above: FloatArray, curve: FloatArray, log_level: float) -> float:
     """
     point = float((curve + log_level / above).min())
     for _ in range(_STEPS):
-        growth = above * (point - curve)
+        with np.errstate(over="ignore"):  # to minus infinity: orders that do not count
+            growth = above * (point - curve)
         top = growth.max()
         shares = np.exp(growth - top)
         total = shares.sum()

@@ -194,26 +194,29 @@ class Panels:
         """|tilted mean of r^(i omega)| per event, estimated: the frequency may be larger than the one given."""
         return np.abs(np.add.reduceat(moments.weight * np.exp(1j * omega * self.loss), self.starts))
 
-    def upper_cut(self, exponent: float, moments: Moments, allowed: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def tails(self, exponent: float, moments: Moments) -> FloatArray:
+        """Bound on the tilted mass from the left end of every panel on: what its nodes weigh, and their error."""
+        error = self.error(exponent, moments, 0.0)[self.owner]
+        # That error is relative to the computed moment; twice covers that the true one may be smaller by as much.
+        return self.from_each_on(moments.weight.reshape(-1, self.order).sum(axis=1), np.add) + 2.0 * error
+
+    def upper_cut(self, tails: FloatArray, allowed: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The smallest border between panels beyond which an event has at most the allowed mass, and that mass.
 
         Args:
-            exponent: real s.
-            moments: the tilted laws there.
-            allowed: tilted mass, shape (events,).
+            tails: as `tails` gives them.
+            allowed: tilted mass, shape (events,), at most 1/2.
 
         Returns:
             x and a bound on the tilted mass beyond it, both of shape (events,); infinity and 0 where no border will do.
         """
-        error = self.error(exponent, moments, 0.0)[self.owner]
-        mass = self.from_each_on(moments.weight.reshape(-1, self.order).sum(axis=1), np.add) + 2.0 * error
-        fits = mass <= allowed[self.owner]
-        # The masses fall, so that the first that fits is the largest.
-        place = np.minimum.reduceat(np.where(fits, np.arange(len(mass)), len(mass)), self.first)
-        there = np.minimum(place, len(mass) - 1)
-        is_found = (place < len(mass)) & (there > self.first)
+        fits = tails <= allowed[self.owner]
+        # The tails fall, so that the first that fits is the largest.
+        place = np.minimum.reduceat(np.where(fits, np.arange(len(tails)), len(tails)), self.first)
+        there = np.minimum(place, len(tails) - 1)
+        is_found = (place < len(tails)) & (there > self.first)
         cut = np.where(is_found, (self.centre - self.half)[there], np.inf)
-        return cut, np.where(is_found, mass[there], 0.0)
+        return cut, np.where(is_found, tails[there], 0.0)
 
     def log_density(self, exponent: float, log_moment: FloatArray) -> FloatArray:
         """Log of the supremum, over every panel, of the tilted density of the loss as a function of x.

@@ -16,7 +16,7 @@ from scipy.special import log_ndtr, ndtri_exp
 
 from accountants.errors import ResolutionError
 from accountants.fourier.equispaced import departures
-from accountants.fourier.quadrature import LOG_TAIL, Panels
+from accountants.fourier.quadrature import LOG_TAIL, Moments, Panels
 
 __all__ = ["Ceiling", "Cumulants", "GaussianSpectrum", "Lines", "SampledSpectrum", "Spectrum"]
 
@@ -171,6 +171,7 @@ class SampledSpectrum:
         self._cuts: dict[float, tuple[FloatArray, FloatArray, IntArray]] = {}
         self._coarse_order = 8 if self.count.sum() < _COARSE_COUNT else 16
         self._rough: tuple[float, Panels] | None = None
+        self._latest: tuple[float, tuple[Panels, Moments, FloatArray]] | None = None
 
     def cumulants(self, tilt: float) -> Cumulants:
         """Log moment, tilted mean and tilted variance."""
@@ -229,11 +230,10 @@ class SampledSpectrum:
         out, a few events are enough.
         """
         exponent = self._exponent(tilt)
-        rough = self._panels_up_to(tilt)
-        found = rough.moments(exponent)
+        rough, found, tails = self._look(tilt)
         there = np.clip(rough.modulus(found, start), _LEAST, 1.0)
         used = min(len(self.q), int(np.searchsorted(np.cumsum(-self.count * np.log(there)), _ENOUGH)) + 1)
-        cut, beyond = rough.upper_cut(exponent, found, _RARE * there * (1.0 - there))
+        cut, beyond = rough.upper_cut(tails, _RARE * there * (1.0 - there))
         q, sigma, count = self.q[:used], self.sigma[:used], self.count[:used]
         panels = Panels(
             q,
@@ -280,12 +280,11 @@ class SampledSpectrum:
         Some hundred releases tell enough; no modulus of the others is above 1. Few large losses are left out as well.
         """
         exponent = self._exponent(tilt)
-        rough = self._panels_up_to(tilt)
-        found = rough.moments(exponent)
+        rough, found, tails = self._look(tilt)
         omega = _CUTS / math.sqrt(float(np.median(found.variance)))
         used = int(np.searchsorted(np.cumsum(self.count), _TELLING)) + 1
         allowed = min(_RARELY, math.exp(_LOG_FLOOR / float(self.count.sum())))
-        cut, above = rough.upper_cut(exponent, found, np.full(len(self.q), allowed))
+        cut, above = rough.upper_cut(tails, np.full(len(self.q), allowed))
         cut = np.minimum(self.cut, cut)[:used]
         panels = Panels(self.q[:used], self.sigma[:used], (exponent, exponent), omega, order=8, cut=cut)
         found = panels.moments(exponent)
@@ -293,6 +292,14 @@ class SampledSpectrum:
         within = np.minimum(1.0, panels.from_each_on(found.weight.reshape(-1, 8).sum(axis=1), np.add))
         log_height = panels.from_each_on(panels.log_density(exponent, found.log), np.maximum)
         return 1.0 - within + error + above[panels.owner], 6.0 * np.exp(np.minimum(log_height, 600.0)), panels.first
+
+    def _look(self, tilt: float) -> tuple[Panels, Moments, FloatArray]:
+        """Rough panels, the tilted laws on them and the mass from every panel on; those of the latest tilt are kept."""
+        if self._latest is None or self._latest[0] != tilt:
+            panels, exponent = self._panels_up_to(tilt), self._exponent(tilt)
+            found = panels.moments(exponent)
+            self._latest = tilt, (panels, found, panels.tails(exponent, found))
+        return self._latest[1]
 
     def _log_tail(self, log_share: float) -> float:
         """Log of the mass that each event's panels may miss, so that all events together lose at most this share."""

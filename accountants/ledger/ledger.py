@@ -250,6 +250,27 @@ class Ledger(LedgerView, Uncopied):
             with self._writing():
                 pass
 
+    def snapshot(self) -> "Ledger":
+        """A ledger of its own with what is charged and disclosed here so far, without budget, claims and file.
+
+        A certificate of everything so far is stated from it, and stays provable when more is charged here later.
+        """
+        fresh = Ledger(
+            adjacency=str(self.adjacency.value),
+            delta=self.delta,
+            unit=self.unit,
+            n=self.n,
+            note=self.note,
+            sampler=self.sampler,
+        )
+        with self._lock:
+            charges, disclosed = self.charges, self.disclosed
+        for charge in charges:
+            fresh.charge(charge.event, where=charge.where)
+        for text in disclosed:
+            fresh.disclose(text)
+        return fresh
+
     def save(self, path: str | Path) -> None:
         """Write the file; a crash leaves the old file or the new one, never a mixture.
 

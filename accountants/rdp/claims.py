@@ -1,6 +1,7 @@
 """Rényi curves of what is only known by Rényi divergences, and of bounded range."""
 
 import math
+import sys
 
 import numpy as np
 
@@ -50,9 +51,9 @@ def _(event: Exponential, orders: FloatArray, adjacency: Adjacency | None) -> Fl
         ceiling = np.minimum(0.125 * orders * spread * spread, spread)
         if spread < _SMALLEST_SPREAD:  # the two agree, and the closed form would cancel
             return ceiling
-        rest = math.exp(-spread) / -math.expm1(-spread) * -np.expm1(-above * spread)
-        if math.exp(-spread) == 0.0:
+        if math.exp(-spread) < sys.float_info.min:  # where its logarithm would not be one of a positive number
             return ceiling
+        rest = math.exp(-spread) / -math.expm1(-spread) * -np.expm1(-above * spread)
         worst = np.log(above) - np.log(orders) + np.log1p(rest) - np.log(rest)
         log_moment = np.log1p(rest) - np.log(orders) + above * worst
         # Small spreads cancel; what rounding can have lost is added.

@@ -100,7 +100,7 @@ def best_order_to_repeat(
 
     def share(above: FloatArray, curve: FloatArray) -> FloatArray:
         room = epsilon - np.log(above / (above + 1.0)) + (log_delta + np.log(above + 1.0)) / above
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.where((room > 0.0) & np.isfinite(curve), curve / room, math.inf)
 
     return _best(parts, adjacency, share)[1]

@@ -112,7 +112,8 @@ def _without_weights(name: str, path: Path) -> Release | None:
     if not isinstance(student, Mapping) or student.get("architecture") != "foreign":
         return None
     files = read_release(path)
-    remark = f"; weights not read: privkd.load('{path.name}', student=...) checks {student.get('class')}"
+    remark = "; weights compared by their digest, not loaded: "
+    remark += f"privkd.load('{path.name}', student=...) checks {student.get('class')}"
     return proven(name, str(files.config.get("method")), files.certificate, files.ledger, remark=remark)
 
 

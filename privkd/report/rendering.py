@@ -15,7 +15,7 @@ from privkd.report.rows import proven_rows
 from privkd.report.study import Release, Result, Samples, Study
 from privkd.report.verdict import accuracy_of, verdict_of
 from privkd.report.visible import visible
-from privkd.report.wording import change_in_words, limits_of, method_in_words, protection, upward
+from privkd.report.wording import RUN, change_in_words, limits_of, method_in_words, protection, upward
 from privkd.scopes import percent_up
 
 _TEMPLATE = "report.html.jinja"
@@ -88,7 +88,7 @@ def _card(release: Release, study: Study, shared: list[str]) -> dict[str, Any]:
     attack, words = release.attack, protection("none" if release.void else release.scope)
     return {
         "release": release,
-        "name": "This student" if release.name == "." else release.name,
+        "name": release.name if release.name != "." else "This run" if release.method == RUN else "This student",
         "made": method_in_words(release.method),
         "claim": claim,
         "shown": words,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from privkd.report.study import Release, Study
-from privkd.report.wording import protection
+from privkd.report.wording import RUN, protection
 
 _HARDLY = 0.95  # of right answers on even odds: a proven number that protects hardly anybody
 _FEW = 2  # students that a line names
@@ -49,8 +49,9 @@ def verdict_of(study: Study) -> Verdict:
     """The conclusion.
 
     The strongest class of guarantee decides first: for training records, persons or the whole teacher, before labels
-    only, before single answers; proven before declared. Inside it, the highest accuracy among students whose epsilon is at
-    most the wanted one; if there is none, the smallest epsilon. Accuracies are the author's figures and decide nothing else.
+    only, before single answers; proven before declared, released before not. Inside it, the highest accuracy among students
+    whose epsilon is at most the wanted one; if there is none, the smallest epsilon. Accuracies are the author's figures and
+    decide nothing else.
 
     Args:
         study: with releases that were verified.
@@ -70,6 +71,8 @@ def verdict_of(study: Study) -> Verdict:
     headline = _HEADLINES[style]
     if style == "record" and chosen.is_declared:
         style, headline = "label", "Declared by somebody else, not proven here"
+    elif chosen.method == RUN:
+        style, headline = "label", "Proven for a run that has released no student here"
     elif chosen.attack is not None and chosen.attack.even_odds >= _HARDLY:
         style, headline = "answer", "Proven, but far too weak to protect anybody"
     elif style == "record" and len(protecting) < everything:
@@ -77,8 +80,8 @@ def verdict_of(study: Study) -> Verdict:
     return Verdict(style, headline, _lines(study), chosen, reasons)
 
 
-def _class(release: Release) -> tuple[int, bool]:
-    return protection(release.scope).rank, release.is_declared
+def _class(release: Release) -> tuple[int, bool, bool]:
+    return protection(release.scope).rank, release.is_declared, release.method == RUN
 
 
 def _warning(broken: int, everything: int) -> str:

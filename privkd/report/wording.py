@@ -102,6 +102,7 @@ def upward(value: float | str, digits: int = 4) -> str:
 def limits_of(releases: Sequence[Release]) -> tuple[str, ...]:
     """What the releases of a report do not protect, whatever their numbers are."""
     answers = [r.name for r in releases if protection(r.scope).style == "answer"]
+    runs = [r.name for r in releases if r.method == RUN]
     nothing = [r.name for r in releases if r.scope == Scope.NONE or r.void]
     limits = [
         "The private records, the teachers and their raw answers. Only the students (and generators) listed "
@@ -122,6 +123,12 @@ def limits_of(releases: Sequence[Release]) -> tuple[str, ...]:
             0,
             f"Training records, in {', '.join(answers)}. The epsilon there is about one answer of the teacher; one "
             "training record may have changed every answer.",
+        )
+    if runs:
+        limits.insert(
+            0,
+            f"The folder of a run, {', '.join(runs)}. It is no release: its checkpoints stay private. Publish what was "
+            "released from it.",
         )
     if nothing:
         limits.insert(0, f"Anything at all, in {', '.join(nothing)}. There is no guarantee that holds.")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from accountants import Ledger, check
 from privkd.data.arrays import input_tensor, to_array
-from privkd.data.labels import Classes, ClassesGiven, Label, class_indices
+from privkd.data.labels import Classes, ClassesGiven, Label, class_indices, declared_classes
 from privkd.data.ranges import typical_size, warn_of_other_range
 from privkd.private import Private
 from privkd.progress import track, working
@@ -141,7 +141,7 @@ class TeacherEnsemble:
         models: Sequence[Any],
         *,
         shards: Sequence[Sequence[object]],
-        classes: int,
+        classes: ClassesGiven,
         input_shape: tuple[int, ...],
         ledger: Ledger | None = None,
     ) -> TeacherEnsemble:
@@ -150,7 +150,7 @@ class TeacherEnsemble:
         Args:
             models: fitted `nn.Module`s or scikit-learn classifiers.
             shards: ids of the records that each model saw, in the same order.
-            classes: number of classes K.
+            classes: number of classes K, or what the classes are called, in the order of the indices that the models answer.
             input_shape: shape of one input.
             ledger: as in `fit`.
 
@@ -159,8 +159,7 @@ class TeacherEnsemble:
             TypeError: a model neither is an `nn.Module` nor can predict.
         """
         check.integer(teachers=len(models), at_least=2)
-        check.integer(classes=classes, at_least=2)
-        classes, input_shape = int(classes), tuple(int(size) for size in input_shape)
+        known, input_shape = declared_classes(classes), tuple(int(size) for size in input_shape)
         if len(shards) != len(models):
             raise ValueError(f"{len(shards)} shards for {len(models)} models; give the record ids of every model")
         listed = [[str(name) for name in shard] for shard in shards]
@@ -174,9 +173,15 @@ class TeacherEnsemble:
         except ValueError as error:
             raise ValueError(f"the shards overlap: {error}") from None
         _refuse_shared(models)
-        members = [Member(model, classes).tested(input_shape) for model in models]
+        members = [Member(model, known.count).tested(input_shape) for model in models]
         manifest = Manifest(
-            len(models), sum(map(len, listed)), classes, shards_hash(listed), keyed=False, declared_classes=True
+            len(models),
+            sum(map(len, listed)),
+            known.count,
+            shards_hash(listed),
+            keyed=False,
+            declared_classes=True,
+            labels=known.labels,
         )
         return cls(members, manifest, input_shape, ledger=ledger)
 
@@ -201,7 +206,7 @@ class TeacherEnsemble:
         """
         from privkd.teachers.ensemble_files import EnsembleParts, write_ensemble
 
-        parts = EnsembleParts(self._members, self.manifest, self.input_shape, self.ledger, self.rows)
+        parts = EnsembleParts(self._members, self.manifest, self.input_shape, self.ledger, self.rows, self._size)
         self.ledger = write_ensemble(parts, directory, overwrite=overwrite)
         return Path(directory)
 
@@ -230,7 +235,14 @@ class TeacherEnsemble:
         from privkd.teachers.ensemble_files import read_ensemble
 
         parts = read_ensemble(directory, make_model=make_model, trusted=trusted, ledger=ledger)
-        return cls(parts.members, parts.manifest, parts.input_shape, ledger=parts.ledger, rows=parts.rows)
+        return cls(
+            parts.members,
+            parts.manifest,
+            parts.input_shape,
+            ledger=parts.ledger,
+            rows=parts.rows,
+            size=parts.size,
+        )
 
     @property
     def classes(self) -> int:

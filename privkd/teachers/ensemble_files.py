@@ -20,8 +20,10 @@ from typing import Any, cast
 from accountants import Ledger, check
 from accountants.errors import LedgerError
 from accountants.ledger.chain import LISTS
+from privkd.data.labels import declared_classes
 from privkd.errors import CheckpointError
 from privkd.storage import draft_of, opened, put_back, read_json, sha256_of, write_bytes, write_json
+from privkd.teachers.ensemble import TeacherEnsemble, require_ledger
 from privkd.teachers.member_files import read_member, write_member
 from privkd.teachers.row_digests import RowDigests
 from privkd.teachers.shard_training import Member
@@ -32,7 +34,10 @@ from privkd.teachers.weights import DECLARABLE
 SCHEMA = "privkd.ensemble/1"
 _INDEX, _LEDGER = "ensemble.json", "ledger.json"
 _MOST = 64 * 2**20  # bytes of the index: thousands of members with their layers
-_FIELDS = ("schema", "read_me", "manifest", "input_shape", "members", "rows", "sha256", "ledger", "ledger_head")
+_FIELDS = (
+    *("schema", "read_me", "manifest", "input_shape", "members", "rows", "size"),
+    *("sha256", "ledger", "ledger_head"),
+)
 _READ_ME = (
     "PRIVATE. These teachers remember their training records: keep this folder as you keep the records, and publish nothing of "
     "it. The ledger counts what was released from these records: never put an older copy of it in its place."
@@ -49,6 +54,7 @@ class EnsembleParts:
         input_shape: shape of one input.
         ledger: counts every release of the teachers.
         rows: digests of the private rows, if known.
+        size: typical size of the private rows, if known (`privkd.data.ranges`).
     """
 
     members: tuple[Member, ...]
@@ -56,6 +62,7 @@ class EnsembleParts:
     input_shape: tuple[int, ...]
     ledger: Ledger
     rows: RowDigests | None
+    size: float | None
 
 
 def is_ensemble(directory: str | os.PathLike[str]) -> bool:
@@ -121,7 +128,7 @@ def read_ensemble(
     index = _index_of(folder)
     try:
         manifest, shape = _manifest(index["manifest"]), _shape(index["input_shape"])
-        digests = dict(index["sha256"])
+        digests, size = dict(index["sha256"]), _size(index["size"])
         if len(index["members"]) != manifest.teachers:
             raise ValueError(f"{len(index['members'])} members are listed for teachers={manifest.teachers}")
     except (TypeError, ValueError, AttributeError) as error:
@@ -140,7 +147,7 @@ def read_ensemble(
         )
         for stored in index["members"]
     )
-    return EnsembleParts(members, manifest, shape, _opened(folder, index, ledger), _rows(folder, index, digests))
+    return EnsembleParts(members, manifest, shape, _opened(folder, index, ledger), _rows(folder, index, digests), size)
 
 
 def _write_members(folder: Path, parts: EnsembleParts) -> dict[str, Any]:
@@ -200,6 +207,7 @@ def _write_index(folder: Path, described: dict[str, Any], parts: EnsembleParts, 
         "manifest": parts.manifest.to_dict(),
         "input_shape": list(parts.input_shape),
         **described,
+        "size": parts.size,
         "ledger": _LEDGER if is_own else str(cast(Path, bound).resolve()),
         "ledger_head": parts.ledger.digest,
     }
@@ -253,6 +261,11 @@ def _opened(folder: Path, index: dict[str, Any], given: Ledger | None) -> Ledger
         )
     ledger = given if given is not None else Ledger.open(path)
     ledger.refresh()
+    try:
+        records = index["manifest"]["records"]
+        require_ledger(ledger, adjacency=TeacherEnsemble.adjacency, unit="training-record", n=records)
+    except ValueError as error:
+        raise LedgerError(f"{path} does not count this ensemble: {error}") from error
     if index["ledger_head"] not in _heads(ledger):
         raise LedgerError(
             f"{path} lacks entries that were there when the ensemble was saved: an older copy, or another ledger"
@@ -289,6 +302,8 @@ def _manifest(values: dict[str, Any]) -> Manifest:
     for name in ("keyed", "declared_classes"):
         if not isinstance(values[name], bool):
             raise TypeError(f"{name}={values[name]!r} must be true or false")
+    if manifest.labels is not None and declared_classes(manifest.labels).count != manifest.classes:
+        raise ValueError(f"{len(manifest.labels)} labels for classes={manifest.classes}")
     if not isinstance(manifest.shards_hash, str):
         raise TypeError(f"shards_hash={manifest.shards_hash!r} must be text")
     return manifest
@@ -298,6 +313,12 @@ def _shape(sides: list[int]) -> tuple[int, ...]:
     for side in sides:
         check.integer(input_shape=side, at_least=1)
     return tuple(sides)
+
+
+def _size(value: Any) -> float | None:
+    if value is not None:
+        check.real(size=value, at_least=0.0)
+    return value
 
 
 def _rows(folder: Path, index: dict[str, Any], digests: Collection[str]) -> RowDigests | None:

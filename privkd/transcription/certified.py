@@ -10,12 +10,12 @@ import torch
 from accountants import ApproxDP, Ledger
 from privkd.certificate import Certificate
 from privkd.errors import BudgetExceeded
+from privkd.other_releases import about_others
 from privkd.scopes import rounded_up
 from privkd.teachers import BareTeacher, CertifiedModel
 from privkd.transcription.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.distilling import distil
 from privkd.transcription.oracles import CertifiedOracle
-from privkd.transcription.other_releases import about_others
 from privkd.transcription.request import DRIVEN_QUERIES, PUBLIC_QUERIES, Request
 from privkd.transcription.result import Transcription
 from privkd.transcription.students import standardise
@@ -53,7 +53,8 @@ def by_certified_answers(request: Request) -> Transcription:
     if not certificate.leaks:
         certificate = certificate.weakened(request.scope)
     others = () if request.common is None else (about_others((request.common,), mine, request.delta),)
-    certificate = certificate.assuming(queries, *others, *request.assumptions)
+    further = (queries, *others, *request.assumptions)
+    certificate = certificate.assuming(*(text for text in further if text not in certificate.conditions))
     return Transcription(
         student=student,
         generator=generator,
@@ -74,8 +75,9 @@ def _count_training(certificate: Certificate, common: Ledger | None) -> int:
     own = cast(Ledger, certificate.ledger)
     if common is None:
         return 0
-    if common is own or (common.path is not None and common.path == own.path):
-        return len(own.charges)
+    runs = {charge.where for charge in own.charges if charge.where.startswith("private gradients of run ")}
+    if runs and {charge.where for charge in own.charges} <= {charge.where for charge in common.charges}:
+        return len(own.charges)  # it was trained with this ledger
     charges = repr([(charge.time, charge.where, charge.event) for charge in own.charges])
     where = f"certified model {hashlib.sha256(charges.encode()).hexdigest()[:16]}"
     if all(charge.where != where for charge in common.charges):

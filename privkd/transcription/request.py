@@ -17,6 +17,7 @@ from privkd.errors import BudgetExceeded, GuaranteeError, NonFiniteLoss, OutOfMe
 from privkd.issuance import disclose_seeded
 from privkd.leaks import LEAK, carry_leaks, leaks_of
 from privkd.mechanisms import NoiseSource, SystemNoise
+from privkd.other_releases import about_others
 from privkd.private import Private
 from privkd.scopes import Scope, check_delta
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
@@ -25,7 +26,6 @@ from privkd.teachers.sharing import common_part
 from privkd.trainer.fingerprint import digest_of
 from privkd.trainer.placement import digest
 from privkd.transcription.distilling import distil
-from privkd.transcription.other_releases import about_others
 from privkd.transcription.paid_answers import PaidAnswers
 from privkd.transcription.students import default_student
 from privkd.version import __version__

@@ -43,7 +43,7 @@ def test_a_thousand_decaying_steps_are_resolved_within_seconds():
 
 def test_without_cutting_rare_large_losses_off_no_answer_is_affordable(monkeypatch):
     monkeypatch.setattr(
-        Panels, "upper_cut", lambda self, exponent, moments, allowed: (np.full_like(allowed, np.inf), 0.0 * allowed)
+        Panels, "upper_cut", lambda self, tails, allowed: (np.full_like(allowed, np.inf), 0.0 * allowed)
     )
     with pytest.raises(ResolutionError):
         epsilon_of(decaying(1000, 1.5, 0.999, 0.01), 1e-5, ADD_REMOVE)
@@ -137,8 +137,8 @@ def test_mass_that_is_cut_off_but_not_added_would_be_noticed(monkeypatch):
     honest = Panels.upper_cut
 
     def lowest(share):
-        def cut_off(self, exponent, moments, allowed):
-            cut, beyond = honest(self, exponent, moments, np.full_like(allowed, 0.2))
+        def cut_off(self, tails, allowed):
+            cut, beyond = honest(self, tails, np.full_like(allowed, 0.2))
             return cut, share * beyond
 
         monkeypatch.setattr(Panels, "upper_cut", cut_off)
@@ -152,7 +152,7 @@ def test_mass_that_is_cut_off_but_not_added_would_be_noticed(monkeypatch):
 def test_what_lies_beyond_a_cut_is_at_most_what_is_said(allowed):
     q, sigma = np.array([0.01, 0.3, 0.999]), np.array([0.5, 1.0, 4.0])
     panels = Panels(q, sigma, (1.0, 9.0), 0.0)
-    cut, beyond = panels.upper_cut(1.0, panels.moments(1.0), np.full(3, allowed))
+    cut, beyond = panels.upper_cut(panels.tails(1.0, panels.moments(1.0)), np.full(3, allowed))
     truth = (1.0 - q) * ndtr(-cut / sigma) + q * ndtr((1.0 - cut) / sigma)  # at s = 1 the law is the mixture itself
     assert (truth <= beyond).all()
     assert (beyond <= allowed).all()

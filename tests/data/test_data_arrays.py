@@ -193,6 +193,24 @@ def test_tables_and_sparse_matrices_are_read_like_arrays(same):
     assert load((same, [1])).labels.tolist() == [1]
 
 
+def test_every_table_that_gives_itself_as_numpy_is_read():
+    class Table:
+        columns = ("a", "b")
+
+        def __getitem__(self, name):
+            return pandas.Series([0.5 if name == "a" else "x"])
+
+        def __init__(self, last):
+            self.last = last
+
+        def to_numpy(self):
+            return np.array([[0.5, self.last]])
+
+    assert load(Table(2.0)).inputs.tolist() == [[0.5, 2.0]]
+    with pytest.raises(TypeError, match="not numeric"):
+        load(Table("x"))
+
+
 def test_a_table_of_booleans_and_floats_is_read_though_pandas_makes_objects_of_it():
     assert load(pandas.DataFrame({"a": [True, False], "b": [0.5, 2.0]})).inputs.tolist() == [[1.0, 0.5], [0.0, 2.0]]
 

@@ -8,7 +8,7 @@ from torch import nn
 from accountants import audit
 from privkd import PrivkdError, load
 from privkd.errors import CheckpointError
-from privkd.report import Result, Study, release_of, report_of, write_report
+from privkd.report import Result, Study, release_of, report_of, verdict_of, write_report
 
 
 def edit(path, change):
@@ -200,6 +200,22 @@ def test_folders_whose_names_look_alike_are_refused(tmp_path, transcription):
         report_of(tmp_path)
 
 
+def test_the_folder_of_a_run_is_proven_and_not_called_a_release(tmp_path, transcription):
+    made = transcription()
+    made.save(tmp_path / "student")
+    (tmp_path / "run").mkdir()
+    for name in ("ledger.json", "certificate.json"):
+        (tmp_path / "run" / name).write_bytes((tmp_path / "student" / name).read_bytes())
+    study = report_of(tmp_path / "run")
+    assert not study.problems
+    assert verdict_of(study).headline == "Proven for a run that has released no student here"
+    assert "its checkpoints stay private" in (tmp_path / "run" / "report.html").read_text()
+    both = report_of(tmp_path)
+    assert verdict_of(both).recommended.name == "student"
+    edit(tmp_path / "run" / "certificate.json", lambda d: d.update(epsilon=0.1))
+    assert report_of(tmp_path).problems
+
+
 def test_the_wanted_epsilon_is_kept_for_the_next_report(folder):
     assert report_of(folder).wanted_epsilon == 3.0
     assert report_of(folder, epsilon=0.5).wanted_epsilon == 0.5
@@ -221,7 +237,7 @@ def test_a_student_of_the_callers_own_class_is_verified_without_its_weights(tmp_
     transcription(student=Foreign()).save(tmp_path / "mine")
     study = report_of(tmp_path)
     assert not study.problems
-    assert "weights not read" in study.releases[0].verified
+    assert "weights compared by their digest" in study.releases[0].verified
     edit(tmp_path / "mine" / "certificate.json", lambda d: d.update(epsilon=0.1))
     assert report_of(tmp_path).problems
 

@@ -44,8 +44,8 @@ def fitted(model):
 
 def ensemble_of(*members: object, ledger: Ledger | None = None) -> TeacherEnsemble:
     listed = [member if isinstance(member, Member) else Member(member, 3) for member in members]
-    manifest = Manifest(len(listed), 60, 3, "0" * 64, keyed=True, declared_classes=True)
-    return TeacherEnsemble(listed, manifest, (4,), ledger=ledger, rows=RowDigests(X))
+    manifest = Manifest(len(listed), 60, 3, "0" * 64, keyed=True, declared_classes=True, labels=("cat", "dog", "eel"))
+    return TeacherEnsemble(listed, manifest, (4,), ledger=ledger, rows=RowDigests(X), size=0.9)
 
 
 def mixed() -> TeacherEnsemble:
@@ -83,6 +83,9 @@ def test_members_of_every_kind_come_back_with_their_votes(tmp_path):
     assert torch.equal(votes(loaded), before)
     assert loaded.manifest == ensemble.manifest
     assert loaded.input_shape == (4,)
+    assert loaded.labels == ("cat", "dog", "eel")
+    with pytest.warns(UserWarning, match="scale|range|larger"):
+        loaded.warn_of_other_range(255 * X, low=0.0, high=255.0)
     assert torch.equal(loaded.failures.unsafe_value(), ensemble.failures.unsafe_value())
     assert loaded.rows.found(torch.cat([X[:7], X[:1] + 1])) == 7
     assert isinstance(load_teacher(tmp_path / "sub" / "e"), TeacherEnsemble)
@@ -253,6 +256,7 @@ def test_every_changed_or_missing_file_is_noticed(tmp_path):
         ({"members": [7] * 4}, "never writes"),
         ({"sha256": {"../../etc/passwd": "0" * 64}}, "no file of the folder"),
         ({"input_shape": [0]}, "input_shape=0"),
+        ({"size": "large"}, "size="),
         ({"rows": 3}, "rows=3 has no checksum"),
         ({"ledger_head": "0" * 64}, "lacks entries"),
         ({"ledger": "/dev/null/x"}, "is missing"),
@@ -262,6 +266,21 @@ def test_impossible_index_is_refused(changes, says, tmp_path):
     folder = small().save(tmp_path / "e")
     edit(folder, **changes)
     with pytest.raises((CheckpointError, LedgerError), match=says):
+        TeacherEnsemble.load(folder)
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog"], ["cat", "cat", "eel"], ["cat", 7, True], 3, [[], [], []]])
+def test_impossible_labels_are_refused(labels, tmp_path):
+    folder = small().save(tmp_path / "e")
+    edit(folder, manifest={**json.loads((folder / "ensemble.json").read_text())["manifest"], "labels": labels})
+    with pytest.raises(CheckpointError):
+        TeacherEnsemble.load(folder)
+
+
+def test_a_ledger_of_another_number_of_records_is_refused(tmp_path):
+    folder = small().save(tmp_path / "e")
+    edit(folder, manifest={**json.loads((folder / "ensemble.json").read_text())["manifest"], "records": 61})
+    with pytest.raises(LedgerError, match="does not count this ensemble"):
         TeacherEnsemble.load(folder)
 
 

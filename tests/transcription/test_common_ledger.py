@@ -1,5 +1,6 @@
 """One ledger counts everything that is done to one set of records, and every certificate knows the rest."""
 
+import contextlib
 import threading
 
 import pytest
@@ -51,8 +52,8 @@ def test_a_budget_is_never_exceeded_and_every_certificate_says_it(tmp_path):
     made = [release(teachers, 1.0)]
     said = f"which keeps all of them together within epsilon = 4.0 at delta = {DELTA}, whatever is asked later"
     assert any(said in condition for condition in made[0].certificate.conditions)
-    with pytest.raises(BudgetExceeded):
-        for _ in range(20):
+    for _ in range(20):
+        with contextlib.suppress(BudgetExceeded):
             made.append(release(teachers, 1.0))
     assert 2 <= len(made) <= 10
     assert len(ledger.charges) == len(made)

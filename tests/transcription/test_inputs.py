@@ -134,6 +134,16 @@ def test_labels_of_every_kind_train_teachers_and_keep_their_names(labels, classe
     assert ensemble.manifest.declared_classes
 
 
+def test_teachers_from_elsewhere_may_have_names(data):
+    parts = [data.private.take(range(start, 1100, 2)) for start in (0, 1)]
+    models = [GaussianNB(var_smoothing=0.1).fit(part.inputs, part.labels) for part in parts]
+    settings = {"shards": [range(0, 1100, 2), range(1, 1100, 2)], "input_shape": (64,)}
+    assert TeacherEnsemble.from_members(models, classes=list("abcdefghij"), **settings).labels == tuple("abcdefghij")
+    assert TeacherEnsemble.from_members(models, classes=10, **settings).labels is None
+    with pytest.raises(ValueError, match="classes=1"):
+        TeacherEnsemble.from_members(models, classes=1, **settings)
+
+
 def test_names_travel_from_fit_to_the_answers_of_a_loaded_student(data, tmp_path):
     names = [f"digit {number}" for number in range(10)][::-1]
     labels = np.array([f"digit {int(number)}" for number in data.private.labels])

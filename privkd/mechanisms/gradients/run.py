@@ -24,6 +24,7 @@ from privkd.mechanisms.gradients.banded import BandedNoise
 from privkd.mechanisms.gradients.quantile import Quantile
 from privkd.mechanisms.gradients.rehearsal import Watched, refuse_half_default, rehearse
 from privkd.mechanisms.noise import NoiseSource, coarsen
+from privkd.other_releases import about_others
 from privkd.trainer.gradients import Setting
 from privkd.trainer.task import Batch, Context, Task
 
@@ -84,7 +85,8 @@ class PrivateRun:
         self._watched: Watched | None = None
         self._require_moved()
         self._require_dense()
-        self._rehearse(setting)
+        if setting.resumed is None:
+            self._rehearse(setting)
         self._banded = None if settings.noise is None else BandedNoise(settings.noise)
         state = setting.resumed or {"id": secrets.token_hex(8), "releases": 0}
         self._releases = int(state["releases"])
@@ -95,6 +97,7 @@ class PrivateRun:
             self._clipper.rule = Flat(float(state["bound"]))
         if self._banded is not None and "banded" in state:
             self._banded.load_state_dict(state["banded"])
+        self._common = setting.ledger
         self.ledger = self._charged(setting)
 
     @property
@@ -141,12 +144,14 @@ class PrivateRun:
 
     def certificate(self) -> Certificate:
         """See `GradientRun`."""
+        shared = () if self._common is None else (self._common,)
+        others = about_others(shared, len(self.ledger.charges), self.settings.delta)
         certificate = Certificate.from_ledger(
             self.ledger,
             scope=self.settings.unit,
             delta=self.settings.delta,
             basis="per-example-clipping",
-            conditions=_CONDITIONS,
+            conditions=(*_CONDITIONS, others),
             secure_rng=self.settings.source.secure,
         )
         claim = (certificate.epsilon, certificate.delta, certificate.accountant)
@@ -190,6 +195,7 @@ class PrivateRun:
         batches = [((torch.arange(len(kind[0])) % rows).to(setting.engine.device), *kind) for kind in kinds if kind]
         context = Context(0, 0, setting.steps, setting.engine.device, setting.generator, gather=setting.engine.gather)
         is_told = type(task).on_epoch_start is not Task.on_epoch_start
+        kept = Attributes(self._model, self._frozen)
         self._context, self._watched = context, Watched()
         try:
             with setting.engine.autocast():
@@ -202,6 +208,7 @@ class PrivateRun:
                 )
         finally:
             self._context = self._watched = None
+            kept.put_back()
 
     def _losses(self, model: nn.Module, index: Tensor, *tensors: Tensor) -> Tensor:
         """Sum of the task's named losses, one number per row."""
@@ -266,24 +273,26 @@ class PrivateRun:
         """The ledger with the whole run in it, before anything is drawn; a run that goes on is not charged again."""
         where = f"private gradients of run {self._id}"
         path = None if setting.folder is None else setting.folder / "ledger.json"
-        own = setting.ledger is None
-        if own and path is not None and setting.resumed is not None:
+        common = setting.ledger
+        if common is not None:
+            if all(charge.where != where for charge in common.charges):
+                common.charge(self.plan.event, where=where)
+            ledger = common.snapshot()  # a certificate is about everything so far, and more may be charged later
+        elif path is not None and setting.resumed is not None:
             ledger = _read(path, where)
         else:
-            if own and path is not None and path.exists():
+            if path is not None and path.exists():
                 raise LedgerError(
                     f"{path} is of an earlier run, and there is no checkpoint to go on from: what that run released stays "
                     "released. Choose another folder; to count both, give Ledger.read(...) of it as ledger"
                 )
-            ledger = self.settings.new_ledger(self.plan, steps=setting.steps) if own else setting.ledger
-            assert ledger is not None
-            if all(charge.where != where for charge in ledger.charges):
-                ledger.charge(self.plan.event, where=where)
+            ledger = self.settings.new_ledger(self.plan, steps=setting.steps)
+            ledger.charge(self.plan.event, where=where)
         if self.settings.strategy == "opacus" and GUARDED not in ledger.disclosed:
             ledger.disclose(GUARDED)
         if not self.settings.source.secure:
             disclose_seeded(ledger)
-        if own and path is not None and self._engine.process[0] == 0:
+        if common is None and path is not None and self._engine.process[0] == 0:
             ledger.save(path)
         return ledger
 
