@@ -18,6 +18,7 @@ from typing import Any
 
 from accountants import Adjacency, ApproxDP, Bound, Ledger, check, group_privacy, teacher_ceiling
 from accountants.events.algebra import MAX_COUNT
+from accountants.text import shown
 from privkd.certificate_form import SCHEMA, fields_of, json_of
 from privkd.charged import answers_in, bound_in, listed
 from privkd.errors import CertificateError, GuaranteeError
@@ -384,7 +385,7 @@ class Certificate:
         fields, digest = fields_of(values), values.get("ledger_digest")
         if digest != ledger.digest:
             raise CertificateError(
-                f"the certificate belongs to ledger {digest!r}, not to the ledger {ledger.digest} beside it"
+                f"the certificate belongs to ledger {shown(digest, 80)}, not to the ledger {ledger.digest} beside it"
             )
         try:
             certificate = cls(**fields, ledger=ledger)
@@ -392,7 +393,7 @@ class Certificate:
             raise CertificateError(f"the certificate has impossible values: {error}") from error
         if values.get("sentence") != str(certificate):
             raise CertificateError(
-                "the printed sentence of the certificate was changed; its fields say: " + str(certificate)
+                f"the printed sentence of the certificate was changed; its fields say: {shown(certificate, 2000)}"
             )
         return certificate
 

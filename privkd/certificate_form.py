@@ -8,6 +8,7 @@ from typing import Any
 
 from accountants import Adjacency
 from accountants.events.algebra import MAX_COUNT
+from accountants.text import shown
 from privkd.errors import CertificateError
 from privkd.scopes import Scope
 
@@ -33,19 +34,17 @@ def fields_of(document: Mapping[str, Any]) -> dict[str, Any]:
     odd = sorted(set(values) - set(_FIELDS)) + sorted(_NEEDED - set(values))
     if document.get("schema") != SCHEMA or odd:
         raise CertificateError(
-            f"not a certificate of this version: schema={document.get('schema')!r}, unknown or missing {odd}"
+            f"not a certificate of this version: schema={shown(document.get('schema'), 80)}, unknown or missing "
+            f"{shown(odd, 200)}"
         )
     for name, value in values.items():
         try:
             values[name] = _FIELDS[name](value)
         except (TypeError, ValueError) as error:
-            raise CertificateError(f"the certificate has impossible values: {name}={_short(value)} {error}") from None
+            raise CertificateError(
+                f"the certificate has impossible values: {name}={shown(repr(value), 80)} {error}"
+            ) from None
     return values
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _text(value: object) -> str:

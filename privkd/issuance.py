@@ -14,6 +14,7 @@ from typing import Any
 
 from accountants import Ledger
 from accountants.ledger.entries import as_text
+from accountants.text import shown
 from privkd.errors import CertificateError, GuaranteeError
 from privkd.scopes import BASES, Scope
 
@@ -143,12 +144,12 @@ def missing(first: Statement, later: Statement) -> list[str]:
     """What a later statement from the same charges leaves out or changes."""
     return [
         *(
-            f"its {name} was {getattr(first, name)!r}, here it is {getattr(later, name)!r}"
+            f"its {name} was {shown(getattr(first, name), 80)!r}, here it is {shown(getattr(later, name), 80)!r}"
             for name in ("basis", "classes")
             if getattr(first, name) != getattr(later, name)
         ),
-        *(f"it assumed {text!r}" for text in first.conditions if text not in later.conditions),
-        *(f"it named the leak {text!r}" for text in first.leaks if text not in later.leaks),
+        *(f"it assumed '{shown(text, 200)}'" for text in first.conditions if text not in later.conditions),
+        *(f"it named the leak '{shown(text, 200)}'" for text in first.leaks if text not in later.leaks),
     ]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from accountants import Ledger
 from accountants.ledger.chain import canonical_digest
 from accountants.ledger.storage import MAX_BYTES
+from accountants.text import shown
 from privkd.certificate import Certificate
 from privkd.errors import CertificateError, CheckpointError
 from privkd.storage import draft_of, opened, put_back, read_json, sha256_of, write_json
@@ -199,7 +200,9 @@ def read_config(directory: str | os.PathLike[str]) -> dict[str, Any]:
             ) from None
         raise CheckpointError(f"{folder / CONFIG} is missing: not a folder written by Transcription.save") from None
     if config.get("schema") != SCHEMA:
-        raise CheckpointError(f"{folder / CONFIG} has schema {config.get('schema')!r}; this version reads {SCHEMA!r}")
+        raise CheckpointError(
+            f"{folder / CONFIG} has schema {shown(config.get('schema'), 80)!r}; this version reads {SCHEMA!r}"
+        )
     return config
 
 

@@ -34,7 +34,17 @@ from privkd.errors import CheckpointError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["draft_of", "opened", "put_back", "read_json", "sha256_of", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "draft_of",
+    "is_draft",
+    "opened",
+    "put_back",
+    "read_json",
+    "sha256_of",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 log = logging.getLogger("privkd")
 
@@ -57,11 +67,16 @@ def opened(path: Path_) -> Iterator[BufferedReader]:
     """A regular file, open for reading bytes.
 
     Raises:
-        CheckpointError: it is a folder, a pipe, a device or a socket.
+        CheckpointError: it is a folder, a pipe, a device, a socket or a link to itself.
         OSError: it is missing or cannot be read.
     """
     # Without O_NONBLOCK, opening a pipe waits until somebody writes into it.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (FileNotFoundError, PermissionError):
+        raise
+    except OSError as error:  # a socket, a link to itself, a name below a file
+        raise CheckpointError(f"{path} is no regular file ({error.strerror}); nothing was read from it") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise CheckpointError(f"{path} is no regular file; nothing was read from it")
@@ -195,6 +210,12 @@ def put_back(target: Path_) -> None:
         if not os.path.lexists(target) and any(left.name == target.name for left in _leftovers(target.parent)):
             with _turn(target.parent):
                 pass
+
+
+def is_draft(path: Path_, *, of: str) -> bool:
+    """Whether a path is what `write_json` and its like write before they rename it to the name `of`."""
+    match = _LEFT.match(Path(path).name)
+    return match is not None and match["name"] == of and match["kind"] == _DRAFT
 
 
 class _Left:

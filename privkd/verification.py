@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from accountants import Adjacency, Bound, Ledger, UnsupportedEvent, group_privacy
+from accountants.text import shown
 from privkd.charged import answers_in, bound_in, listed
 from privkd.groups import Steps, by_general_rule, by_mechanisms
 from privkd.issuance import DECLARED, NOT_ISSUED, Statement, declared_in, is_seeded, missing, statement_in
@@ -77,9 +78,8 @@ def _about_the_statement(c: Any, ledger: Ledger) -> list[str]:
     if c.n_records_declared != ledger.n:
         problems.append(f"the ledger is about n={ledger.n} records, the certificate about {c.n_records_declared}")
     if c.accountant.startswith(DECLARED) != bool(vouched) or (vouched and c.accountant != vouched):
-        problems.append(
-            f"the ledger's charges are {vouched or 'not declared by anybody'}, the certificate says {c.accountant}"
-        )
+        said, known = shown(c.accountant, 200), shown(vouched, 200) or "not declared by anybody"
+        problems.append(f"the ledger's charges are {known}, the certificate says {said}")
     if first is not None:
         stated = Statement(first.basis, str(c.classes).lower(), c.conditions, c.leaks)
         problems.extend(f"when it was issued, {text}" for text in missing(first, stated))

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from privkd.errors import CheckpointError
+from privkd.storage import is_draft, read_json, write_json
 from privkd.teachers.files import save_teacher
 
 __all__ = ["GUARANTEE", "claim", "complete"]
@@ -18,7 +19,7 @@ __all__ = ["GUARANTEE", "claim", "complete"]
 SCHEMA = "privkd.trained/1"
 GUARANTEE = "none: whoever has these weights may learn about the training records; privkd.transcribe gives a guarantee"
 
-_CONFIG, _DRAFT = "config.json", ".config.json.tmp"
+_CONFIG = "config.json"
 
 
 def claim(folder: Path, settings: Mapping[str, Any], *, is_first: bool = True) -> None:
@@ -69,16 +70,16 @@ def _is_free(folder: Path) -> bool:
     """Whether nothing is there but what another process of this run may have begun with."""
     if not folder.is_dir():
         return True
-    begun = {folder / _DRAFT, folder / "checkpoints"}
-    return begun.issuperset(folder.iterdir()) and not any((folder / "checkpoints").glob("*"))
+    begun = [path for path in folder.iterdir() if not is_draft(path, of=_CONFIG)]
+    return set(begun) <= {folder / "checkpoints"} and not any((folder / "checkpoints").glob("*"))
 
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        found = read_json(folder / _CONFIG, dict)
+    except (OSError, CheckpointError):
+        found = {}
+    if found.get("schema") != SCHEMA:
         raise FileExistsError(
             f"{folder} exists and holds no run of a recipe (a {_CONFIG} with schema {SCHEMA!r}); choose another folder"
         )
@@ -87,13 +88,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 def _write(folder: Path, content: Mapping[str, Any]) -> None:
     """Whole or not at all."""
-    draft = folder / _DRAFT
-    text = json.dumps({"schema": SCHEMA, **content, "guarantee": GUARANTEE}, indent=1)
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(folder / _CONFIG)
+    write_json(folder / _CONFIG, {"schema": SCHEMA, **content, "guarantee": GUARANTEE})
 
 
 def _differences(path: str, before: Any, now: Any) -> Iterator[str]:

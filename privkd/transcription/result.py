@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from accountants.text import shown
 from generators import SmallGenerator
 from privkd.errors import CheckpointError
 from privkd.networks import ARCHITECTURES, architecture_of
@@ -47,10 +48,10 @@ def load(directory: str | os.PathLike[str], *, student: nn.Module | None = None)
         spec = None if config["inputs"] is None else InputSpec.from_dict(config["inputs"])
         if not isinstance(method, str) or not isinstance(names, list | None):
             raise TypeError("method must be a string, label_names a list or null")
-        if not all(isinstance(row, dict) for row in history):
-            raise TypeError(f"{HISTORY} must hold objects")
+        if not all(isinstance(row, dict) and all(map(_is_number, row.values())) for row in history):
+            raise TypeError(f"{HISTORY} must hold objects with numbers")
     except _UNUSABLE as error:
-        raise CheckpointError(f"{folder / CONFIG} has no usable method and inputs: {error}") from error
+        raise CheckpointError(f"{folder / CONFIG} has no usable method and inputs: {shown(error, 500)}") from error
     module = student if student is not None else _built(_student_of, config["student"], folder / STUDENT)
     _fill(module, folder / STUDENT)
     generator = None
@@ -70,6 +71,10 @@ def load(directory: str | os.PathLike[str], *, student: nn.Module | None = None)
     )
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _require_known(saved: Any, given: nn.Module | None) -> None:
     """Refuse a student that cannot be built, or another one than the given one."""
     if not isinstance(saved, dict) or "architecture" not in saved:
@@ -77,10 +82,12 @@ def _require_known(saved: Any, given: nn.Module | None) -> None:
     if given is not None:
         offered = architecture_of(given)
         if offered != saved:
-            raise CheckpointError(f"the checkpoint holds {saved}, the given student is {offered}; no weights were read")
+            raise CheckpointError(
+                f"the checkpoint holds {shown(saved, 300)}, the given student is {offered}; no weights were read"
+            )
     elif saved["architecture"] not in list(ARCHITECTURES):
         raise CheckpointError(
-            f"the checkpoint holds a student of class {saved.get('class', saved['architecture'])!r}, which privkd does "
+            f"the checkpoint holds a student of class '{shown(saved.get('class', saved['architecture']), 200)}', which privkd does "
             "not build itself; no weights were read. Pass a fresh one: privkd.load(directory, student=MyNet())"
         )
 
@@ -100,7 +107,7 @@ def _built(make: Callable[[Any], Network], saved: Any, weights: Path) -> Network
             raise ValueError(f"they need {needed} numbers, {weights.name} holds {numbers}")
         return make(saved)
     except _UNUSABLE as error:
-        raise CheckpointError(f"the settings in {CONFIG} do not fit {weights.name}: {error}") from error
+        raise CheckpointError(f"the settings in {CONFIG} do not fit {weights.name}: {shown(error, 500)}") from error
 
 
 def _require_small(settings: Any, *, numbers: int, tensors: int) -> None:
@@ -122,7 +129,7 @@ def _sizes(path: Path) -> tuple[int, int]:
         with safe_open(str(path), framework="pt") as file:
             shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118  no mapping
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is damaged: {error}") from error
+        raise CheckpointError(f"{path.name} is damaged: {shown(error, 500)}") from error
     return sum(math.prod(shape) for shape in shapes), len(shapes)
 
 
@@ -133,5 +140,5 @@ def _fill(module: nn.Module, path: Path) -> None:
     try:
         load_model(module, str(path), strict=True)
     except (RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{path.name} does not fit {type(module).__name__}: {error}") from error
+        raise CheckpointError(f"{path.name} does not fit {type(module).__name__}: {shown(error, 500)}") from error
     module.eval()
