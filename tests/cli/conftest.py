@@ -27,6 +27,7 @@ def privkd(monkeypatch, capsys):
         from privkd.cli import main
 
         monkeypatch.setattr(sys, "argv", ["privkd", *map(str, arguments)])
+        monkeypatch.setattr("privkd.progress._FIRST", 600.0)  # no lines about progress, however slow the machine
         with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
             main()
         logger.handlers[:], logger.level = list(before[0]), before[1]

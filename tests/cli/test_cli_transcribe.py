@@ -36,7 +36,8 @@ def place(tmp_path, monkeypatch):
     labels = rng.integers(0, 3, 120)
     inputs = (np.eye(3)[labels] + 0.1 * rng.normal(size=(120, 3))).astype(np.float32)
     np.savez(tmp_path / "public.npz", inputs=inputs)
-    np.savez(tmp_path / "private.npz", inputs=np.tile(inputs, (2, 1)), labels=np.tile(labels, 2))
+    near = inputs + 0.01 * rng.normal(size=(2, 120, 3)).astype(np.float32)  # rows of their own: public ones are refused
+    np.savez(tmp_path / "private.npz", inputs=near.reshape(240, 3), labels=np.tile(labels, 2))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
