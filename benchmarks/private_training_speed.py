@@ -197,6 +197,20 @@ def measure(way: str, model: str, seed: str = "0") -> str:
     return json.dumps(found)
 
 
+def _output(command: list[str]) -> str:
+    """What a process of its own prints; where it fails, what it says of that.
+
+    Raises:
+        RuntimeError: it ended with another code than 0; the message has its error output.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(
+            f"{' '.join(command[1:])} ended with exit code {done.returncode}:\n{done.stderr or done.stdout}"
+        )
+    return done.stdout
+
+
 def compare(script: Path, rounds: int, out: Path) -> None:
     """Measure all ways and models in processes of their own, print a table, write JSON."""
     ways = [way for way in WAYS if not way.startswith("opacus") or find_spec("opacus")]
@@ -218,8 +232,7 @@ def compare(script: Path, rounds: int, out: Path) -> None:
         for seed in range(rounds):
             for way in ways:
                 command = [sys.executable, str(script), "--only", way, model, str(seed)]
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
-                found[way].append(json.loads(done.stdout.splitlines()[-1]))
+                found[way].append(json.loads(_output(command).splitlines()[-1]))
         for way, runs in found.items():
             middle = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
             scores = [run["accuracy"] for run in runs if "accuracy" in run]

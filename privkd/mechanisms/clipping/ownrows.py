@@ -21,6 +21,8 @@ __all__ = ["may_move_rows", "require_own_rows"]
 _BASE = 16  # powers of two from 2^-8 to 2^7: multiplication by them is exact
 _TOLERANCE = 1e-3  # of a row's gradient; that of another row, weighted differently, is off by a half at least
 
+_ROOM, _NOTHING = 2.0**24, 1e-30
+
 _KEEP_ROWS = """
     Abs Add Addcdiv Addcmul Alias AsStridedCopy BinaryCrossEntropy BinaryCrossEntropyWithLogits Celu Clamp ClampMax ClampMin Clone
     Convolution Copy Cos Div Elu Erf Exp Expand Expm1 Gelu Glu Hardsigmoid Hardswish Hardtanh HuberLoss L1Loss LeakyRelu Lerp Log
@@ -115,8 +117,9 @@ def require_own_rows(
                 continue
             expected, found = (one.reshape(len(losses), -1).double() for one in (gradient, again))
             expected = expected * power[:, None].double()
-            size = expected.norm(dim=1)
-            usable = size.isfinite()
+            size, limits = expected.norm(dim=1), torch.finfo(gradient.dtype)
+            least = min(limits.tiny * _ROOM, _NOTHING)  # below and above, powers of two are not exact any more
+            usable = (size >= least) & (size <= limits.max / _ROOM)
             if bool(((found - expected).norm(dim=1) > _TOLERANCE * size)[usable].any()):
                 raise NotCovered(
                     "rows are sorted, selected or regrouped, so that rows of a layer are not those of the records"

@@ -169,3 +169,19 @@ def test_operations_that_nobody_knows_are_looked_at():
             return gradient
 
     assert may_move_rows(Own.apply(torch.randn(3, 2, requires_grad=True)).grad_fn, 3)
+
+
+def test_gradients_too_small_for_exact_powers_are_not_taken_for_moved_rows():
+    class Sorting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x, scale):
+            out = self.layer(x)
+            place = torch.arange(len(x))
+            return scale * out.index_select(0, place).sum(1)  # an operation that may move rows, and does not
+
+    x, scale = torch.randn(3, 3), torch.tensor([1.0, 1e-41, 3.0])
+    clipper = Clipper(Sorting(), lambda m, x, scale: m(x, scale), 1.0, "ghost")
+    assert int((clipper(x, scale).norms > 0).sum()) >= 2

@@ -95,6 +95,33 @@ def test_groups_divide_the_channels_and_hold_four_or_all(channels, groups):
     assert privkd.fix(nn.BatchNorm2d(channels)).num_groups == groups
 
 
+@pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.SyncBatchNorm])
+@pytest.mark.parametrize("features", [1, 2, 3])
+def test_fix_puts_in_no_normalisation_over_next_to_nothing(kind, features):
+    model = nn.Sequential(nn.Linear(4, features), kind(features), nn.ReLU(), kind(features))
+    with pytest.raises(UnsupportedModule, match=rf"1: {kind.__name__}\({features}\), 3: {kind.__name__}"):
+        privkd.fix(model)
+
+
+@pytest.mark.parametrize("features", [4, 6, 64])
+def test_features_without_positions_are_normalised_together_and_keep_what_they_say(features):
+    fixed = privkd.fix(nn.BatchNorm1d(features))
+    assert fixed.num_groups == 1
+    out = fixed(torch.randn(200, features, generator=torch.Generator().manual_seed(0)))
+    assert torch.linalg.matrix_rank(out.detach()) == features - 1  # the mean alone is lost
+    alone = fixed(torch.randn(1, features))  # a batch of one row is one as any other
+    assert bool(alone.isfinite().all())
+
+
+def test_channels_are_few_where_their_positions_are_many_and_refused_where_they_are_not():
+    fixed = privkd.fix(nn.BatchNorm2d(2))
+    assert bool(fixed(torch.randn(3, 2, 5, 5)).isfinite().all())
+    assert fixed(torch.randn(0, 2, 5, 5)).shape == (0, 2, 5, 5)
+    with pytest.raises(UnsupportedModule, match="normalises 2 values"):
+        fixed(torch.randn(3, 2, 1, 1))
+    privkd.fix(nn.BatchNorm2d(8))(torch.randn(3, 8, 1, 1))
+
+
 def test_fix_keeps_shared_layers_shared_and_refuses_lazy_ones():
     norm = nn.BatchNorm1d(8)
     fixed = privkd.fix(nn.Sequential(norm, nn.ReLU(inplace=True), norm))
