@@ -9,6 +9,7 @@ from accountants.errors import UnsupportedEvent
 from accountants.events.algebra import Event
 from accountants.lattice.law import LatticeLaw, Tails, exact_law, upper_law
 from accountants.lattice.lower import lower_law
+from accountants.lattice.schedule import grouped
 from accountants.pairs.pair import Pair
 from accountants.pairs.table import DIRECTIONS, attained_pair_of, pair_of
 
@@ -46,16 +47,17 @@ class Releases:
 
 
 def directions_of(parts: Mapping[Event, int], adjacency: Adjacency) -> list[Releases]:
-    """The one or two compositions whose curves must be maximised after composing.
+    """The one or two compositions whose curves must be maximised after composing; long schedules in groups.
 
     Raises:
         UnsupportedEvent: a part has no dominating pair; it is named.
     """
-    counts = tuple(parts.values())
+    groups = grouped(parts)
+    counts = tuple(group.count for group in groups)
     found = []
     for direction in DIRECTIONS:
-        above = tuple(pair_of(part, adjacency, direction) for part in parts)
-        below = tuple(attained_pair_of(part, adjacency, direction) for part in parts)
+        above = tuple(pair_of(group.costly, adjacency, direction) for group in groups)
+        below = tuple(attained_pair_of(group.cheap, adjacency, direction) for group in groups)
         found.append(Releases(direction, above, below, counts))
     if all(pair.is_symmetric for pair in (*found[0].above, *found[0].below)):
         return [Releases("both", found[0].above, found[0].below, counts)]

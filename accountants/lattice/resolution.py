@@ -1,7 +1,7 @@
 """How fine the lattice must be for a requested width, and how fine it can be for the time that may be spent."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from accountants.events.algebra import Event
 from accountants.lattice.directions import Releases
 from accountants.lattice.law import Tails
 from accountants.lattice.outlook import Outlook
+from accountants.lattice.schedule import grouped
 from accountants.lattice.transform import MAX_CELLS
 from accountants.pairs.pair import Pair
 from accountants.pairs.sampled import SampledPair
@@ -114,15 +115,16 @@ class Resolution:
         return length
 
 
-def require_few(parts: Collection[Event]) -> None:
+def require_few(parts: Mapping[Event, int]) -> None:
     """Refuse what could not be composed within seconds, however coarse the lattice.
 
     Raises:
         ResolutionError: there are too many distinct events.
     """
-    if len(parts) > _MOST_EVENTS:
+    different = len(grouped(parts))
+    if different > _MOST_EVENTS:
         raise ResolutionError(
-            f"{len(parts)} distinct events are more than {_MOST_EVENTS}, the most that the lattice composes; "
+            f"{different} distinct events are more than {_MOST_EVENTS}, the most that the lattice composes; "
             "use method='renyi', or round their parameters to fewer values on the costly side"
         )
 

@@ -352,7 +352,7 @@ def test_other_accountants_agree():
 
 def test_nothing_is_returned_when_it_cannot_be_resolved():
     with pytest.raises(ResolutionError, match="renyi"):
-        lattice.epsilon_of({Laplace(1.0 + i / 1000): 1 for i in range(1000)}, 1e-5, ADD_REMOVE)
+        lattice.epsilon_of({PureDP(0.001 + i / 1e6): 1 for i in range(1001)}, 1e-5, ADD_REMOVE)
     with pytest.raises(ResolutionError, match="renyi"):
         lattice.epsilon_of({Gaussian(1.0): 1}, 1e-280, ADD_REMOVE)
     with pytest.raises(UnsupportedEvent, match="zcdp"):
