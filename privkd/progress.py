@@ -1,4 +1,4 @@
-"""Progress of long work: live bars on a terminal, elsewhere a line after two seconds and then every ten.
+"""Progress of long work: live bars on a terminal, elsewhere a line every ten seconds.
 
 What is shown is for the owner of the data, on the owner's own stderr: how long a stage takes, and so the estimate, may
 depend on private records. Nothing of it may enter a release, so it is neither returned nor kept: histories, ledgers and
@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 log = logging.getLogger("privkd")
 
-_FIRST = 2.0  # seconds after which a stage is worth a line
+_FIRST = 10.0  # seconds after which a stage is worth a line in a file
 _EVERY = 10.0  # seconds between two lines, whatever stages they are of
 _LONG = 60.0  # seconds; a stage that will take longer says so as soon as it can be known
 _SETTLED = 1.0  # seconds after which the first steps tell how long the others take

@@ -27,6 +27,10 @@ class RowDigests:
     def __repr__(self) -> str:
         return "RowDigests(hidden)"
 
+    def __len__(self) -> int:
+        """Number of distinct private rows."""
+        return len(self._known)
+
     def found(self, queries: Tensor) -> int:
         """How many distinct queries are private rows. For the owner's eyes: it is a private number."""
         return len(self._known.intersection(self._digests(queries)))

@@ -1,7 +1,7 @@
 """Whether the "public" queries are private records: then the student would be made from private inputs, outside all accounting.
 
-What is found is for the owner: an error or a warning, before anything is charged. A release carries it as a leak only where many
-queries are private rows. A few coincidences change nothing that is released: that one of them is there may depend on one record.
+What is found is for the owner: an error or a warning, before anything is charged. If queries and private rows are largely the same
+array, nothing is made. A release carries the overlap as a leak only where many queries are private rows. A few coincidences change nothing that is released: that one of them is there may depend on one record.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ def leaks_of_queries(queries: Tensor, private: Iterable[RowDigests]) -> tuple[st
         private: digests of private rows that are at hand.
 
     Raises:
-        GuaranteeError: more than half of the distinct queries are private rows, although rows hardly ever repeat.
+        GuaranteeError: more than half of the distinct queries are private rows and the other way round, although rows hardly
+            ever repeat.
     """
     distinct = len(torch.unique(queries.flatten(1), dim=0))
-    found = max((rows.found(queries) for rows in private), default=0)
+    found, rows = max(((rows.found(queries), len(rows)) for rows in private), default=(0, 0))
     if not found:
         return ()
     by_chance = distinct < (1 - _OFTEN) * len(queries)
-    if found > _LARGELY * distinct and not by_chance:
+    if found > _LARGELY * max(distinct, rows) and not by_chance:
         raise GuaranteeError(
-            "queries= are largely the private records themselves: more than half of them are rows of the private data. Queries are "
-            "published in the student, so it would be made from private inputs outside all accounting. Give other, public inputs"
+            "queries= are largely the private records themselves: more than half of the rows are the same. Queries are published "
+            "in the student, so it would be made from private inputs outside all accounting. Give other, public inputs"
         )
     warnings.warn(
         f"{found} of {distinct} distinct queries are rows of the private data. If they were taken from it, they are not "

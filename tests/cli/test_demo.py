@@ -36,8 +36,8 @@ def test_demo_saves_verified_students_and_a_report(small):
 def test_demo_learns_and_says_what_is_not_private(small):
     _, study = small
     rows = {row.name: row for row in study.results}
-    # Chance is 0.10. Four runs gave 0.80 to 0.83 for votes and 0.92 to 0.94 for cells, with a deviation of 0.015.
-    assert rows["votes-eps3"].accuracy > 0.70
+    # Chance is 0.10. 44 runs gave 0.68 to 0.88 for votes, with a deviation of 0.04; cells give 0.92 to 0.95, one of 0.015.
+    assert rows["votes-eps3"].accuracy > 0.5
     assert rows["cells-eps3"].accuracy > 0.85
     assert rows[""].accuracy > 0.9
     assert rows[""].scope == "none"
@@ -58,7 +58,8 @@ def test_demo_tells_the_total_of_all_releases_and_what_answers_protect_in_plain_
 
 def test_the_most_accurate_student_with_a_guarantee_for_records_is_recommended(small):
     _, study = small
-    assert verdict_of(study).recommended.name == "cells-eps3"
+    guaranteed = [row for row in study.results if row.scope in ("training-record", "teacher") and row.epsilon <= 3.0]
+    assert verdict_of(study).recommended.name == max(guaranteed, key=lambda row: row.accuracy).name
     assert not any("main result" in row.note.lower() for row in study.results)
 
 

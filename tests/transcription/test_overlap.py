@@ -46,6 +46,13 @@ def test_many_private_rows_end_the_guarantee_and_the_release_carries_it():
     assert TOLD in str(made.certificate)
 
 
+def test_a_part_of_the_private_rows_as_queries_gives_a_student_without_a_guarantee():
+    x, _ = private()
+    with pytest.warns(PrivacyScopeWarning, match="60 of 60 distinct"):
+        made = release(ensemble(), queries=torch.from_numpy(x[:60].copy()))
+    assert made.certificate.scope == "none"
+
+
 @pytest.mark.parametrize("share", [1, 3])
 def test_a_few_coincidences_are_told_to_the_owner_and_change_nothing_that_is_released(share):
     with pytest.warns(PrivacyScopeWarning, match=f"{share} of 100 distinct"):
@@ -64,6 +71,7 @@ def test_rows_of_few_values_coincide_by_chance_and_are_not_refused():
     bits = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (200, 4)).astype(np.float32))
     with pytest.warns(PrivacyScopeWarning, match="16 of 16"):
         assert leaks_of_queries(bits, [RowDigests(bits)]) == ()
+    assert len(RowDigests(bits)) == 16
 
 
 def test_rows_are_compared_as_float32_and_digests_tell_nothing():
