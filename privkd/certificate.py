@@ -59,7 +59,7 @@ class Certificate:
         leaks: ways in which private data reached the release outside the accounting.
         secure_rng: False when noise was seeded, which voids the guarantee outside tests.
         n_records_declared: number of private records, if declared.
-        library_version: version that issued the certificate.
+        library_version: the version that issued it.
         answers: number of teacher answers, for scopes that count them.
         teacher_epsilon: the same release in scope `teacher`, composed over all answers, at `teacher_delta`.
         teacher_delta: delta of `teacher_epsilon`.
@@ -134,10 +134,8 @@ class Certificate:
         bound, answer = bound_in(ledger, scope, delta)
         composed, disclosed, vouched = ledger.epsilon(delta), leaks_of(ledger), declared_in(ledger)
         bases = joined((BASES[basis],) if basis else (), (BASES["declared"],) if vouched else ())
-        stated = record(
-            ledger,
-            Statement(str(basis).lower(), str(classes).lower(), joined((*bases, *conditions), ()), tuple(leaks)),
-        )
+        rests = Statement(str(basis).lower(), str(classes).lower(), joined(bases, conditions), tuple(leaks))
+        stated = record(ledger, rests)
         if not secure_rng:
             disclose_seeded(ledger)
         return cls(
