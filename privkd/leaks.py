@@ -11,6 +11,9 @@ from privkd.errors import GuaranteeError
 from privkd.issuance import require_issued
 from privkd.scopes import Scope
 
+NOTE = "note: "
+"""How a disclosure begins that readers of a certificate are told and that takes nothing from it, such as a noisy count."""
+
 LEAK = "leak: "
 """How a disclosure begins that no guarantee survives: a private quantity left the accounting."""
 
@@ -18,6 +21,12 @@ LEAK = "leak: "
 def leaks_of(ledger: Ledger) -> tuple[str, ...]:
     """What a ledger discloses as leaks, in words; each once."""
     return tuple(dict.fromkeys(text.partition(":")[2].strip() for text in disclosed_leaks(ledger)))
+
+
+def notes_of(ledger: Ledger | None) -> tuple[str, ...]:
+    """What a ledger discloses for the readers of its certificates, in words; each once."""
+    disclosed = () if ledger is None else ledger.disclosed
+    return tuple(dict.fromkeys(text.removeprefix(NOTE) for text in disclosed if text.startswith(NOTE)))
 
 
 def later_leaks(ledger: Ledger | None, *, scope: Scope, named: Collection[str]) -> tuple[str, ...]:

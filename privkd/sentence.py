@@ -3,6 +3,7 @@
 from typing import Any
 
 from accountants.text import shown
+from privkd.leaks import notes_of
 from privkd.scopes import PROTECTED, Scope, percent_up, rounded_up
 
 
@@ -41,6 +42,7 @@ def _sentence(c: Any) -> str:
             f"a data-free student can agree with its teacher on at most {percent_up(c.ceiling)} of inputs, averaged over "
             "relabelled teachers"
         )
+    parts += [f"note: {text}" for text in notes_of(c.ledger)]
     parts.append("known leaks: " + "; ".join(c.leaks) if c.leaks else "no known leaks")
     if not c.secure_rng:
         parts.append("VOID OUTSIDE TESTS: the noise was seeded")

@@ -1,7 +1,8 @@
 """Whether the "public" queries are private records: then the student would be made from private inputs, outside all accounting.
 
 What is found is for the owner: an error or a warning, before anything is charged. If queries and private rows are largely the same
-array, nothing is made. A release carries the overlap as a leak only where many queries are private rows. A few coincidences change nothing that is released: that one of them is there may depend on one record.
+array, nothing is made. A release carries the overlap as a leak only where many queries are private rows. A few coincidences change
+nothing that is released: that one of them is there may depend on one record.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from torch.nn import functional
 from accountants import Ledger, gaussian_mu
 from generators import SmallGenerator
 from privkd.certificate import Certificate
+from privkd.leaks import NOTE
 from privkd.mechanisms import BoundedSum, CellHistogram, GNMax, VoteHistogram
 from privkd.private import Private
 from privkd.scopes import Scope
@@ -218,7 +219,7 @@ def _count_failures(request: Request, ensemble: TeacherEnsemble, ledger: Ledger)
         return mechanism.release(centred, bound=0.5, ledger=ledger, noise=request.noise, where="failed teachers")
 
     found = float(request.paid.released(torch.zeros(1), ledger, release)[0]) + len(ensemble) / 2
-    text = f"note: about {max(found, 0):.0f} of {len(ensemble)} teachers failed (noisy; standard deviation {std:.1f})"
+    text = f"{NOTE}about {max(found, 0):.0f} of {len(ensemble)} teachers failed (noisy; standard deviation {std:.1f})"
     if text not in ledger.disclosed:
         ledger.disclose(text)
 

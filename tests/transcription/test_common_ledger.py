@@ -135,6 +135,7 @@ def test_failures_are_counted_within_the_budget_when_asked():
     made = release(teachers, 20.0, count_failures=True)
     [note] = [text for text in made.ledger.disclosed if text.startswith("note: about")]
     assert abs(int(note.split()[2]) - 40) <= 25  # the noise has a standard deviation of about 1
+    assert note in str(made.certificate)
     assert made.certificate.epsilon <= 20.0
     assert len(made.ledger.charges) == 2
     assert not [text for text in release(teachers, 20.0).ledger.disclosed if text.startswith("note: about")]
