@@ -1,6 +1,7 @@
 """Before a private run is charged, its task is tried on made-up rows: nothing that these can tell costs a budget."""
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ class Net(nn.Module):
 
 
 class Classify(Task):
-    def __init__(self, net=None, optimizer=torch.optim.SGD):
+    def __init__(self, net=None, optimizer: Any = torch.optim.SGD):
         with seeded(0):
             net = net or Net()
         super().__init__(modules={"net": net}, optimizers=[optimizer(net.parameters(), lr=0.1)])
