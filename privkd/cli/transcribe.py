@@ -85,7 +85,7 @@ def transcribe(
         require_free(out, overwrite=overwrite)  # before minutes of work and before any privacy is spent
         paid = _paid_folder(out, resume=resume)
         made = run(
-            None if teacher is None else load_teacher(teacher, model=model, trust_program=trust_program),
+            _teacher(teacher, model=model, trust_program=trust_program),
             epsilon,
             delta,
             scope=scope,

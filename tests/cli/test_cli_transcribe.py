@@ -175,16 +175,53 @@ def test_overwrite_replaces_an_earlier_student(privkd, place):
     assert any(not torch.equal(after[name], before[name]) for name in before)
 
 
-def test_an_interruption_exits_with_130_and_leaves_no_folder(privkd, place, monkeypatch):
+def test_an_interruption_exits_with_130_and_what_was_paid_for_goes_on_with_resume(privkd, place, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("privkd.transcription.result.Transcription._write", interrupted)
-    before = sorted(path.name for path in place.iterdir())
-    outcome = privkd("transcribe", "--teacher=cli_teachers:bare", "--epsilon=1", "--queries=2", "--out=student")
+    command = (
+        "transcribe",
+        "--teacher=cli_teachers:bare",
+        "--epsilon=1",
+        "--scope=teacher",
+        "--queries=40",
+        "--out=student",
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr("privkd.release.Transcription._write", interrupted)
+        before = sorted(path.name for path in place.iterdir())
+        outcome = privkd(*command)
     assert outcome.code == 130
     assert "interrupted" in outcome.err
-    assert sorted(path.name for path in place.iterdir() if path.name != "__pycache__") == before
+    left = sorted(path.name for path in place.iterdir() if path.name != "__pycache__")
+    assert left == sorted([".student.paid", *before])
+    refused = privkd(*command)
+    assert refused.code == 3
+    assert "--resume" in refused.err
+    paid = json.loads((place / ".student.paid" / "ledger.json").read_text())
+    resumed = privkd(*command, "--resume")
+    assert resumed.code == 0, resumed.err
+    kept = json.loads((place / "student" / "ledger.json").read_text())
+    assert kept["events"] == paid["events"]
+    assert not (place / ".student.paid").exists()
+    assert privkd(*command, "--overwrite", "--resume").code == 3  # nothing is left to go on with
+
+
+def test_records_need_no_teacher_and_a_common_ledger_counts_every_release(privkd, place, monkeypatch):
+    draw = np.random.default_rng(0)
+    np.savez(place / "own.npz", inputs=draw.random((200, 4)).astype(np.float32), labels=np.arange(200) % 3)
+    np.savez(place / "open.npz", inputs=draw.random((60, 4)).astype(np.float32))
+    command = ("transcribe", "--records=own.npz", "--queries=open.npz", "--classes=3", "--epsilon=3", "--delta=1e-4")
+    budget = ("--ledger=common.json", "--ledger-epsilon=6")
+    assert privkd(*command, *budget, "--out=one").code == 0
+    second = privkd(*command, "--ledger=common.json", "--out=two", "--json")
+    assert second.code == 0, second.err
+    assert "within epsilon = 6.0" in " ".join(json.loads(second.out)["certificate"]["conditions"])
+    codes = [privkd(*command, "--ledger=common.json", f"--out=more{i}").code for i in range(4)]
+    assert codes[-1] == 3
+    assert len(json.loads((place / "common.json").read_text())["events"]) == 2 + codes.count(0)
+    again = privkd("transcribe", "--teacher=one", "--queries=open.npz", "--epsilon=3", "--delta=1e-4", "--out=three")
+    assert again.code == 0, again.err  # a release is a certified teacher
 
 
 def test_report_verifies_and_its_exit_code_tells_a_broken_claim(privkd, place):
