@@ -11,11 +11,11 @@ import typer
 from privkd.cli.output import emit, refusals
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from accountants import Ledger
     from privkd.data import Records
-    from privkd.teachers import InputSpec
+    from privkd.teachers import CertifiedModel, InputSpec, TeacherEnsemble
 
 Number = TypeVar("Number", int, float)
 
@@ -26,7 +26,7 @@ def transcribe(
     teacher: Annotated[
         str | None,
         typer.Option(
-            help="file of weights with its JSON, folder of an ensemble, module:function that builds it, or program; "
+            help="file of weights with its JSON, folder of an ensemble or of a release, module:function, or program; "
             "none is needed for --records with --queries"
         ),
     ] = None,
@@ -80,12 +80,12 @@ def transcribe(
     with refusals():
         from privkd import transcribe as run
         from privkd.release import require_free
-        from privkd.teachers import load_teacher
 
         require_free(out, overwrite=overwrite)  # before minutes of work and before any privacy is spent
         paid = _paid_folder(out, resume=resume)
+        loaded, known = _teacher(teacher, model=model, trust_program=trust_program)
         made = run(
-            _teacher(teacher, model=model, trust_program=trust_program),
+            loaded,
             epsilon,
             delta,
             scope=scope,
@@ -95,7 +95,7 @@ def transcribe(
             method=method,
             mode=mode,
             seed=seed,
-            inputs=_input_spec(teacher, input_shape, input_range),
+            inputs=_input_spec(known, input_shape, input_range),
             ledger=_common_ledger(ledger, scope, ledger_epsilon, delta),
             count_failures=count_failures,
             folder=paid,
@@ -110,6 +110,23 @@ def transcribe(
         ("ledger", f"{len(made.ledger.events)} charges, head {made.ledger.digest}"),
     ]
     emit(values, as_json=as_json, title=f"Student: {out}", rows=rows)
+
+
+def _teacher(
+    source: str | None, *, model: str | None, trust_program: bool
+) -> tuple[nn.Module | TeacherEnsemble | CertifiedModel | None, InputSpec | None]:
+    """The teacher, and what its file declares of inputs."""
+    from privkd.release import is_transcription
+    from privkd.teachers import CertifiedModel, load_teacher
+    from privkd.teachers.files import input_spec_of
+    from privkd.transcription import load
+
+    if source is None:
+        return None, None
+    if Path(source).is_dir() and is_transcription(source):
+        release = load(source)
+        return CertifiedModel(release), release.spec
+    return load_teacher(source, model=model, trust_program=trust_program), input_spec_of(source)
 
 
 def _paid_folder(out: Path, *, resume: bool) -> Path:
@@ -162,17 +179,15 @@ def _records(text: str | None) -> Records | None:
     return found  # with the names of its classes, if it has any
 
 
-def _input_spec(teacher: str | None, shape: str | None, value_range: str | None) -> InputSpec | None:
+def _input_spec(known: InputSpec | None, shape: str | None, value_range: str | None) -> InputSpec | None:
     """What the options declare; for what they leave open, what the teacher's file declares."""
     from privkd.teachers import InputSpec
-    from privkd.teachers.files import input_spec_of
 
-    known = None if teacher is None else input_spec_of(teacher)
     if shape is None and value_range is None:
         return known
     if shape is None and known is None:
         raise ValueError(
-            f"--input-range={value_range} needs --input-shape beside it: {teacher or 'no teacher'} declares no input shape"
+            f"--input-range={value_range} needs --input-shape beside it: the teacher declares no input shape"
         )
     sides = known.shape if shape is None and known is not None else _numbers("--input-shape", shape, int)
     low, high = (known.low, known.high) if known is not None else (0.0, 1.0)
