@@ -129,8 +129,8 @@ def test_mixing_and_strategies_that_do_not_cover_a_model_cost_nothing():
     assert isinstance(refused(Classify(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)))), MixedRecordsError)
 
     class Centred(nn.Linear):
-        def forward(self, input):
-            out = super().forward(input)
+        def forward(self, x):
+            out = super().forward(x)
             return out - out.mean(0)
 
     assert isinstance(refused(Classify(Centred(4, 3))), MixedRecordsError)
