@@ -12,6 +12,7 @@ from privkd.mechanisms.clipping.agreement import agree, alike, in_float64
 from privkd.mechanisms.clipping.job import Job
 from privkd.mechanisms.clipping.rules import Flat
 from privkd.mechanisms.clipping.verification import check_records_are_separate
+from privkd.trainer import seeded
 
 LARGE = 4096.0
 BESIDE = 2.0**17 * torch.tensor([0.3, 0.7, 0.9])  # what small numbers are added to
@@ -22,7 +23,9 @@ class Cancelling(nn.Module):
 
     def __init__(self, mixing=0.0):
         super().__init__()
-        self.layer, self.mixing = nn.Linear(6, 6), mixing
+        with seeded(0):
+            self.layer = nn.Linear(6, 6)
+        self.mixing = mixing
         with torch.no_grad():
             self.layer.weight.copy_(torch.eye(6) + 0.01 * torch.randn(6, 6, generator=torch.Generator().manual_seed(0)))
 
