@@ -275,8 +275,7 @@ class PrivateRun:
         path = None if setting.folder is None else setting.folder / "ledger.json"
         common = setting.ledger
         if common is not None:
-            if all(charge.where != where for charge in common.charges):
-                common.charge(self.plan.event, where=where)
+            self._charge_common(common, where)
             ledger = common.snapshot()  # a certificate is about everything so far, and more may be charged later
         elif path is not None and setting.resumed is not None:
             ledger = _read(path, where)
@@ -295,6 +294,16 @@ class PrivateRun:
         if common is None and path is not None and self._engine.process[0] == 0:
             ledger.save(path)
         return ledger
+
+    def _charge_common(self, common: Ledger, where: str) -> None:
+        """Charge the caller's ledger once, also if several processes have it open in one file."""
+        rank, world = self._engine.process
+        common.refresh()
+        if (rank == 0 or common.path is None) and all(charge.where != where for charge in common.charges):
+            common.charge(self.plan.event, where=where)
+        if world > 1:
+            self._engine.shared(torch.zeros(1))  # the others wait until the first one has charged
+        common.refresh()
 
 
 def _for_ledger(settings: PrivateGradients, setting: Setting) -> PrivateGradients:
