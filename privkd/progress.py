@@ -103,6 +103,7 @@ class _Display:
         self._bars: Progress | None = None
         self._over = threading.Event()
         self._said = -_EVERY  # time of the last line
+        self._say: Callable[[str], None] = _nowhere
 
     @contextmanager
     def stage(self, stage: _Stage) -> Iterator[Callable[[], None]]:
@@ -120,7 +121,7 @@ class _Display:
             if bars is not None and row is not None:
                 bars.advance(row)
             elif (said := stage.forecast()) is not None:
-                _say(said)
+                self._say(said)
 
         try:
             yield advance
@@ -136,6 +137,7 @@ class _Display:
             log.log(level, "%s: %d steps done", stage.description, stage.total)
 
     def _begin(self) -> None:
+        self._say = _where_to_say()
         if sys.stderr is not None and sys.stderr.isatty():
             self._bars = _new_bars()
             self._bars.start()
@@ -155,16 +157,35 @@ class _Display:
                 lines = [stage.line() for stage in self._stages]
             if lines and not over.is_set():
                 self._said = time.monotonic()
-                _say("; ".join(dict.fromkeys(lines)))
+                self._say("; ".join(dict.fromkeys(lines)))
 
 
-def _say(line: str) -> None:
-    """One line into the program's log; into stderr where the program keeps none, as nobody would see it otherwise."""
+def _where_to_say() -> Callable[[str], None]:
+    """Where the lines of a stage go: into the program's log; into stderr where it keeps none, as nobody would see them otherwise.
+
+    Decided when the stage begins. What runs inside may be silenced, as teachers are; the owner is told all the same.
+    """
     if log.hasHandlers():
-        log.info("%s", line)
-    elif sys.stderr is not None and log.getEffectiveLevel() <= logging.WARNING:
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        return _log if log.isEnabledFor(logging.INFO) else _nowhere
+    stream = sys.stderr
+    if stream is None or log.getEffectiveLevel() > logging.WARNING:
+        return _nowhere
+
+    def write(line: str) -> None:
+        stream.write(line + "\n")
+        stream.flush()
+
+    return write
+
+
+def _log(line: str) -> None:
+    log.handle(
+        log.makeRecord(log.name, logging.INFO, __file__, 0, "%s", (line,), None)
+    )  # whatever logging.disable says now
+
+
+def _nowhere(line: str) -> None:
+    """Nobody wants to see it."""
 
 
 def _rough(seconds: float) -> str:
@@ -186,7 +207,7 @@ def _new_bars() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    return Progress(*columns, console=Console(file=sys.stderr), transient=True)
 
 
 _display = _Display()

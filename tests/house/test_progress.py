@@ -12,6 +12,7 @@ import time
 import pytest
 
 from privkd import progress
+from privkd.teachers.isolation import isolated
 
 
 class Terminal(io.StringIO):
@@ -191,3 +192,19 @@ def test_a_forked_worker_begins_without_stages_and_with_an_open_lock():
             with progress.working("y"):
                 os._exit(0 if len(progress._display._stages) == 1 else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_silences_a_block_inside_does_not_silence_progress(fast, caplog, monkeypatch):
+    """Teachers run with logging disabled and stderr redirected, for most of the time that a stage takes."""
+    caplog.set_level(logging.INFO, logger="privkd")
+    with progress.track("asking 5 teachers", 5) as advance, isolated(0):
+        for _ in range(5):
+            time.sleep(0.06)
+            advance()
+    assert any(re.match(r"asking 5 teachers: \d of 5", line) for line in lines(caplog))
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress.log, "hasHandlers", lambda: False)
+    with progress.track("asking 5 teachers", 5), isolated(0):
+        time.sleep(0.2)
+    assert "asking 5 teachers: 0 of 5" in stream.getvalue()
