@@ -1,14 +1,17 @@
 """Answers that were paid for, on disk: a transcription that is interrupted goes on without paying again.
 
-One file holds every noisy answer and the ledger that they were charged to. It holds nothing private: what is in it was released.
+A folder holds every noisy answer and the ledger that they were charged to. It holds nothing private: what is in it was released.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import secrets
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
@@ -17,6 +20,7 @@ from privkd import storage
 from privkd.errors import CheckpointError
 from privkd.trainer.fingerprint import digest_of
 
+_names: WeakKeyDictionary[Ledger, str] = WeakKeyDictionary()
 _SCHEMA = "privkd.paid/1"
 _LEDGER, _ABOUT, _ANSWERS = "ledger.json", "request.json", "answers.safetensors"
 
@@ -27,19 +31,24 @@ class PaidAnswers:
     Args:
         folder: where they are kept; None keeps them in memory only.
         request: public facts that tell this transcription from others.
+        shared: the ledgers that count everything from the same data. Answers that were counted in others are counted in these,
+            too.
 
     Raises:
         CheckpointError: the folder holds answers of another transcription, or was damaged.
+        BudgetExceeded: a shared ledger has no room for what was paid elsewhere.
     """
 
-    def __init__(self, folder: Path | None, request: Mapping[str, Any]) -> None:
-        self.folder, self.request = folder, dict(request)
+    def __init__(self, folder: Path | None, request: Mapping[str, Any], shared: Sequence[Ledger] = ()) -> None:
+        self.folder, self.request, self._shared = folder, dict(request), tuple(shared)
         self._answers: list[Tensor] = []
         self._asked: list[str | None] = []
+        self._counted: set[str] = set()
         self._given = 0
         self._ledger: Ledger | None = None
         if folder is not None and (folder / _ABOUT).exists():
             self._read(folder)
+            self._count(self._ledger)
 
     @property
     def ledger(self) -> Ledger | None:
@@ -77,11 +86,28 @@ class PaidAnswers:
             return
         from safetensors.torch import save_file
 
-        about = {"schema": _SCHEMA, "request": self.request, "asked": self._asked}
+        self._counted |= {_name_of(shared) for shared in self._shared}
+        about = {"schema": _SCHEMA, "request": self.request, "asked": self._asked, "counted": sorted(self._counted)}
         with storage.draft_of(self.folder, allowed=lambda: _require_ours(self.folder)) as draft:
             ledger.save(draft / _LEDGER)
             save_file({f"{i:06d}": answers for i, answers in enumerate(self._answers)}, str(draft / _ANSWERS))
             storage.write_json(draft / _ABOUT, about)
+
+    def _count(self, ledger: Ledger | None) -> None:
+        """Charge what was paid to the shared ledgers that do not have it: too often, if in doubt, and never too rarely."""
+        paid = Counter((charge.where, charge.event) for charge in ledger.charges) if ledger is not None else Counter()
+        missing = False
+        for shared in self._shared:
+            shared.refresh()
+            there = Counter((charge.where, charge.event) for charge in shared.charges)
+            if _name_of(shared) in self._counted and not paid - there:
+                continue
+            for (where, event), count in paid.items():
+                for _ in range(count):
+                    shared.charge(event, where=where)
+            missing = True
+        if missing and ledger is not None:
+            self._write(ledger)
 
     def _read(self, folder: Path) -> None:
         from safetensors import SafetensorError
@@ -95,6 +121,7 @@ class PaidAnswers:
             asked = [str(digest) for digest in about["asked"]]
             if about["schema"] != _SCHEMA or len(found) != len(asked):
                 raise CheckpointError(f"{folder} holds no paid answers of this version")
+            self._counted = {str(name) for name in about["counted"]}
             self._ledger = Ledger.read(folder / _LEDGER)
         except (KeyError, TypeError, SafetensorError, OSError) as error:
             raise CheckpointError(f"{folder} holds damaged answers: {type(error).__name__}: {error}") from error
@@ -106,12 +133,21 @@ class PaidAnswers:
                 f"{folder} holds the answers of another transcription; different: {', '.join(other)}. Give the same "
                 "arguments to go on, or another folder"
             )
+        if self.request.get("method") != "certified" and len(self._ledger.charges) != len(asked):
+            raise CheckpointError(
+                f"{folder} holds {len(asked)} answers, and its ledger {len(self._ledger.charges)} charges: it was changed"
+            )
         self._asked, self._answers = [*asked], [found[name] for name in sorted(found)]
 
 
 def _require_ours(folder: Path | None) -> None:
     if folder is not None and os.path.lexists(folder) and any(folder.iterdir()) and not (folder / _ABOUT).is_file():
         raise FileExistsError(f"{folder} exists and holds no paid answers; choose another folder")
+
+
+def _name_of(ledger: Ledger) -> str:
+    """What tells a ledger from others: its file, or a name for as long as the object lives."""
+    return str(ledger.path) if ledger.path is not None else _names.setdefault(ledger, secrets.token_hex(8))
 
 
 def seed_of(folder: Path | None) -> int | None:

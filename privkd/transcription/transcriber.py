@@ -155,7 +155,9 @@ def transcribe(
     _warn(request, scope, guessed=inputs is None and public is None and not isinstance(target, TeacherEnsemble))
     with working(f"transcribing by {name}"):
         request.rehearse()
-        request = replace(request, leaks=_leaks_of_queries(request), paid=PaidAnswers(folder, request.facts(name)))
+        request = replace(request, leaks=_leaks_of_queries(request))
+        shared = () if name == "certified" else request.shared
+        request = replace(request, paid=PaidAnswers(folder, request.facts(name), shared))
         return METHODS[name](request)
 
 

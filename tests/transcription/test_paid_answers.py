@@ -91,6 +91,32 @@ def test_answers_to_another_question_are_refused(tmp_path, monkeypatch):
     assert len(teachers.ledger.charges) == 1
 
 
+def test_answers_that_were_counted_elsewhere_are_counted_in_a_ledger_that_lacks_them(tmp_path):
+    folder, first = tmp_path / "paid", ensemble(key=b"k" * 16)
+    release(first, folder=folder, student=None)
+    again = ensemble(key=b"k" * 16)  # as in another process, where nothing was charged yet
+    release(again, folder=folder, student=None)
+    assert len(again.ledger.charges) == 1
+    release(again, folder=folder, student=None)
+    release(first, folder=folder, student=None)
+    assert len(again.ledger.charges) == len(first.ledger.charges) == 1
+    common = Ledger.open(tmp_path / "common.json", adjacency="replace-one")
+    release(first, folder=folder, student=None, ledger=common)
+    release(first, folder=folder, student=None, ledger=Ledger.open(tmp_path / "common.json"))
+    assert len(Ledger.read(tmp_path / "common.json").charges) == 1
+    (tmp_path / "common.json").unlink()
+    fresh = Ledger.open(tmp_path / "common.json", adjacency="replace-one")
+    release(first, folder=folder, student=None, ledger=fresh)
+    assert len(fresh.charges) == 1
+
+
+def test_answers_without_their_charges_are_refused(tmp_path):
+    release(ensemble(), folder=tmp_path / "paid", student=None)
+    Ledger(adjacency="replace-one", delta=1e-4).save(tmp_path / "paid" / "ledger.json")
+    with pytest.raises(CheckpointError, match="0 charges"):
+        release(ensemble(), folder=tmp_path / "paid", student=None)
+
+
 def test_a_damaged_folder_is_refused(tmp_path):
     release(ensemble(), folder=tmp_path / "paid")
     (tmp_path / "paid" / "answers.safetensors").write_bytes(b"x")
