@@ -134,7 +134,7 @@ def test_mutated_ledgers_raise_errors_of_one_family_within_a_second(part, tmp_pa
         except (PrivkdError, OSError) as error:
             said = str(error)
         assert time.process_time() - started < 1.0, number
-        assert len(said) < 3000, number
+        assert len(said) < 5000, number  # type checkers say much, and escapes take room
 
 
 # ---- no files

@@ -6,7 +6,7 @@ from battery.non_interference import CLASSES, ODD, PLAIN, WIDTH, NonInterference
 from torch import nn
 
 import privkd
-from privkd.teachers.shard_training import Member
+from privkd.teachers import BareTeacher
 
 SETTINGS = {"delta": 1e-4, "seed": 3}
 DECLARED = {
@@ -78,10 +78,11 @@ def test_the_battery_finds_a_method_that_looks_at_private_data(monkeypatch):
         Leaking().test_nothing_but_the_mechanisms_output_depends_on_private_data(PLAIN, monkeypatch)
 
 
-def test_the_battery_finds_members_that_get_no_queries_of_their_own(monkeypatch):
-    def careless(self, queries):
-        return torch.from_numpy(self.model.predict(queries.flatten(1).numpy()))
+def test_the_battery_finds_a_teacher_that_gets_no_queries_of_its_own(monkeypatch):
+    def careless(self, queries, device):
+        queries.sub_(float(self.module.world))  # as a module that works in place
+        return torch.zeros(len(queries), CLASSES)
 
-    monkeypatch.setattr(Member, "_answers", careless)
+    monkeypatch.setattr(BareTeacher, "_forward", careless)
     with pytest.raises(AssertionError, match="weights"):
-        TestVotes().test_nothing_but_the_mechanisms_output_depends_on_private_data(ODD, monkeypatch)
+        TestAnswersOnPublicQueries().test_nothing_but_the_mechanisms_output_depends_on_private_data(ODD, monkeypatch)
