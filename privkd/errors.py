@@ -35,6 +35,7 @@ __all__ = [
     "TrainingStopped",
     "UnsupportedEvent",
     "UnsupportedModule",
+    "WeakSignalWarning",
 ]
 
 
@@ -96,3 +97,7 @@ class InputRangeWarning(UserWarning):
 
 class PrivacyScopeWarning(UserWarning):
     """The result is correct, but its guarantee protects less than a reader may expect."""
+
+
+class WeakSignalWarning(UserWarning):
+    """The guarantee holds, but the noise that it needs leaves little to learn from."""

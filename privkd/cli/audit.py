@@ -59,8 +59,10 @@ def audit(
 def _certificate(folder: Path) -> tuple[bool | None, str]:
     """Whether the certificate in a folder follows from its ledger (None: not checked), and what to say about it."""
     from privkd.errors import CertificateError, CheckpointError
-    from privkd.release import CERTIFICATE, read_release, read_run
+    from privkd.release import CERTIFICATE, CONFIG, read_release, read_run
 
+    if folder.is_dir() and not (folder / CERTIFICATE).exists() and (folder / CONFIG).exists():
+        return False, f"does NOT hold: {CERTIFICATE} is missing from this release"
     if not folder.is_dir() or not (folder / CERTIFICATE).exists():
         return None, "not checked: give the folder of a release, which holds certificate.json beside the ledger"
     try:

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from accountants.text import shown
-from privkd.errors import InputRangeWarning, PrivacyScopeWarning, PrivkdError
+from privkd.errors import InputRangeWarning, PrivacyScopeWarning, PrivkdError, WeakSignalWarning
 
 FALSE, REFUSED, INTERRUPTED = 1, 3, 130
 
@@ -90,7 +90,7 @@ def set_up_stderr() -> None:
     standard = warnings.showwarning
 
     def show(message, category, filename, lineno, file=None, line=None) -> None:
-        if issubclass(category, (PrivacyScopeWarning, InputRangeWarning)):
+        if issubclass(category, (PrivacyScopeWarning, InputRangeWarning, WeakSignalWarning)):
             say(f"warning: {message}")
         else:
             standard(shown(message, lines=True), category, filename, lineno, file, line)

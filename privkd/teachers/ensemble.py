@@ -258,6 +258,25 @@ class TeacherEnsemble:
         """Warn the owner if queries are on another scale than the private rows; see `privkd.data.ranges`."""
         warn_of_other_range(self._size, queries, low=low, high=high)
 
+    def count_in(self, ledger: Ledger) -> None:
+        """Count the releases of these teachers in a common ledger, from the first one on.
+
+        Raises:
+            ValueError: they are counted in another one: whoever reads either would miss the others.
+        """
+        own = self.ledger
+        if own is ledger or (own.path is not None and own.path == ledger.path):
+            return
+        if own.path is not None or own.charges:
+            where = (
+                f"the file {own.path}" if own.path is not None else f"a ledger of their own, {len(own.charges)} so far"
+            )
+            raise ValueError(
+                f"releases of these teachers are counted in {where}; another ledger would miss them. Give ledger= to "
+                "TeacherEnsemble.fit, or use that file as the ledger of everything from these records"
+            )
+        self.ledger = require_ledger(ledger, adjacency=self.adjacency, unit="training-record", n=self.manifest.records)
+
     @property
     def failures(self) -> Private:
         """For every teacher whether it failed in training or cannot answer made-up queries, as 0 or 1, float64, shape (T, 1).

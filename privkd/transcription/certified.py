@@ -7,12 +7,14 @@ from typing import cast
 
 import torch
 
-from accountants import ApproxDP, Ledger
+from accountants import ApproxDP, Event, Ledger
 from privkd.certificate import Certificate
 from privkd.errors import BudgetExceeded
+from privkd.leaks import carry_leaks
 from privkd.other_releases import about_others
 from privkd.scopes import rounded_up
 from privkd.teachers import BareTeacher, CertifiedModel
+from privkd.trainer.placement import digest
 from privkd.transcription.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.distilling import distil
 from privkd.transcription.oracles import CertifiedOracle
@@ -35,7 +37,7 @@ def by_certified_answers(request: Request) -> Transcription:
             f"({request.epsilon:g}, {request.delta:g}); distillation cannot lower it. Ask for at least that, or train the teacher "
             "with less"
         )
-    mine = _count_training(certificate, request.common)
+    mine = _count_training(certified, request.common)
     bare = BareTeacher(certified.model, request.spec, classes=request.classes)
     generator, ledger = None, cast(Ledger, certificate.ledger)
     if request.queries is not None:
@@ -49,6 +51,8 @@ def by_certified_answers(request: Request) -> Transcription:
         settings = DataFreeSettings.spread(count)
         student, generator, history = learn_data_free(request, CertifiedOracle(bare), settings, ledger)
     queries = PUBLIC_QUERIES if request.queries is not None else DRIVEN_QUERIES
+    if request.common is not None:
+        carry_leaks(request.common, ledger)
     certificate = certificate.after()  # names what its ledger has disclosed as a leak since it was issued
     if not certificate.leaks:
         certificate = certificate.weakened(request.scope)
@@ -66,22 +70,30 @@ def by_certified_answers(request: Request) -> Transcription:
     )
 
 
-def _count_training(certificate: Certificate, common: Ledger | None) -> int:
+def _count_training(certified: CertifiedModel, common: Ledger | None) -> int:
     """Charge what the model's training cost to the ledger of all releases from its data, once; how many charges there are its own.
 
     Raises:
         BudgetExceeded: the ledger has no room for it.
     """
-    own = cast(Ledger, certificate.ledger)
+    own = cast(Ledger, certified.certificate.ledger)
     if common is None:
         return 0
+    common.refresh()
     runs = {charge.where for charge in own.charges if charge.where.startswith("private gradients of run ")}
     if runs and {charge.where for charge in own.charges} <= {charge.where for charge in common.charges}:
         return len(own.charges)  # it was trained with this ledger
-    charges = repr([(charge.time, charge.where, charge.event) for charge in own.charges])
-    where = f"certified model {hashlib.sha256(charges.encode()).hexdigest()[:16]}"
+    # Equal declarations of two models are two trainings: the weights, which are certified, tell them apart.
+    what = repr([(charge.time, charge.where, charge.event) for charge in own.charges]) + digest(certified.model).hex()
+    where = f"certified model {hashlib.sha256(what.encode()).hexdigest()[:16]}"
     if all(charge.where != where for charge in common.charges):
-        stated = certificate.as_replace_one()
-        same = stated.adjacency is certificate.adjacency
-        common.charge(own.total if same else ApproxDP(epsilon=stated.epsilon, delta=stated.delta), where=where)
+        common.charge(_cost(certified.certificate, own, common), where=where)
     return 1
+
+
+def _cost(certificate: Certificate, own: Ledger, common: Ledger) -> Event:
+    """The events of a certificate, or what it states under the adjacency of another ledger."""
+    if own.adjacency is common.adjacency:
+        return own.total
+    stated = certificate.as_replace_one()
+    return ApproxDP(epsilon=stated.epsilon, delta=stated.delta)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from accountants import Gaussian, Ledger, RandomizedResponse, calibrate
+from accountants import Ledger, RandomizedResponse, calibrate
 from privkd.certificate import Certificate
 from privkd.errors import BudgetExceeded
 from privkd.mechanisms import KaryResponse, SelectiveResponse
@@ -24,7 +24,7 @@ from privkd.teachers import BareTeacher
 from privkd.transcription.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.distilling import distil
 from privkd.transcription.geometry import PublicGeometry, soft_targets
-from privkd.transcription.oracles import CertifiedOracle, KaryOracle, Oracle, TopOracle
+from privkd.transcription.oracles import KaryOracle, NoiselessOracle, Oracle, TopOracle
 from privkd.transcription.request import DRIVEN_QUERIES, PUBLIC_QUERIES, Request
 from privkd.transcription.result import Transcription
 from privkd.transcription.students import standardise
@@ -114,8 +114,7 @@ def unbiased_shares(answers: Tensor, *, eps0: float, classes: int) -> tuple[Tens
 def _oracle(request: Request, ledger: Ledger, count: int) -> Oracle:
     teacher = cast(BareTeacher, request.teacher)
     if math.isinf(request.epsilon):
-        ledger.charge(Gaussian(sigma=0.0), where="dpsd/answers without noise")
-        return CertifiedOracle(teacher)
+        return NoiselessOracle(teacher, ledger, request.shared)
     if request.mode == "paper":
         k = min(request.classes, _PAPER_CANDIDATES)
         return TopOracle(teacher, SelectiveResponse(request.epsilon), k, ledger, request.noise, request.shared)

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from accountants import Ledger
+from accountants import Gaussian, Ledger
 from privkd.mechanisms import (
     CandidateSets,
     KaryResponse,
@@ -102,6 +102,21 @@ class VoteOracle:
         )
         variance = self.mechanism.sigma**2 + teachers  # votes scatter by themselves: at most one unit per teacher
         return torch.log_softmax(_CONTRAST * teachers * noisy / variance, dim=1).float()
+
+
+@dataclass(frozen=True, eq=False)
+class NoiselessOracle:
+    """A bare teacher without any noise, for baselines: every answer is charged as infinite, in all ledgers."""
+
+    teacher: BareTeacher
+    ledger: Ledger
+    shared: tuple[Ledger, ...] = ()
+
+    def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
+        """See `Oracle.ask`; the teacher's own log probabilities."""
+        for ledger in (*self.shared, self.ledger):
+            ledger.charge(Gaussian(sigma=0.0), where="dpsd/answers without noise")
+        return CertifiedOracle(self.teacher).ask(queries, prior)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,9 @@
 """Whether the "public" queries are private records: then the student would be made from private inputs, outside all accounting.
 
 What is found is for the owner: an error or a warning, before anything is charged. If queries and private rows are largely the same
-array, nothing is made. A release carries the overlap as a leak only where many queries are private rows. A few coincidences change
-nothing that is released: that one of them is there may depend on one record.
+array, nothing is made; if most of the queries are private rows, a release carries that as a leak. Fewer coincidences change nothing
+that is released: that one of them is there may depend on one record. At both edges one record decides, where the queries are not
+public on either side, so that no guarantee holds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from privkd.errors import GuaranteeError, PrivacyScopeWarning
 from privkd.teachers.row_digests import RowDigests
 
 _LARGELY = 0.5
-_LEAK, _LEAST = 0.05, 10
 _OFTEN = 0.1  # of the queries repeat another one: then rows are few and coincide by chance
 
 
@@ -37,7 +37,8 @@ def leaks_of_queries(queries: Tensor, private: Iterable[RowDigests]) -> tuple[st
     if not found:
         return ()
     by_chance = distinct < (1 - _OFTEN) * len(queries)
-    if found > _LARGELY * max(distinct, rows) and not by_chance:
+    largely = found > _LARGELY * distinct and not by_chance
+    if largely and found > _LARGELY * rows:
         raise GuaranteeError(
             "queries= are largely the private records themselves: more than half of the rows are the same. Queries are published "
             "in the student, so it would be made from private inputs outside all accounting. Give other, public inputs"
@@ -48,6 +49,4 @@ def leaks_of_queries(queries: Tensor, private: Iterable[RowDigests]) -> tuple[st
         PrivacyScopeWarning,
         stacklevel=5,
     )
-    if found >= max(_LEAST, _LEAK * distinct) and not by_chance:
-        return ("many of the public queries are rows of the private data",)
-    return ()
+    return ("most of the public queries are rows of the private data",) if largely else ()

@@ -10,7 +10,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from torch import Tensor
@@ -76,22 +76,37 @@ class PaidAnswers:
                 )
             return self._answers[place].clone()
         answers = release()
+        before = [*self._asked]
         self._answers.append(answers.clone())
         self._asked.append(digest)
-        self._write(ledger)
+        self._write(ledger, before)
         return answers
 
-    def _write(self, ledger: Ledger) -> None:
+    def _write(self, ledger: Ledger, before: list[str | None]) -> None:
         if self.folder is None:
             return
         from safetensors.torch import save_file
 
         self._counted |= {_name_of(shared) for shared in self._shared}
         about = {"schema": _SCHEMA, "request": self.request, "asked": self._asked, "counted": sorted(self._counted)}
-        with storage.draft_of(self.folder, allowed=lambda: _require_ours(self.folder)) as draft:
+        with storage.draft_of(self.folder, allowed=lambda: self._require(before)) as draft:
             ledger.save(draft / _LEDGER)
             save_file({f"{i:06d}": answers for i, answers in enumerate(self._answers)}, str(draft / _ANSWERS))
             storage.write_json(draft / _ABOUT, about)
+
+    def _require(self, before: list[str | None]) -> None:
+        """Refuse to write over something else, or over what another call has paid for in the meantime."""
+        folder = cast(Path, self.folder)
+        there: object = []
+        if os.path.lexists(folder) and any(folder.iterdir()):
+            if not (folder / _ABOUT).is_file():
+                raise FileExistsError(f"{folder} exists and holds no paid answers; choose another folder")
+            there = storage.read_json(folder / _ABOUT, dict).get("asked")
+        if there != before:
+            raise CheckpointError(
+                f"{folder}: another call has paid for answers there while this one was at work, whose own are thrown away. One "
+                "call at a time may use a folder"
+            )
 
     def _count(self, ledger: Ledger | None) -> None:
         """Charge what was paid to the shared ledgers that do not have it: too often, if in doubt, and never too rarely."""
@@ -107,7 +122,7 @@ class PaidAnswers:
                     shared.charge(event, where=where)
             missing = True
         if missing and ledger is not None:
-            self._write(ledger)
+            self._write(ledger, self._asked)
 
     def _read(self, folder: Path) -> None:
         from safetensors import SafetensorError
@@ -138,11 +153,6 @@ class PaidAnswers:
                 f"{folder} holds {len(asked)} answers, and its ledger {len(self._ledger.charges)} charges: it was changed"
             )
         self._asked, self._answers = [*asked], [found[name] for name in sorted(found)]
-
-
-def _require_ours(folder: Path | None) -> None:
-    if folder is not None and os.path.lexists(folder) and any(folder.iterdir()) and not (folder / _ABOUT).is_file():
-        raise FileExistsError(f"{folder} exists and holds no paid answers; choose another folder")
 
 
 def _name_of(ledger: Ledger) -> str:

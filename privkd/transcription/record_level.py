@@ -8,6 +8,7 @@ its known noise variance, gives soft targets, and a student learns them: all of 
 from __future__ import annotations
 
 import math
+import warnings
 from typing import cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch.nn import functional
 from accountants import Ledger, gaussian_mu
 from generators import SmallGenerator
 from privkd.certificate import Certificate
+from privkd.errors import WeakSignalWarning
 from privkd.leaks import NOTE
 from privkd.mechanisms import BoundedSum, CellHistogram, GNMax, VoteHistogram
 from privkd.private import Private
@@ -31,6 +33,7 @@ from privkd.transcription.request import DRIVEN_QUERIES, PUBLIC_QUERIES, Request
 from privkd.transcription.result import Transcription
 from privkd.transcription.students import standardise
 
+_DROWNING = 0.5  # noise of this share of what is counted hides most answers
 _FOR_FAILURES = 0.1  # share of mu^2, which adds up over Gaussian releases
 _GENERATED = 1000
 _LEAST_DELTA = 1e-14
@@ -76,6 +79,7 @@ def by_votes(request: Request) -> Transcription:
     count = vote_clusters(teachers=teachers, mu=mu, classes=request.classes, queries=len(queries))
     clusters = geometry.clusters(count, seed=request.seed)
     mechanism = VoteHistogram(_sigma(rows=len(clusters), mu=mu))
+    _warn_of_noise(mechanism.sigma, against=teachers, what="votes per answer")
     about, ledger = _about_ensemble(ensemble), request.new_ledger(Scope.TRAINING_RECORD)
     _count_failures(request, ensemble, ledger)
 
@@ -98,6 +102,7 @@ def _by_generated_votes(request: Request) -> Transcription:
     mu = _mu(request, what="teachers", largest=len(ensemble))
     count = request.query_count or _GENERATED
     mechanism = VoteHistogram(_sigma(rows=count, mu=mu))
+    _warn_of_noise(mechanism.sigma, against=len(ensemble), what="votes per answer")
     ledger = request.new_ledger(Scope.TRAINING_RECORD)
     about = _about_ensemble(ensemble)
     _count_failures(request, ensemble, ledger)
@@ -116,6 +121,7 @@ def by_labels(request: Request) -> Transcription:
     student = request.new_student()
     mu = _mu(request, what="teachers", largest=len(ensemble))
     mechanism = GNMax(_sigma(rows=len(queries), mu=mu))
+    _warn_of_noise(mechanism.sigma, against=len(ensemble), what="votes per answer")
     about, ledger = _about_ensemble(ensemble), request.new_ledger(Scope.TRAINING_RECORD)
     _count_failures(request, ensemble, ledger)
 
@@ -139,6 +145,7 @@ def by_cells(request: Request) -> Transcription:
     count = record_cells(records=len(records[0]), mu=mu, classes=request.classes, queries=len(queries))
     cells = geometry.clusters(count, seed=request.seed)
     mechanism = CellHistogram(_sigma(rows=1, mu=mu))
+    _warn_of_noise(mechanism.sigma, against=len(records[0]) / len(cells), what="rows per cell")
     ledger = request.new_ledger(Scope.TRAINING_RECORD)
 
     def release() -> Tensor:
@@ -175,6 +182,17 @@ def _mu(request: Request, *, what: str, largest: int) -> float:
         mu *= math.sqrt(1 - _FOR_FAILURES)
     refuse_useless(sigma=_sigma(rows=1, mu=mu), largest=largest, epsilon=request.epsilon, what=what)
     return mu
+
+
+def _warn_of_noise(sigma: float, *, against: float, what: str) -> None:
+    """Say before anything is charged that the noise drowns most answers; all from public numbers."""
+    if sigma > _DROWNING * against:
+        warnings.warn(
+            f"noise of standard deviation {sigma:.3g} stands against {against:.3g} {what}: expect a student not far from "
+            "chance. Raise epsilon, bring more data or teachers, or ask less",
+            WeakSignalWarning,
+            stacklevel=6,
+        )
 
 
 def _sigma(*, rows: int, mu: float) -> float:

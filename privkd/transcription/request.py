@@ -104,12 +104,10 @@ class Request:
 
     @property
     def shared(self) -> tuple[Ledger, ...]:
-        """The ledgers that count everything released from the same data, each once."""
-        own = self.teacher.ledger if isinstance(self.teacher, TeacherEnsemble) else None
-        found = [ledger for ledger in (own, self.common) if ledger is not None]
-        if len(found) == 2 and (found[0] is found[1] or (found[0].path is not None and found[0].path == found[1].path)):
-            return (found[0],)
-        return tuple(found)
+        """The ledger that counts everything released from the same data, if there is one."""
+        if isinstance(self.teacher, TeacherEnsemble):
+            return (self.teacher.ledger,)
+        return () if self.common is None else (self.common,)
 
     def others(self, own: Ledger, *, what: str = "these records") -> str:
         """The condition on other releases from the same data, once this one was charged to its own ledger."""
@@ -129,6 +127,11 @@ class Request:
             GuaranteeError: the caller's student shares memory with the teacher.
             ValueError: it does not map inputs to K logits.
         """
+        if self.student is not None and not isinstance(self.student, nn.Module):
+            given = self.student.__name__ if isinstance(self.student, type) else type(self.student).__name__
+            raise TypeError(
+                f"student= is {given}; an instance of torch.nn.Module that maps inputs to {self.classes} logits is needed"
+            )
         if self.student is None:
             return default_student(
                 self.spec, self.classes, seed=self.seed, hidden=hidden, layers=layers, labels=self.labels
@@ -187,10 +190,10 @@ def ledger_of(teacher: object) -> Ledger | None:
     return teacher.certificate.ledger if isinstance(teacher, CertifiedModel) else None
 
 
-def leaks_behind(teacher: object) -> tuple[str, ...]:
-    """What the teacher's ledger discloses as leaks: no release that has to do with its data is guaranteed anything."""
-    ledger = ledger_of(teacher)
-    return () if ledger is None else leaks_of(ledger)
+def leaks_behind(teacher: object, common: Ledger | None) -> tuple[str, ...]:
+    """What the ledgers of the data disclose as leaks: no release that has to do with them is guaranteed anything."""
+    ledgers = (ledger_of(teacher), common)
+    return tuple(dict.fromkeys(leak for ledger in ledgers if ledger is not None for leak in leaks_of(ledger)))
 
 
 def default_delta(n: int | None) -> float:

@@ -94,8 +94,8 @@ def transcribe(
         inputs: shape and range of one input, where queries are generated and the teacher does not tell.
         noise: another source of protecting noise; a seeded one is for tests and voids the certificate.
         ledger: counts everything that is released from the same private data (`Ledger.open(path, ...)` keeps it in one file);
-            charged beside the release's own. Its unit is the scope, its adjacency replace-one. With a budget, nothing is
-            released beyond it, and every certificate says so.
+            charged beside the release's own. Its unit is the scope, its adjacency replace-one. With a budget, nothing that is
+            given this ledger is released beyond it, and every certificate says so. An ensemble keeps the first one.
         count_failures: whether a tenth of the budget (as squared noise) buys a noisy count of teachers that failed, which the
             ledger then tells; for the methods that ask an ensemble.
         folder: keeps the answers that were paid for. The same call after an interruption goes on with them, and after its end
@@ -128,7 +128,7 @@ def transcribe(
             )
         n = len(private[0])
     name = _method(target, method, public=public is not None, private=private is not None)
-    wanted = _scope(target, name, scope, epsilon)
+    wanted = _scope(target, name, scope, epsilon, ledger)
     folder = None if folder is None else Path(folder)
     seed = seed_of(folder) if seed is None else seed
     request = Request(
@@ -156,6 +156,8 @@ def transcribe(
     with working(f"transcribing by {name}"):
         request.rehearse()
         request = replace(request, leaks=_leaks_of_queries(request))
+        if isinstance(target, TeacherEnsemble) and ledger is not None:
+            target.count_in(ledger)
         shared = () if name == "certified" else request.shared
         request = replace(request, paid=PaidAnswers(folder, request.facts(name), shared))
         return METHODS[name](request)
@@ -258,7 +260,7 @@ def _mode(name: str, mode: str, scope: str | None, *, public: bool) -> str:
     return mode
 
 
-def _scope(teacher: object, name: str, scope: str | None, epsilon: float) -> Scope:
+def _scope(teacher: object, name: str, scope: str | None, epsilon: float, common: Ledger | None) -> Scope:
     possible = {
         "dpsd": (Scope.SYNTHETIC_LABEL, Scope.TEACHER),
         "certified": (teacher.certificate.scope,) if isinstance(teacher, CertifiedModel) else (Scope.NONE,),
@@ -269,7 +271,7 @@ def _scope(teacher: object, name: str, scope: str | None, epsilon: float) -> Sco
         wanted = Scope(scope)
     except ValueError:
         raise ValueError(f"scope={scope!r} is unknown; scopes are {', '.join(Scope)}") from None
-    leaks = leaks_behind(teacher)
+    leaks = leaks_behind(teacher, common)
     if leaks:
         raise GuaranteeError(
             f"scope={wanted.value!r} cannot be certified: the teacher's ledger discloses a leak ({'; '.join(leaks)}), and no "
@@ -313,7 +315,7 @@ def _warn(request: Request, asked: str | None, *, guessed: bool) -> None:
         )
     if isinstance(request.teacher, TeacherEnsemble) and request.records is None:
         request.teacher.warn_of_other_range(request.queries, low=request.spec.low, high=request.spec.high)
-    leaks = leaks_behind(request.teacher)
+    leaks = leaks_behind(request.teacher, request.common)
     if leaks:
         warnings.warn(
             f"the teacher's ledger discloses a leak ({'; '.join(leaks)}), which no noise takes back: the student will have NO "

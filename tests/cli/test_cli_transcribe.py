@@ -207,6 +207,23 @@ def test_an_interruption_exits_with_130_and_what_was_paid_for_goes_on_with_resum
     assert privkd(*command, "--overwrite", "--resume").code == 3  # nothing is left to go on with
 
 
+def test_a_release_without_its_certificate_does_not_pass_an_audit(privkd, place):
+    command = (
+        "transcribe",
+        "--teacher=cli_teachers:bare",
+        "--epsilon=1",
+        "--scope=teacher",
+        "--queries=2",
+        "--out=one",
+    )
+    assert privkd(*command).code == 0
+    assert privkd("audit", "one").code == 0
+    (place / "one" / "certificate.json").unlink()
+    outcome = privkd("audit", "one")
+    assert outcome.code == 1
+    assert "certificate.json is missing" in outcome.out
+
+
 def test_records_need_no_teacher_and_a_common_ledger_counts_every_release(privkd, place, monkeypatch):
     draw = np.random.default_rng(0)
     np.savez(place / "own.npz", inputs=draw.random((200, 4)).astype(np.float32), labels=np.arange(200) % 3)

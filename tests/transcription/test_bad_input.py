@@ -2,15 +2,17 @@
 
 import copy
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 import privkd
 from privkd import BudgetExceeded, GuaranteeError, InputSpec
-from privkd.errors import PrivkdError, TeacherError
+from privkd.errors import PrivkdError, TeacherError, WeakSignalWarning
 from privkd.teachers import BareTeacher
 from privkd.transcription.given_data import checked_queries, checked_records
 
@@ -261,6 +263,21 @@ def test_a_student_that_does_not_fit_is_refused(ensemble, data, student):
     with pytest.raises(ValueError, match="student="):
         privkd.transcribe(ensemble, 1.0, queries=data.public.inputs, student=student)
     assert not ensemble.ledger.events
+
+
+@pytest.mark.parametrize("student", [nn.Linear, KNeighborsClassifier(1)])
+def test_a_student_that_is_no_instance_of_a_module_is_refused_in_words(data, student):
+    records = (data.private.inputs, data.private.labels)
+    with pytest.raises(TypeError, match="student"):
+        privkd.transcribe(None, 5.0, queries=data.public.inputs, records=records, student=student)
+
+
+def test_noise_that_drowns_the_answers_is_told_before_anything_is_charged(ensemble, data):
+    with pytest.warns(WeakSignalWarning, match="noise of standard deviation .* stands against 50 votes"):
+        privkd.transcribe(ensemble, 1.0, queries=data.public.inputs, method="gnmax", seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        privkd.transcribe(ensemble, 10.0, queries=data.public.inputs, seed=0)
 
 
 def test_a_students_own_module_is_trained_and_returned(ensemble, data, accuracy):

@@ -9,7 +9,7 @@ from torch import nn
 from transcription.small import CLASSES, DELTA, WIDTH, ensemble, private, queries, release
 
 import privkd
-from accountants import Ledger
+from accountants import Gaussian, Ledger
 from privkd.errors import BudgetExceeded
 from privkd.transcription import distilling
 
@@ -165,3 +165,61 @@ def test_nothing_is_charged_for_what_cannot_be_trained():
     finally:
         torch.set_default_dtype(torch.float32)
     assert not teachers.ledger.charges
+
+
+def test_equal_declarations_of_two_models_are_two_trainings(tmp_path):
+    ledger = Ledger.open(tmp_path / "records.json", adjacency="replace-one")
+    for _ in range(3):
+        declared = privkd.Certificate.declared(epsilon=2.0, delta=1e-5, by="one library", n=1000)
+        release(privkd.CertifiedModel(nn.Linear(WIDTH, CLASSES), declared), ledger=ledger)
+    assert len(ledger.charges) == 3
+
+
+def test_an_add_remove_model_stated_for_replace_one_is_charged_as_it_is_stated(tmp_path):
+    own = Ledger(adjacency="add-remove", delta=1e-5, n=1000)
+    own.charge(Gaussian(sigma=1.0), where="sums")
+    issued = privkd.Certificate.from_ledger(own, scope="training-record", delta=1e-5, basis="bounded-statistics")
+    stated = issued.as_replace_one()
+    ledger = Ledger.open(tmp_path / "records.json", adjacency="replace-one")
+    release(privkd.CertifiedModel(nn.Linear(WIDTH, CLASSES), stated), 20.0, ledger=ledger)
+    assert ledger.epsilon(1e-5).upper >= stated.epsilon * (1 - 1e-6)
+
+
+def test_answers_without_noise_are_charged_as_infinite(tmp_path):
+    free = Ledger.open(tmp_path / "free.json", adjacency="replace-one", unit="teacher")
+    given = {"scope": "teacher", "allow_nonprivate": True}
+    release(nn.Linear(WIDTH, CLASSES), float("inf"), ledger=free, **given)
+    assert free.epsilon(1e-5).upper == float("inf")
+    tight = Ledger.open(tmp_path / "tight.json", adjacency="replace-one", unit="teacher", epsilon=1.0, delta=1e-4)
+    with pytest.raises(BudgetExceeded):
+        release(nn.Linear(WIDTH, CLASSES), float("inf"), ledger=tight, **given)
+    assert not tight.charges
+
+
+@pytest.mark.parametrize("certified", [False, True])
+def test_a_leak_of_the_common_ledger_ends_every_release(tmp_path, certified):
+    ledger = Ledger.open(tmp_path / "records.json", adjacency="replace-one")
+    ledger.disclose("leak: a log was published")
+    declared = privkd.Certificate.declared(epsilon=2.0, delta=1e-5, by="a test", n=1000)
+    teacher = privkd.CertifiedModel(nn.Linear(WIDTH, CLASSES), declared) if certified else None
+    given = {} if certified else {"records": private(), "classes": CLASSES}
+    with pytest.warns(privkd.PrivacyScopeWarning, match="discloses a leak"):
+        made = release(teacher, ledger=ledger, **given)
+    assert made.certificate.scope == "none"
+    assert "a log was published" in str(made.certificate)
+
+
+def test_an_ensemble_is_counted_in_one_ledger_and_keeps_it(tmp_path):
+    teachers = ensemble()
+    ledger = common(tmp_path, epsilon=2.0, delta=DELTA)
+    release(teachers, 0.5, ledger=ledger)
+    with pytest.raises(BudgetExceeded):
+        release(teachers, 5.0)  # without the argument, too
+    assert len(ledger.charges) == 1
+    other = Ledger.open(tmp_path / "other.json", adjacency="replace-one")
+    for counted in (teachers, ensemble()):
+        if counted is not teachers:
+            release(counted)
+        with pytest.raises(ValueError, match="another ledger would miss them"):
+            release(counted, ledger=other)
+    assert not other.charges

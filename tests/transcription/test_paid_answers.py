@@ -1,5 +1,7 @@
 """An interrupted transcription goes on with what it paid for."""
 
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -101,12 +103,12 @@ def test_answers_that_were_counted_elsewhere_are_counted_in_a_ledger_that_lacks_
     release(first, folder=folder, student=None)
     assert len(again.ledger.charges) == len(first.ledger.charges) == 1
     common = Ledger.open(tmp_path / "common.json", adjacency="replace-one")
-    release(first, folder=folder, student=None, ledger=common)
-    release(first, folder=folder, student=None, ledger=Ledger.open(tmp_path / "common.json"))
+    release(ensemble(key=b"k" * 16, ledger=common), folder=folder, student=None)
+    release(ensemble(key=b"k" * 16), folder=folder, student=None, ledger=Ledger.open(tmp_path / "common.json"))
     assert len(Ledger.read(tmp_path / "common.json").charges) == 1
     (tmp_path / "common.json").unlink()
     fresh = Ledger.open(tmp_path / "common.json", adjacency="replace-one")
-    release(first, folder=folder, student=None, ledger=fresh)
+    release(ensemble(key=b"k" * 16), folder=folder, student=None, ledger=fresh)
     assert len(fresh.charges) == 1
 
 
@@ -122,3 +124,22 @@ def test_a_damaged_folder_is_refused(tmp_path):
     (tmp_path / "paid" / "answers.safetensors").write_bytes(b"x")
     with pytest.raises(CheckpointError, match="damaged"):
         release(ensemble(), folder=tmp_path / "paid")
+
+
+def test_two_calls_with_one_folder_at_a_time_give_no_two_students(tmp_path):
+    meet, made, refused = threading.Barrier(2), [], []
+
+    def call():
+        meet.wait(20)
+        try:
+            made.append(release(ensemble(), folder=tmp_path / "paid", student=None))
+        except CheckpointError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=call) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({one.student.state_dict()["body.0.0.weight"].sum().item() for one in made}) == 1
+    assert all("another call has paid" in text for text in refused)
