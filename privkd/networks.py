@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from accountants import check
 from privkd.data.labels import Label, declared_classes
+from privkd.layers import layers_of
 from privkd.prediction import Predicting
 
 
@@ -151,6 +152,9 @@ def _named(labels: Sequence[Label] | None, classes: int) -> dict[str, Any]:
     return {"labels": list(names)}
 
 
+SEQUENTIAL = "sequential"
+"""What an `nn.Sequential` of common layers is called in files."""
+
 ARCHITECTURES: dict[str, type[VectorNetwork] | type[ImageNetwork]] = {
     "vector-network": VectorNetwork,
     "image-network": ImageNetwork,
@@ -191,8 +195,13 @@ def architecture_of(network: nn.Module) -> dict[str, Any]:
     Example:
         >>> architecture_of(VectorNetwork(4, 3))["architecture"], architecture_of(nn.Identity())["class"]
         ('vector-network', 'torch.nn.modules.linear.Identity')
+        >>> architecture_of(nn.Sequential(nn.Tanh()))
+        {'architecture': 'sequential', 'settings': {'layers': [{'name': '0', 'layer': 'Tanh', 'settings': {}}]}}
     """
     for name, kind in ARCHITECTURES.items():
         if type(network) is kind:
             return {"architecture": name, "settings": dict(network.config)}
+    layers = layers_of(network)
+    if layers is not None:
+        return {"architecture": SEQUENTIAL, "settings": {"layers": layers}}
     return {"architecture": "foreign", "class": f"{type(network).__module__}.{type(network).__qualname__}"}

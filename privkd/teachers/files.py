@@ -8,7 +8,7 @@
 | `NAME.pt`, `NAME.ts`, `NAME.pt2` | TorchScript or `torch.export`: a program, run only with `trust_program=True` |
 
 A file never names code that is then imported: a description can name an architecture of `privkd.networks` or layers of
-`privkd.teachers.layers`; the caller builds every other class. Pickles are refused.
+`privkd.layers`; the caller builds every other class. Pickles are refused.
 """
 
 from __future__ import annotations

@@ -12,13 +12,11 @@ from torch import nn
 
 from accountants import check
 from privkd.errors import CheckpointError
-from privkd.networks import ARCHITECTURES, architecture_of
+from privkd.networks import architecture_of
 from privkd.storage import opened, read_json
 from privkd.teachers.inputs import InputSpec
-from privkd.teachers.layers import layers_of
 
 SCHEMA = "privkd.teacher/1"
-SEQUENTIAL = "sequential"
 _MAX_BYTES = 1024 * 1024
 _LARGEST_INPUT = 2**24  # numbers in one input, 4096 x 4096 pixels: more is asked of the memory than any file should
 _FIELDS = ("schema", "class", "settings", "inputs", "classes", "sha256")
@@ -73,10 +71,7 @@ def describe(module: nn.Module) -> tuple[str, dict[str, Any]]:
         ('sequential', {'layers': [{'name': '0', 'layer': 'Tanh', 'settings': {}}]})
     """
     found = architecture_of(module)
-    if found["architecture"] in ARCHITECTURES:
-        return found["architecture"], found["settings"]
-    layers = layers_of(module)
-    return (class_name(module), {}) if layers is None else (SEQUENTIAL, {"layers": layers})
+    return (found["architecture"], found["settings"]) if "settings" in found else (class_name(module), {})
 
 
 def class_name(module: nn.Module) -> str:

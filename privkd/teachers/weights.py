@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from privkd.errors import CheckpointError
-from privkd.networks import ARCHITECTURES
+from privkd.layers import sequential
+from privkd.networks import ARCHITECTURES, SEQUENTIAL
 from privkd.teachers.inputs import InputSpec
-from privkd.teachers.layers import sequential
-from privkd.teachers.sidecar import SEQUENTIAL, first_line, require_file
+from privkd.teachers.sidecar import first_line, require_file
 from privkd.trainer import seeded
 
 DECLARABLE = (*ARCHITECTURES, SEQUENTIAL)

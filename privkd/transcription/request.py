@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -81,7 +81,7 @@ class Request:
     common: Ledger | None = None
     leaks: tuple[str, ...] = ()
     count_failures: bool = False
-    paid: PaidAnswers
+    paid: PaidAnswers = field(default_factory=lambda: PaidAnswers(None, {}))
 
     def new_ledger(self, unit: Scope, *, capped: bool = True) -> Ledger:
         """A replace-one ledger of this release: its hard cap is the asked epsilon, and it discloses the teacher's leaks.

@@ -150,7 +150,6 @@ def transcribe(
         labels=labels,
         common=None if ledger is None else require_ledger(ledger, adjacency="replace-one", unit=wanted.value, n=n),
         count_failures=_counted(name, count_failures),
-        paid=PaidAnswers(None, {}),
     )
     _warn(request, scope, guessed=inputs is None and public is None and not isinstance(target, TeacherEnsemble))
     with working(f"transcribing by {name}"):

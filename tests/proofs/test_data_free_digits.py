@@ -30,7 +30,7 @@ def accuracy_of(protocol, seed, change):
     )  # fmt: skip
     ledger = Ledger(adjacency="replace-one", unit="synthetic-label")
     oracle = KaryOracle(bare, KaryResponse(3.0, 10), ledger, request.noise)
-    student, _, _ = learn_data_free(request, oracle, replace(DataFreeSettings(), **change))
+    student, _, _ = learn_data_free(request, oracle, replace(DataFreeSettings(), **change), ledger)
     assert sum(charge.event.count for charge in ledger.charges) == 4000
     return protocol.accuracy(student, seed)
 

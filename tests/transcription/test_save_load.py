@@ -215,9 +215,20 @@ def test_changed_weights_are_refused_before_a_network_is_built(result, tmp_path,
     raw = bytearray((folder / "student.safetensors").read_bytes())
     raw[-1] ^= 1
     (folder / "student.safetensors").write_bytes(raw)
-    monkeypatch.setattr("privkd.transcription.result._built", lambda *args: pytest.fail("a network was built"))
+    monkeypatch.setattr(
+        "privkd.transcription.result.declared_network", lambda *args, **_: pytest.fail("a network was built")
+    )
     with pytest.raises(CheckpointError, match="was changed"):
         privkd.load(folder)
+
+
+def test_a_student_of_common_layers_is_loaded_without_being_given(data, tmp_path):
+    mine = torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.Tanh(), torch.nn.Linear(16, 10))
+    records = (data.private.inputs, data.private.labels)
+    made = privkd.transcribe(None, 5.0, queries=data.public.inputs, records=records, student=mine, classes=10, seed=0)
+    loaded = privkd.load(made.save(tmp_path / "out"))
+    assert torch.equal(loaded.student(data.test.inputs), made.student(data.test.inputs))
+    assert privkd.CertifiedModel(loaded).certificate.epsilon <= 5.0
 
 
 def test_a_failure_while_writing_leaves_nothing(result, tmp_path, monkeypatch):
