@@ -30,10 +30,14 @@ def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> T
         f"{'rows of ' * is_private}{tuple(one.shape)} {str(one.dtype)[6:]}{'' if is_private else _range(one)}"
         for one in rows
     )
+    paid = (
+        "; a private run is charged before its first batch: with the same folder and ledger it is started again without a second "
+        "charge"
+    )
     what = f"{type(error).__name__}, whose text unsafe_logging=True would show" if is_private else str(error)
     return TaskError(
         f"the first batch does not fit {type(task).__name__}: {what} (the batch holds {shapes or 'nothing'}); check shapes, "
-        "dtypes and that labels lie in [0, classes)"
+        f"dtypes and that labels lie in [0, classes){paid if is_private else ''}"
     )
 
 
