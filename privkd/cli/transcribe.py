@@ -165,7 +165,11 @@ def _queries(text: str | None) -> Tensor | int | None:
 
     if text is None:
         return None
-    return int(text) if text.isdecimal() else load(text).inputs
+    if text.isdecimal():
+        return int(text)
+    if not Path(text).exists():
+        raise FileNotFoundError(f"--queries={text} is neither a file nor a whole number of queries to generate")
+    return load(text).inputs
 
 
 def _records(text: str | None) -> Records | None:

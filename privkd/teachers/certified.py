@@ -41,7 +41,7 @@ class CertifiedModel:
             )
         if not certificate.protects_training_data:
             raise GuaranteeError(
-                f"a certificate of scope {certificate.scope!r} says nothing about training records, so it cannot make this "
+                f"a certificate of scope {certificate.scope.value!r} says nothing about training records, so it cannot make this "
                 "a certified teacher. Hand the module itself to transcribe, or use a TeacherEnsemble"
             )
         certificate.verify()

@@ -184,7 +184,10 @@ def _describe(
     """The teacher behind its interface, what it eats, its classes, and the number of private records if known."""
     if teacher is None:
         if public is None or records is None:
-            raise ValueError("teacher=None needs records=(inputs, labels) and public queries=, which need no teacher")
+            raise ValueError(
+                "no teacher was given; only private records= with labels and public queries= together need none (on the command "
+                "line --records and --queries)"
+            )
         return None, inputs or InputSpec.of(public), classes or 2, None
     described = _describe_teacher(teacher, public, inputs, classes)
     if classes not in (None, described[2]):
