@@ -36,7 +36,8 @@ def train(
 ) -> None:
     """Train a recipe on records. The result carries NO privacy guarantee; transcribe gives one.
 
-    In Python: privkd.recipes.train(privkd.recipes.build(recipe, settings), privkd.data.load(data), folder=out)
+    In Python: privkd.recipes.train(privkd.recipes.build(recipe, settings), privkd.data.load(data, classes="found"),
+    folder=out)
     """
     with refusals():
         from privkd.data import load
@@ -50,7 +51,7 @@ def train(
         texts = [*(settings or []), *(f"{name}={value}" for name, value in given.items() if name in own)]
         made = build(recipe, texts)
         rest = {name: value for name, value in given.items() if name not in own}
-        records = load(data)
+        records = load(data, classes="found")
         if processes != 1:
             from privkd.cli.processes import launch
 

@@ -37,6 +37,12 @@ def transcribe(
     classes: Annotated[
         int | None, typer.Option(help="number of classes, public; default: what the teacher says")
     ] = None,
+    class_names: Annotated[
+        str | None,
+        typer.Option(
+            help="public names of the classes in order: cat,dog or a file with a name per line; needed for text"
+        ),
+    ] = None,
     method: Annotated[str, typer.Option(help="auto, votes, gnmax, cells, dpsd or certified")] = "auto",
     mode: Annotated[str, typer.Option(help="sound, or paper for a published method as it was")] = "sound",
     seed: Annotated[int | None, typer.Option(help="of public randomness; noise is never seeded")] = None,
@@ -91,7 +97,7 @@ def transcribe(
             scope=scope,
             queries=_queries(queries),
             records=_records(records),
-            classes=classes,
+            classes=_classes(classes, class_names),
             method=method,
             mode=mode,
             seed=seed,
@@ -169,7 +175,7 @@ def _queries(text: str | None) -> Tensor | int | None:
         return int(text)
     if not Path(text).exists():
         raise FileNotFoundError(f"--queries={text} is neither a file nor a whole number of queries to generate")
-    return load(text).inputs
+    return load(text, classes="found").inputs
 
 
 def _records(text: str | None) -> Records | None:
@@ -177,10 +183,28 @@ def _records(text: str | None) -> Records | None:
 
     if text is None:
         return None
-    found = load(text)
+    found = load(text, classes="found")  # `transcribe` refuses these names, but for those of declared classes
     if found.labels is None:
         raise ValueError(f"--records={text} holds inputs without labels; the labels are what is counted")
     return found  # with the names of its classes, if it has any
+
+
+def _classes(count: int | None, names: str | None) -> int | list[str] | None:
+    """What the options declare of the classes: how many, or what they are called."""
+    if names is None:
+        return count
+    if count is not None:
+        raise ValueError(
+            f"--classes={count} was given beside --class-names, which tell the number; give one of the two"
+        )
+    if "," in names:
+        return [name.strip() for name in names.split(",")]
+    path = Path(names)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"--class-names={names} must be two or more names separated by commas, such as cat,dog, or a file with a name per line"
+        )
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _input_spec(known: InputSpec | None, shape: str | None, value_range: str | None) -> InputSpec | None:

@@ -7,7 +7,7 @@ mean the same wherever they are given. Values are never quoted in an error: they
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from privkd.data.labels import class_names_of, label_indices
+from privkd.data.labels import declared_names, named_indices
 from privkd.data.records import Records
 
 EXACT_INTEGER = 2**24  # float32 holds every integer up to this size
@@ -30,22 +30,20 @@ class Raw:
         inputs: array, tensor or nested list, shape (n, ...).
         labels: the same with shape (n,) or (n, 1); None if the source has none.
         name: name for the records.
-        class_names: names by class index, or None.
     """
 
     inputs: object
     labels: object | None
     name: str
-    class_names: tuple[str, ...] | None = None
 
 
-def to_records(raw: Raw, *, scale: bool) -> Records:
+def to_records(raw: Raw, *, scale: bool, classes: Sequence[str] | np.ndarray | str | None = None) -> Records:
     """Records from raw arrays; the data are copied, so later changes to the source do not reach them.
 
     Args:
-        raw: inputs and labels as found. Labels that are no whole numbers are named: the class names of text are its
-            distinct values in sorted order, those of booleans "False" and "True".
+        raw: inputs and labels as found.
         scale: whether uint8 inputs become [0, 1].
+        classes: names of the classes, or "found"; see `named_indices`.
 
     Returns:
         Records; inputs (n, height, width) became (n, 1, height, width), all other shapes are as given.
@@ -56,10 +54,10 @@ def to_records(raw: Raw, *, scale: bool) -> Records:
     """
     inputs = input_tensor(raw.inputs, role="inputs", scale=scale)
     if raw.labels is None:
-        return Records(inputs, None, raw.name, raw.class_names)
+        return Records(inputs, None, raw.name, declared_names(classes))
     values = to_array(raw.labels, role="labels", text=True)
-    names = raw.class_names or class_names_of(values)
-    return Records(inputs, torch.from_numpy(label_indices(values, role="labels")), raw.name, names)
+    indices, names, found = named_indices(values, classes, role="labels")
+    return Records(inputs, torch.from_numpy(indices), raw.name, names, found)
 
 
 def input_tensor(value: object, *, role: str, scale: bool = True) -> Tensor:

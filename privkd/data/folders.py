@@ -23,8 +23,8 @@ def read_folder(path: Path) -> Raw:
             with a dot are skipped; any other file is refused, so that no image is left out unnoticed.
 
     Returns:
-        uint8 inputs (n, channels, height, width) with 1, 3 or 4 channels; labels int64 (n,) and class names,
-        or neither.
+        uint8 inputs (n, channels, height, width) with 1, 3 or 4 channels; labels (n,), the names of the sub-folders as text,
+        or None.
 
     Raises:
         ValueError: no images, images beside sub-folders, deeper folders, files of other types, unreadable
@@ -41,9 +41,9 @@ def read_folder(path: Path) -> Raw:
     if not class_folders:
         return Raw(_stack(_image_files(path)), None, path.resolve().name)
     paths = {folder.name: _image_files(folder) for folder in class_folders}
-    labels = np.repeat(np.arange(len(paths)), [len(images) for images in paths.values()])
+    labels = np.repeat(list(paths), [len(images) for images in paths.values()])
     inputs = _stack([image for images in paths.values() for image in images])
-    return Raw(inputs, labels, path.resolve().name, tuple(paths))
+    return Raw(inputs, labels, path.resolve().name)
 
 
 def _entries(folder: Path) -> list[Path]:

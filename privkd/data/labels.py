@@ -13,13 +13,16 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from accountants import check
-from privkd.data.records import Records
+from privkd.data.records import Records, require_declared_names
 
 Label: TypeAlias = str | int | bool
 """What a class may be called."""
 
 ClassesGiven: TypeAlias = int | np.integer | Sequence[Label] | np.ndarray
 """A declaration of classes: how many there are, or what they are called, in the order of their indices."""
+
+FOUND = "found"
+"""What an owner of public data says instead of the names of its classes: take those that are there."""
 
 _MOST_FOUND = 10_000  # classes that may be read off labels; more are identifiers, or a mistake
 _LONGEST_NAME = 200
@@ -106,36 +109,74 @@ def class_indices(labels: np.ndarray, classes: ClassesGiven | None, *, role: str
     return numbers, found
 
 
-def label_indices(labels: np.ndarray, *, role: str) -> np.ndarray:
-    """Labels of a source that declares nothing: text in the sorted order of its values, numbers as they are.
+def declared_names(classes: Any) -> tuple[str, ...] | None:
+    """The names that `classes=` of `privkd.data.load` declares; None for "found", and where nothing is declared.
 
     Raises:
-        TypeError, ValueError: see `class_indices`.
+        TypeError: neither names that are text nor the word.
+        ValueError: see `declared_classes`.
     """
+    if classes is None or (isinstance(classes, str) and classes == FOUND):
+        return None
+    names = None if isinstance(classes, str | int | np.integer) else declared_classes(classes).labels
+    if names is None or not isinstance(names[0], str):
+        raise TypeError(
+            "classes of a source must be a list of names, which are text, in the order of their indices, or the word 'found' for "
+            "public data; a number of classes, and names that are whole numbers, are declared where the records are used"
+        )
+    return cast("tuple[str, ...]", names)
+
+
+def named_indices(
+    labels: np.ndarray, classes: Sequence[str] | np.ndarray | str | None, *, role: str
+) -> tuple[np.ndarray, tuple[str, ...] | None, bool]:
+    """Labels of a source as indices, and the names that go with them.
+
+    Args:
+        labels: as for `class_indices`.
+        classes: names in the order of their indices; "found": those that text labels turn out to have, sorted, for public data
+            only; None: text is refused, whole numbers are indices as they are, and booleans are False and True.
+        role: what to call the labels in an error.
+
+    Returns:
+        Class index per label, int64, shape (n,); names by index, or None; and whether the names were found in the labels.
+
+    Raises:
+        TypeError, ValueError: see `class_indices`; the labels are text and nothing was said about their names.
+    """
+    names = declared_names(classes)
+    if names is not None:
+        return class_indices(labels, names, role=role)[0], names, False
     values = _column(labels, role=role)
     if values.dtype.kind == "U":
-        return np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    return whole_numbers(values, role=role)
+        if classes is None:
+            raise ValueError(
+                f"{role} are text, or folders; declare the names of all classes in the order of their indices: classes=['cat', "
+                "'dog', ...]. For public data alone classes='found' takes the names that are there; on private data one "
+                "record more would then renumber the others"
+            )
+        present, indices = np.unique(values, return_inverse=True)
+        return indices.reshape(-1).astype(np.int64), tuple(str(name) for name in present), True
+    return whole_numbers(values, role=role), ("False", "True") if values.dtype.kind == "b" else None, False
 
 
 def named_labels(records: Records, classes: ClassesGiven | None) -> np.ndarray:
-    """The labels of records under the names that both they and the classes have; else their class indices.
+    """The labels of private records under the names that both they and the classes have; else their class indices.
 
     Two sources may number the same names differently, so names count where there are any.
+
+    Raises:
+        ValueError: the names of the records were found in their labels, and the classes have no names to match them with.
     """
     assert records.labels is not None
     indices = records.labels.cpu().numpy()
     names = None if classes is None else declared_classes(classes).labels
     if names is None or not isinstance(names[0], str) or records.class_names is None:
+        require_declared_names(
+            records, cure="declare all names: classes=['cat', 'dog', ...] (--class-names cat,dog on the command line)"
+        )
         return indices
     return np.array(records.class_names)[indices]
-
-
-def class_names_of(labels: np.ndarray) -> tuple[str, ...] | None:
-    """Names that go with `label_indices`; None where labels are plain numbers."""
-    if labels.dtype.kind == "U" and labels.size:
-        return tuple(str(name) for name in np.unique(labels))
-    return ("False", "True") if labels.dtype.kind == "b" else None
 
 
 def whole_numbers(values: np.ndarray, *, role: str) -> np.ndarray:

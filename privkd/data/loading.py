@@ -1,6 +1,7 @@
 """`load`: one function for whatever users bring; each kind of source has its own reader beside this file."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from privkd.data import archives, datasets, folders, idx
 from privkd.data.arrays import Raw, is_table, to_records
 from privkd.data.bounds import require_regular
 from privkd.data.bundled import all_digits
+from privkd.data.labels import declared_names
 from privkd.data.records import Records
 from privkd.progress import working
 
@@ -27,7 +29,14 @@ ACCEPTED = """Accepted sources:
 _PICKLED = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 
 
-def load(source: object, *, labels: object | None = None, scale: bool = True, part: str | None = None) -> Records:
+def load(
+    source: object,
+    *,
+    labels: object | None = None,
+    classes: Sequence[str] | np.ndarray | str | None = None,
+    scale: bool = True,
+    part: str | None = None,
+) -> Records:
     """Records from arrays, a torch dataset, a file, a folder of images or the word `digits`.
 
     Never resizes, pads, converts colours, rounds labels or loads pickle. What it does do: inputs become
@@ -46,12 +55,16 @@ def load(source: object, *, labels: object | None = None, scale: bool = True, pa
             missing), or the same with a part, as train_images or x_train;
             a path to .npy;
             a path to IDX images (`*-images-idx3-ubyte`, also .gz), labels from the file beside it, if any;
-            a folder of images with a sub-folder per class (names sorted as text), or a flat one, unlabelled;
+            a folder of images with a sub-folder per class, whose name is the label, or a flat one, unlabelled;
             the word "digits": scikit-learn's set, (1797, 64), in [0, 1];
             Records, which are returned unchanged.
         labels: one class per record, shape (n,) or (n, 1), for a source that has none. Whole numbers >= 0 are
-            class indices (floats and all); text and booleans become indices in sorted order, and their distinct
-            values the class names.
+            class indices (floats and all), booleans are "False" and "True", and text needs `classes`.
+        classes: names of all classes, in the order of their indices, needed for labels that are text and for sub-folders.
+            Nothing numbers them by what is there, because one private record more would renumber the others. For PUBLIC data
+            alone the word "found" takes the names that are there, in sorted order; the records say so (`names_found`), and
+            are refused as private ones unless the names are declared there. "found" has no effect
+            on anything else.
         scale: divide uint8 inputs by 255.
         part: which part of an archive; None takes the plain keys, or `train` if it has parts only.
 
@@ -61,21 +74,28 @@ def load(source: object, *, labels: object | None = None, scale: bool = True, pa
     Raises:
         TypeError: the source or the labels have a type that is not read.
         ValueError: the content cannot be used, or an option does not fit the source; the message says what
-            was found.
+            was found, but quotes no label.
         FileNotFoundError: there is no such file or folder.
 
     Example:
         >>> load(([[0.0, 1.0], [1.0, 0.0]], [0, 1]))
         Records(name='arrays', n=2, shape=(2,), labelled)
+        >>> load(([[0.0], [1.0]], ["dog", "cat"]), classes=["dog", "cat", "bird"]).labels.tolist()
+        [0, 1]
     """
     if not isinstance(scale, bool):
         raise TypeError(f"scale={scale!r} must be True or False")
     if part is not None and not _has_parts(source):
         raise ValueError(f"part={part!r} was given, but only .npz and .safetensors files have parts")
+    names = declared_names(classes)  # before anything is read
     if isinstance(source, Records) or (isinstance(source, str) and source == "digits"):
         if labels is not None:
             raise ValueError(
                 f"labels were given for {source!r}, which is returned as it is; give (inputs, labels) instead"
+            )
+        if names is not None:
+            raise ValueError(
+                f"classes were given for {source!r}, which is returned as it is; declare them where the records are used"
             )
         return source if isinstance(source, Records) else all_digits()
     with working("reading data"):
@@ -85,8 +105,8 @@ def load(source: object, *, labels: object | None = None, scale: bool = True, pa
             raise ValueError(
                 f"labels were given, but the source {raw.name!r} has labels of its own; give one of the two"
             )
-        raw = Raw(raw.inputs, labels, raw.name, raw.class_names)
-    return to_records(raw, scale=scale)
+        raw = Raw(raw.inputs, labels, raw.name)
+    return to_records(raw, scale=scale, classes=classes)
 
 
 def _has_parts(source: object) -> bool:

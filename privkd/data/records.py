@@ -20,6 +20,8 @@ class Records:
         labels: class index of each record, int64, shape (n,), >= 0; None for unlabelled records.
         name: what the records are called in reports.
         class_names: distinct names by class index; None if not known. Declares the number of classes.
+        names_found: whether `class_names` were read off the labels and sorted. One record more may then move the class index of
+            every other record, so wherever records are private, their classes have to be declared.
 
     Raises:
         TypeError: a field has another type or dtype.
@@ -35,6 +37,7 @@ class Records:
     labels: Tensor | None
     name: str
     class_names: tuple[str, ...] | None = None
+    names_found: bool = False
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -100,7 +103,7 @@ class Records:
         if labels is not None:
             class_names = class_names or tuple(str(number) for number in range(self.classes))
             labels = labels[rows]
-        return Records(self.inputs[rows], labels, self.name, class_names)
+        return Records(self.inputs[rows], labels, self.name, class_names, self.names_found)
 
 
 def _check_types(records: Records) -> None:
@@ -119,6 +122,8 @@ def _check_types(records: Records) -> None:
     names = records.class_names
     if names is not None and not (isinstance(names, tuple) and all(isinstance(name, str) for name in names)):
         raise TypeError(f"class_names={names!r} must be a tuple of strings or None")
+    if not isinstance(records.names_found, bool):
+        raise TypeError(f"names_found={records.names_found!r} must be True or False")
 
 
 def _input_problems(inputs: Tensor) -> list[str]:
@@ -152,6 +157,23 @@ def _label_problems(labels: Tensor, *, inputs: Tensor) -> list[str]:
             "labels has negative numbers, but classes count from 0; drop records without a class, or renumber"
         )
     return problems
+
+
+def require_declared_names(records: Records, *, cure: str) -> None:
+    """Refuse private records whose class indices depend on which labels are there.
+
+    Args:
+        records: private records.
+        cure: what to do, as the end of a sentence.
+
+    Raises:
+        ValueError: their class names were found in their labels; no name is quoted.
+    """
+    if records.names_found:
+        raise ValueError(
+            f"records {records.name!r} are private, but the names of their classes were found in their labels, so that one record "
+            f"more may move the class index of every other record; {cure}"
+        )
 
 
 def _name_problems(class_names: tuple[str, ...], *, labels: Tensor | None) -> list[str]:

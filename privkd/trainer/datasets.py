@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from privkd.data.records import Records
+from privkd.data.records import Records, require_declared_names
 from privkd.trainer.batches import ArrayBatches, Batches, Order, Rows
 from privkd.trainer.seeding import mixed, seeded
 from privkd.trainer.task import Batch
@@ -64,12 +64,21 @@ def batches_of(
     return DatasetBatches(data, order, own, beside=further, device=device, workers=workers)
 
 
-def require_data(data: object) -> None:
+def require_data(data: object, *, private: bool = False) -> None:
     """Refuse what cannot be data.
+
+    Args:
+        data: what was given.
+        private: whether the rows are protected, so that no class index may depend on which labels are there.
 
     Raises:
         TypeError: it is no `Data`, or a data set without a length; the message says what to give instead.
+        ValueError: private records whose class names were found in their labels.
     """
+    if private and isinstance(data, Records):
+        require_declared_names(
+            data, cure="load them with classes=['cat', 'dog', ...], all names in the order of indices"
+        )
     if isinstance(data, Dataset) and not hasattr(data, "__len__"):
         raise TypeError(
             f"{type(data).__name__} has no length; give a data set with __len__ and __getitem__, whose rows can be shuffled"

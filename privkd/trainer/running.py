@@ -166,7 +166,7 @@ class Run:
         if callable(data):
             with seeded(mixed(self.trainer.seed, position, 1)), torch.no_grad():
                 data = data()
-            require_data(data)
+            require_data(data, private=privacy is not None)
         # Of private rows only where it is needed: whoever knows most of them could try the others with it.
         if callable(stage.data) if privacy is None else privacy.counts_passes:
             self._made = digest_of(data)

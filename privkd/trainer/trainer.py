@@ -184,7 +184,7 @@ class Trainer:
             raise ValueError("stages is empty; give at least one")
         for stage in stages:
             for one in (*(() if callable(stage.data) else (stage.data,)), *stage.beside.values()):
-                require_data(one)
+                require_data(one, private=self.privacy is not None)
         if self.privacy is not None and (len(stages) > 1 or stages[0].beside):
             raise ValueError(
                 f"privacy covers one stage with one data set, got {len(stages)} stages"

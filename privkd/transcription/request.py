@@ -159,6 +159,7 @@ class Request:
             "seed": self.seed,
             "inputs": self.spec.to_dict(),
             "classes": self.classes,
+            "labels": None if self.labels is None else list(self.labels),
             "n": self.n,
             "teachers": None if ensemble is None else ensemble.teachers,
             "queries": self.query_count if self.queries is None else digest_of((self.queries,)),

@@ -241,6 +241,71 @@ def test_records_need_no_teacher_and_a_common_ledger_counts_every_release(privkd
     assert again.code == 0, again.err  # a release is a certified teacher
 
 
+@pytest.fixture
+def sick(place):
+    """Files of private records with text labels, with and without one record of a rare class; and public inputs."""
+    draw = np.random.default_rng(0)
+    inputs = draw.random((200, 4)).astype(np.float32)
+    names = np.array(["benign", "malign"])[(inputs[:, 0] > 0.5).astype(int)].astype("U20")
+    np.savez(place / "common.npz", inputs=inputs, labels=names)
+    names[0] = "a rare one"
+    np.savez(place / "rare.npz", inputs=inputs, labels=names)
+    np.savez(place / "open.npz", inputs=draw.random((60, 4)).astype(np.float32))
+    return place
+
+
+@pytest.mark.parametrize("classes", [("--classes=3",), ()])
+def test_text_labels_of_private_records_need_declared_names(classes, privkd, sick):
+    said = []
+    for file in ("common.npz", "rare.npz"):
+        command = ("transcribe", f"--records={file}", "--queries=open.npz", "--epsilon=3", "--out=one")
+        refused = privkd(*command, *classes)
+        assert refused.code == 3
+        assert "--class-names" in refused.err
+        said.append(refused.err.replace(file.removesuffix(".npz"), "FILE"))
+    assert said[0] == said[1]
+    assert not any(name in said[0] for name in ("benign", "malign", "a rare one"))
+    assert not (sick / "one").exists()
+
+
+def test_names_of_classes_come_from_a_list_or_a_file_and_stay_with_the_student(privkd, sick):
+    command = ("transcribe", "--records=rare.npz", "--queries=open.npz", "--epsilon=9", "--delta=1e-4", "--seed=0")
+    (sick / "names.txt").write_text("malign\nbenign\na rare one\n")
+    for out, names in (("one", "malign, benign,a rare one"), ("two", "names.txt")):
+        outcome = privkd(*command, f"--class-names={names}", f"--out={out}")
+        assert outcome.code == 0, outcome.err
+        assert library.load(sick / out).student.labels == ("malign", "benign", "a rare one")
+    for names, said in (("malign,benign", "2 declared classes"), ("absent.txt", "--class-names=absent.txt")):
+        refused = privkd(*command, f"--class-names={names}", "--out=three")
+        assert refused.code == 3
+        assert said in refused.err
+        assert "a rare one" not in refused.err
+    assert "give one of the two" in privkd(*command, "--classes=3", "--class-names=a,b,c", "--out=three").err
+
+
+def test_public_queries_may_lie_in_folders_of_classes_whose_names_do_not_matter(privkd, place):
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (place / "open" / name).mkdir(parents=True)
+        for number in range(8):
+            Image.fromarray(draw.integers(0, 256, (6, 6), dtype=np.uint8)).save(place / "open" / name / f"{number}.png")
+    np.savez(place / "own.npz", inputs=draw.random((80, 1, 6, 6)).astype(np.float32), labels=np.arange(80) % 2)
+    outcome = privkd(
+        *(
+            "transcribe",
+            "--records=own.npz",
+            "--queries=open",
+            "--classes=2",
+            "--epsilon=3",
+            "--delta=1e-3",
+            "--out=one",
+        )
+    )
+    assert outcome.code == 0, outcome.err
+
+
 def test_report_verifies_and_its_exit_code_tells_a_broken_claim(privkd, place):
     command = ("transcribe", "--teacher=cli_teachers:bare", "--epsilon=1", "--scope=teacher", "--queries=2")
     assert privkd(*command, "--out=all/one").code == 0

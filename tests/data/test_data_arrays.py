@@ -249,6 +249,6 @@ def test_the_column_of_a_table_that_is_no_number_is_named_and_its_values_are_not
     ],
 )
 def test_labels_of_every_kind_become_indices_and_their_names_are_kept(labels, indices, names):
-    records = load((IMAGES, labels))
+    records = load((IMAGES, labels), classes="found")
     assert records.labels.tolist() == indices
     assert records.class_names == names

@@ -111,7 +111,7 @@ def test_datasets_without_length_are_refused(kind):
     ],
 )
 def test_labels_of_items_may_be_text_booleans_and_whole_floats(labels, indices, names):
-    records = load(Items([(X, label) for label in labels]))
+    records = load(Items([(X, label) for label in labels]), classes="found")
     assert records.labels.tolist() == indices
     assert records.class_names == names
 

@@ -24,7 +24,7 @@ def fill(folder, files):
 @pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 4)])
 def test_images_become_channel_first_and_keep_every_pixel(mode, channels, tmp_path):
     image = picture(mode)
-    records = load(fill(tmp_path, {"a/0.png": image}))
+    records = load(fill(tmp_path, {"a/0.png": image}), classes="found")
     assert records.shape == (channels, 3, 5)
     for row in range(3):
         for column in range(5):
@@ -34,11 +34,11 @@ def test_images_become_channel_first_and_keep_every_pixel(mode, channels, tmp_pa
 
 def test_classes_are_the_sorted_names_of_the_sub_folders(tmp_path):
     files = {f"{name}/0.png": picture(seed=seed) for seed, name in enumerate(["zebra", "ant", "Bee"])}
-    records = load(fill(tmp_path / "zoo", files))
+    records = load(fill(tmp_path / "zoo", files), classes="found")
     assert records.class_names == ("Bee", "ant", "zebra")
     assert records.name == "zoo"
     assert records.labels.tolist() == [0, 1, 2]
-    bee = load(fill(tmp_path / "one", {"bee/0.png": picture(seed=2)}))
+    bee = load(fill(tmp_path / "one", {"bee/0.png": picture(seed=2)}), classes="found")
     assert torch.equal(records.inputs[0], bee.inputs[0])
 
 
@@ -53,7 +53,7 @@ def test_jpeg_and_bmp_are_read_and_dot_files_are_skipped(tmp_path):
     fill(tmp_path, {"a/0.jpg": picture(), "a/1.JPEG": picture(), "a/2.bmp": picture()})
     (tmp_path / "a" / ".DS_Store").write_bytes(b"x")
     (tmp_path / ".cache").mkdir()
-    assert len(load(tmp_path)) == 3
+    assert len(load(tmp_path, classes="found")) == 3
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import save_file
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset, TensorDataset
 
 from privkd.data import Records, load
+from privkd.data.labels import declared_names
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 7), dtype=np.uint8)
 LABELS = np.array([0, 0, 1, 1, 2, 2])
@@ -31,6 +32,17 @@ def write_folder(folder: Path, suffix: str) -> Path:
         (folder / f"class{label}").mkdir(exist_ok=True)
         Image.fromarray(image).save(folder / f"class{label}" / f"{position}{suffix}")
     return folder
+
+
+class Pairs(Dataset):
+    def __init__(self, labels):
+        self.labels = labels
+
+    def __len__(self):
+        return len(IMAGES)
+
+    def __getitem__(self, index):
+        return IMAGES[index], self.labels[index]
 
 
 def source_of_kind(kind: str, folder: Path) -> object:
@@ -73,7 +85,7 @@ def source_of_kind(kind: str, folder: Path) -> object:
     ],
 )
 def test_every_source_gives_the_same_records(kind, tmp_path):
-    records = load(source_of_kind(kind, tmp_path))
+    records = load(source_of_kind(kind, tmp_path), classes="found")
     expected = torch.tensor(IMAGES).float().div(255).unsqueeze(1)
     assert torch.equal(records.inputs, expected)
     assert torch.equal(records.labels, torch.tensor(LABELS))
@@ -102,7 +114,7 @@ def test_the_word_digits_loads_the_bundled_set_and_a_path_of_that_name_does_not(
     (tmp_path / "digits").mkdir()
     monkeypatch.chdir(write_folder(tmp_path / "digits", ".png").parent)
     assert len(load("digits")) == 1797
-    assert len(load(Path("digits"))) == 6
+    assert len(load(Path("digits"), classes="found")) == 6
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".PT"])
@@ -161,3 +173,69 @@ def test_a_part_of_something_without_parts_is_refused(tmp_path):
 def test_scale_is_a_yes_or_no(scale):
     with pytest.raises(TypeError, match="scale"):
         load(IMAGES, scale=scale)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "dataset", "npz", ".png"])
+def test_one_record_of_a_rare_class_moves_the_index_of_no_other_record(kind, tmp_path):
+    def loaded(first: str, folder: str) -> Records:
+        place = tmp_path / folder
+        place.mkdir()
+        labels = [first, "mild", "mild", "severe", "severe", "severe"]
+        if kind == "arrays":
+            source = IMAGES, labels
+        elif kind == "dataset":
+            source = Pairs(labels)
+        elif kind == "npz":
+            np.savez(place / "a.npz", inputs=IMAGES, labels=np.array(labels))
+            source = place / "a.npz"
+        else:
+            source = place
+            for position, (image, label) in enumerate(zip(IMAGES, labels, strict=True)):
+                (place / label).mkdir(exist_ok=True)
+                Image.fromarray(image).save(place / label / f"{position}.png")
+        with pytest.raises(ValueError, match=r"declare the names of all classes.*classes='found'") as caught:
+            load(source)
+        assert not any(name in str(caught.value) for name in ("grave", "mild", "severe"))
+        return load(source, classes=["mild", "severe", "grave"])
+
+    one, other = loaded("mild", "one"), loaded("grave", "other")
+    counts = [torch.bincount(records.labels, minlength=3) for records in (one, other)]
+    assert [count.tolist() for count in counts] == [[3, 3, 0], [2, 3, 1]]
+    assert one.class_names == other.class_names == ("mild", "severe", "grave")
+    assert not one.names_found
+
+
+def test_names_that_were_found_are_known_as_such_also_in_a_part():
+    records = load((IMAGES, ["b", "a", "c", "a", "b", "a"]), classes="found")
+    assert (records.labels.tolist(), records.class_names) == ([1, 0, 2, 0, 1, 0], ("a", "b", "c"))
+    assert records.names_found
+    assert records.take([0, 1]).names_found
+    for labels in (LABELS, LABELS > 1):
+        assert not load((IMAGES, labels), classes="found").names_found
+
+
+def test_names_go_with_whole_numbers_too_and_with_no_labels():
+    assert load((IMAGES, LABELS), classes=["a", "b", "c"]).class_names == ("a", "b", "c")
+    assert load(IMAGES, classes=["a", "b", "c"]).classes == 3
+    with pytest.raises(ValueError, match=r"numbers outside 0\.\.1"):
+        load((IMAGES, LABELS), classes=["a", "b"])
+
+
+def test_a_label_that_was_not_declared_is_refused_without_a_quotation():
+    with pytest.raises(ValueError, match="not among the 2 declared classes") as caught:
+        load((IMAGES, ["mild", "grave", "mild", "mild", "mild", "mild"]), classes=["mild", "severe"])
+    assert "grave" not in str(caught.value)
+
+
+@pytest.mark.parametrize("classes", [3, "fund", [0, 1, 2], [True, False], np.arange(3)])
+def test_classes_of_a_source_are_names_or_the_word(classes):
+    with pytest.raises(TypeError, match=r"list of names.*or the word 'found'"):
+        declared_names(classes)
+    assert declared_names(np.array(["b", "a"])) == ("b", "a")
+
+
+def test_what_is_returned_as_it_is_takes_no_names():
+    for source in ("digits", load((IMAGES, LABELS))):
+        with pytest.raises(ValueError, match="returned as it is; declare them"):
+            load(source, classes=["a", "b", "c"])
+        assert len(load(source, classes="found")) in (6, 1797)

@@ -78,6 +78,7 @@ def test_all_problems_are_reported_at_once():
         ("name", None),
         ("class_names", ["a", "b"]),
         ("class_names", (0, 1)),
+        ("names_found", 1),
     ],
 )
 def test_other_types_are_refused_and_never_cast(field, value):

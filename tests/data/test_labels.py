@@ -117,3 +117,12 @@ def test_records_that_number_the_same_names_otherwise_are_matched_by_name():
     assert named_labels(records, ["bee", "ant", "cat"]).tolist() == ["ant", "bee", "ant"]
     assert named_labels(records, 2).tolist() == [0, 1, 0]
     assert named_labels(records, [5, 7]).tolist() == [0, 1, 0]
+
+
+def test_names_that_were_found_in_private_records_count_only_beside_declared_names():
+    records = Records(torch.zeros(3, 1), torch.tensor([0, 1, 0]), "zoo", ("ant", "bee"), names_found=True)
+    assert named_labels(records, ["bee", "ant", "cat"]).tolist() == ["ant", "bee", "ant"]
+    for classes in (None, 2, [0, 1], [False, True]):
+        with pytest.raises(ValueError, match=r"names of their classes were found.*declare all names") as caught:
+            named_labels(records, classes)
+        assert "bee" not in str(caught.value)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import privkd
 from accountants import Ledger
 from privkd.cli.app import app
+from privkd.data import load
 from privkd.errors import CheckpointError, GuaranteeError
 from privkd.mechanisms import PrivateGradients
 from privkd.networks import VectorNetwork
@@ -198,3 +199,15 @@ def test_a_save_that_is_killed_leaves_the_old_or_the_new_release(tmp_path, monke
         if len(calls) < at:
             break
     assert 20 < at < 199
+
+
+def test_private_training_refuses_names_that_were_found_in_the_records():
+    def trained(**words):
+        records = load((torch.rand(60, 4), ["a", "b", "c"] * 20), **words)
+        privacy = PrivateGradients(multiplier=20.0, delta=1e-3, clip=1.0)
+        task = Classify(net=VectorNetwork(4, 3, hidden=8))
+        return Trainer(steps=1, batch_size=20, privacy=privacy).run(task, records)
+
+    with pytest.raises(ValueError, match="names of their classes were found"):
+        trained(classes="found")
+    trained(classes=["c", "b", "a"])

@@ -9,8 +9,9 @@ import torch
 from sklearn.naive_bayes import GaussianNB
 
 import privkd
+from accountants import Ledger
 from privkd import InputSpec, TeacherEnsemble
-from privkd.data import Records
+from privkd.data import Records, load
 from privkd.errors import InputRangeWarning
 from privkd.networks import VectorNetwork
 from privkd.transcription.given_data import checked_queries, checked_records
@@ -243,3 +244,45 @@ def test_no_refusal_says_which_or_how_many_private_rows_are_wrong(data):
             call()
         texts.append(str(caught.value))
     assert not any(value in text for text in texts for value in ("37", "53", "7731", "1 record", "99"))
+
+
+@pytest.fixture(scope="module")
+def neighbours(data) -> list[Records]:
+    """Even and odd digits by name, and the same but for one record of a rare class, as public data would be loaded."""
+    names = np.array(["even", "odd"])[data.private.labels % 2].astype("U20")
+    rare = names.copy()
+    rare[0] = "a rare one"
+    return [load((data.private.inputs, labels), classes="found") for labels in (names, rare)]
+
+
+@pytest.mark.parametrize("classes", [3, None])
+def test_private_records_with_names_that_were_found_are_refused_alike_before_anything_is_charged(
+    classes, data, neighbours, tmp_path
+):
+    ledger = Ledger.open(tmp_path / "all.json", adjacency="replace-one", unit="training-record")
+    texts = []
+    for records in neighbours:
+        with pytest.raises(ValueError, match="declare all names") as caught:
+            privkd.transcribe(None, 1.0, records=records, queries=data.public.inputs, classes=classes, ledger=ledger)
+        texts.append(str(caught.value))
+    assert texts[0] == texts[1]
+    assert not ledger.events
+
+
+def test_one_record_of_a_rare_class_moves_one_label_where_names_are_declared(data, neighbours):
+    indices = [
+        checked_records(records, shape=(64,), classes=["even", "odd", "a rare one"])[1].unsafe_value()
+        for records in neighbours
+    ]
+    assert (indices[0] != indices[1]).nonzero().flatten().tolist() == [0]
+    with pytest.raises(ValueError, match="not among the 2 declared classes") as caught:
+        checked_records(neighbours[1], shape=(64,), classes=["even", "odd"])
+    assert "rare" not in str(caught.value)
+
+
+def test_private_records_with_names_that_were_found_make_a_student_with_declared_names(data, neighbours):
+    names = ["odd", "even", "a rare one"]
+    made = privkd.transcribe(None, 20.0, records=neighbours[1], queries=data.public.inputs, classes=names, seed=0)
+    truth = np.array(["even", "odd"])[data.test.labels % 2]
+    assert made.student.labels == tuple(names)
+    assert (made.student.predict(data.test.inputs) == truth).mean() > 0.8

@@ -87,7 +87,8 @@ def test_answers_to_another_question_are_refused(tmp_path, monkeypatch):
     teachers = ensemble()
     given = {"folder": tmp_path / "paid", "student": None}
     release(teachers, **given)
-    for other in ({"epsilon": 4.0}, {"seed": 2}, {"queries": queries(41)}, {"method": "gnmax", "epsilon": 20.0}):
+    named = {"classes": [f"class {index}" for index in range(CLASSES)]}
+    for other in ({"epsilon": 4.0}, {"seed": 2}, {"queries": queries(41)}, {"method": "gnmax", "epsilon": 20.0}, named):
         with pytest.raises(CheckpointError, match="another transcription; different:"):
             release(teachers, **(given | other))
     assert len(teachers.ledger.charges) == 1
