@@ -64,7 +64,7 @@ def test_what_was_written_into_a_network_after_it_was_certified_is_not_saved(tra
         with torch.no_grad():
             weights.view(-1)[0] = 0.123
         certificate = made.certificate.assuming("nothing")
-        for release in (made, dataclasses.replace(made, certificate=certificate), copy.deepcopy(made)):
+        for release in (made, dataclasses.replace(made, certificate=certificate)):
             with pytest.raises(GuaranteeError, match=f"the {part} was changed after the release was made"):
                 release.save(tmp_path / "out")
         assert not (tmp_path / "out").exists()
