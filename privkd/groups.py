@@ -6,7 +6,7 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from accountants import Bound, Ledger, UnsupportedEvent, group, group_privacy
+from accountants import AdjacencyError, Bound, Ledger, UnsupportedEvent, group, group_privacy
 from accountants import epsilon as epsilon_of
 from accountants.events import distinct
 from accountants.events.groups import GroupSampledGaussian
@@ -84,7 +84,10 @@ def by_mechanisms(ledger: Ledger, steps: Steps, delta: float) -> Bound:
     if not steps.are_alike and any(isinstance(part, GroupSampledGaussian) for part in distinct(event)):
         # Its worst case is proven for records that are all removed. Half removed and half added is another pair.
         raise UnsupportedEvent("nothing is proven for sampled records of which some are removed and others added")
-    bound = epsilon_of(event, delta, adjacency=ledger.adjacency)
+    try:
+        bound = epsilon_of(event, delta, adjacency=ledger.adjacency)
+    except AdjacencyError as error:  # of one record it is stated for this adjacency, of several it is not
+        raise UnsupportedEvent(f"nothing is proven under {ledger.adjacency.value}: {error}") from error
     return bound if ledger.floor is None else replace(bound, lower=0.0)
 
 

@@ -9,6 +9,7 @@ Nothing is pickled, nothing is unpickled. This module needs no torch, so that a 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from accountants.ledger.chain import canonical_digest
 from accountants.ledger.storage import MAX_BYTES
 from accountants.text import shown
 from privkd.certificate import Certificate
-from privkd.errors import CertificateError, CheckpointError
+from privkd.errors import CertificateError, CheckpointError, GuaranteeError
 from privkd.storage import draft_of, opened, put_back, read_json, sha256_of, write_json
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Transcription:
         method: how it was made: "votes", "cells", "gnmax", "dpsd", "certified", "private-training".
         spec: shape and range of one input; None where that is not known.
         label_names: names of the K classes in the order of the logits; None for numbers.
+
+    Student and generator are what was certified when the release was made: `save` refuses those whose weights were changed
+    in place since. A change by public means alone (pruning, rounding) is stated with a copy,
+    `dataclasses.replace(release, student=changed_copy)`.
     """
 
     student: nn.Module
@@ -60,6 +65,18 @@ class Transcription:
     method: str
     spec: InputSpec | None
     label_names: tuple[str, ...] | None = None
+    _made: Mapping[str, tuple[nn.Module | None, bytes]] = field(default_factory=dict, repr=False)  # with their digests
+
+    def __post_init__(self) -> None:
+        made = dict(self._made)  # of the release that this one was made from by `dataclasses.replace`
+        for name, module in self._networks.items():
+            if name not in made or made[name][0] is not module:
+                made[name] = (module, _fingerprint(module))
+        object.__setattr__(self, "_made", made)
+
+    @property
+    def _networks(self) -> dict[str, nn.Module | None]:
+        return {"student": self.student, "generator": self.generator}
 
     def save(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write everything under one folder, or nothing; the ledger discloses the digest of what is written.
@@ -74,7 +91,9 @@ class Transcription:
         Raises:
             FileExistsError: something else is there already.
             CertificateError: the certificate is another ledger's.
+            GuaranteeError: student or generator were changed in place since the release was made.
         """
+        self._require_unchanged()
         if self.certificate.ledger is not self.ledger:
             raise CertificateError(
                 "the certificate belongs to another ledger than the one beside it, so that nobody could verify it; give both: "
@@ -83,6 +102,16 @@ class Transcription:
         with draft_of(directory, allowed=lambda: require_free(directory, overwrite=overwrite)) as draft:
             self._write(draft)
         return Path(directory)
+
+    def _require_unchanged(self) -> None:
+        """What is written into weights after they were certified may be anything, also private records."""
+        for name, module in self._networks.items():
+            if _fingerprint(module) != self._made[name][1]:
+                raise GuaranteeError(
+                    f"the {name} was changed after the release was made, and the certificate speaks of what was made. Save it "
+                    "before it is used elsewhere; if the change came from public data alone, say so with a copy: "
+                    f"dataclasses.replace(release, {name}=copy.deepcopy(release.{name}))"
+                )
 
     def _write(self, folder: Path) -> None:
         from safetensors.torch import save_model
@@ -115,6 +144,18 @@ class Transcription:
         document = self.ledger.to_dict()
         write_json(folder / LEDGER, document, at_most=MAX_BYTES)
         return document["head"]
+
+
+def _fingerprint(module: nn.Module | None) -> bytes:
+    """Of weights, buffers and settings, which is what a folder holds of a network."""
+    if module is None:
+        return b""
+    from generators import SmallGenerator
+    from privkd.networks import architecture_of
+    from privkd.weights import digest
+
+    settings = module.config if isinstance(module, SmallGenerator) else architecture_of(module)
+    return digest(module) + repr(settings).encode()
 
 
 @dataclass(frozen=True)

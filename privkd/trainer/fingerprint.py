@@ -11,8 +11,8 @@ import torch
 
 from privkd.data.records import Records
 from privkd.trainer.datasets import Data, form_of
-from privkd.trainer.placement import digest
 from privkd.trainer.task import Stage
+from privkd.weights import digest
 
 if TYPE_CHECKING:
     from privkd.trainer.trainer import Trainer

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from privkd.errors import CheckpointError, GuaranteeError
 from privkd.release import Transcription
-from privkd.trainer.placement import digest
+from privkd.weights import digest
 
 if TYPE_CHECKING:
     from torch import nn

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
 
 from privkd.errors import TaskError
 from privkd.trainer.engine import Engine
 from privkd.trainer.task import Task
+from privkd.weights import digest
 
 __all__ = ["digest", "placed", "threads_limited"]
 
@@ -69,18 +68,6 @@ def _follow(optimizer: torch.optim.Optimizer) -> None:
         for name, value in state.items():
             if isinstance(value, torch.Tensor) and value.dim() > 0:
                 state[name] = value.to(parameter.device)
-
-
-def digest(module: nn.Module) -> bytes:
-    """A fingerprint of all parameters and buffers."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        if not isinstance(tensor, torch.Tensor):  # what get_extra_state gives
-            digest.update(repr((name, tensor)).encode())
-            continue
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.digest()
 
 
 @contextmanager

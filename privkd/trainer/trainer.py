@@ -61,8 +61,9 @@ class Trainer:
         privacy: `privkd.mechanisms.PrivateGradients`: every record's gradient is clipped and noise is added to the sums, so that
             the trained modules may be released; `History.certificate` says what is guaranteed. The task needs `per_record`,
             the run one stage. Everything about the rows is then kept out of history and files.
-        ledger: of a run on private data; with `privacy` it is charged. Losses, logs and figures are then kept out of history and
-            files, because nothing protects them.
+        ledger: of a run on private data; with `privacy` it is charged. If it lies in a file or has a budget, the certificate is
+            about this run alone and names what all releases cost together; else about all that was charged so far. Losses, logs
+            and figures are then kept out of history and files, because nothing protects them.
         unsafe_logging: write them down all the same; the ledger discloses it first, and no certificate from it states a
             guarantee any more.
 

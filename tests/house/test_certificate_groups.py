@@ -63,6 +63,17 @@ def test_groups_of_groups_and_replacement_agree_whatever_their_order():
     assert all(one.verify() for one in six)
 
 
+def test_several_sampled_records_that_are_replaced_follow_by_the_general_rule():
+    one = certificate(Gaussian(2.0).poisson(0.01) * 50)
+    two = one.for_group(2)
+    assert (two.epsilon, two.delta) == group_privacy(one.ledger.epsilon(two.step_delta).upper, two.step_delta, 2)
+    assert two.epsilon > 2 * one.epsilon
+    assert two.delta <= 1e-5
+    assert two.verify()
+    with pytest.raises(CertificateError, match="the events cost epsilon=inf"):
+        replace(two, step_delta=None).verify()
+
+
 def test_a_replacement_of_sampled_records_is_not_priced_as_a_removal_of_two():
     """The worst case of a sampled group is proven for records that all go: here one goes and one comes."""
     added = certificate(Gaussian(3.0).poisson(0.01) * 100, adjacency="add-remove")

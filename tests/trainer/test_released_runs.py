@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from contextlib import suppress
 
 import pytest
@@ -19,7 +20,7 @@ from privkd.errors import CheckpointError, GuaranteeError
 from privkd.mechanisms import PrivateGradients
 from privkd.networks import VectorNetwork
 from privkd.report import report_of
-from privkd.trainer import Task, Trainer
+from privkd.trainer import Checkpoints, Task, Trainer
 
 
 class Classify(Task):
@@ -101,6 +102,53 @@ def test_a_finished_run_that_is_started_again_gives_the_same_release(tmp_path):
     assert (tmp_path / "run" / "ledger.json").read_bytes() == before
     assert again.certificate == first.certificate
     assert torch.equal(again.student(torch.ones(1, 4)), first.student(torch.ones(1, 4)))
+
+
+@pytest.mark.parametrize("kind", ["own", "file", "memory"])
+def test_a_run_that_has_ended_is_not_continued_from_an_earlier_step(tmp_path, kind):
+    """With fresh noise from there on it would be a second student for one charge."""
+
+    def go(folder):
+        ledger = {"own": None, "memory": Ledger(adjacency="add-remove", delta=1e-3)}.get(kind)
+        if kind == "file":
+            ledger = Ledger.open(tmp_path / "records.json", adjacency="add-remove", delta=1e-3)
+        return run(folder=folder, ledger=ledger, checkpoint_every=1)
+
+    first = go(tmp_path / "run").release()
+    x = torch.ones(1, 4)
+    assert torch.equal(go(tmp_path / "run").release().student(x), first.student(x))
+    with (tmp_path / "run" / "checkpoints" / "step-000000003" / "tensors.safetensors").open("ab") as file:
+        file.write(b"damaged")
+    with pytest.raises(
+        CheckpointError, match="its charge pays for one result; its latest whole checkpoint is of step 2"
+    ):
+        go(tmp_path / "run")
+    go(tmp_path / "another")  # charged as what it is, a new run
+
+
+def killed_at_the_end(folder, ledger, monkeypatch):
+    """A run whose last checkpoint was never written, so that it has not ended."""
+    save = Checkpoints.save
+
+    def dying(self, step, state):
+        if step == 3:
+            raise KeyboardInterrupt
+        return save(self, step, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder=folder, ledger=ledger, checkpoint_every=1)
+
+
+def test_a_run_that_was_killed_goes_on_and_of_two_copies_one_ends(tmp_path, monkeypatch):
+    ledger = Ledger.open(tmp_path / "records.json", adjacency="add-remove", delta=1e-3)
+    killed_at_the_end(tmp_path / "run", ledger, monkeypatch)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert run(folder=tmp_path / "run", ledger=ledger, checkpoint_every=1).release().certificate.verify()
+    with pytest.raises(CheckpointError, match="has ended"):
+        run(folder=tmp_path / "copy", ledger=ledger, checkpoint_every=1)
+    assert len(ledger.charges) == 1
 
 
 def test_a_student_put_in_place_of_the_released_one_is_noticed(tmp_path):

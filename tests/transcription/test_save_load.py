@@ -1,5 +1,7 @@
 """A saved transcription is whole or absent, comes back as it was, and cannot be changed unnoticed."""
 
+import copy
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,7 +17,7 @@ import torch
 from torch import nn
 
 import privkd
-from privkd.errors import CertificateError, CheckpointError, LedgerError
+from privkd.errors import CertificateError, CheckpointError, GuaranteeError, LedgerError
 from privkd.transcription.result import is_transcription, require_free
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +53,35 @@ def test_a_round_trip_keeps_the_generator(trained, tmp_path):
     z = torch.randn(3, made.generator.latent)
     assert torch.equal(loaded.generator(z), made.generator(z))
     assert loaded.certificate == made.certificate
+
+
+def test_what_was_written_into_a_network_after_it_was_certified_is_not_saved(trained, tmp_path):
+    made = privkd.transcribe(trained, 2.0, scope="synthetic-label", queries=40, seed=0)
+    for part in ("student", "generator"):
+        network = getattr(made, part)
+        weights = next(network.parameters())
+        before = weights.detach().clone()
+        with torch.no_grad():
+            weights.view(-1)[0] = 0.123
+        certificate = made.certificate.assuming("nothing")
+        for release in (made, dataclasses.replace(made, certificate=certificate)):
+            with pytest.raises(GuaranteeError, match=f"the {part} was changed after the release was made"):
+                release.save(tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+        said = dataclasses.replace(made, **{part: copy.deepcopy(network)})  # the caller's word that it is public
+        assert privkd.load(said.save(tmp_path / part)).certificate.verify()
+        with torch.no_grad():
+            weights.copy_(before)
+    loaded = privkd.load(made.save(tmp_path / "out"))
+    loaded.student.shift[0] += 1.0
+    with pytest.raises(GuaranteeError, match="the student was changed"):
+        loaded.save(tmp_path / "again")
+
+
+def test_settings_that_were_changed_after_certification_are_not_saved(result, tmp_path):
+    result.student.config["labels"] = ["a private name"]
+    with pytest.raises(GuaranteeError, match="the student was changed"):
+        result.save(tmp_path / "out")
 
 
 def test_a_foreign_student_is_loaded_into_its_own_class_only(ensemble, data, tmp_path):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,18 +11,17 @@ from torch import Tensor, nn
 
 from accountants import Ledger
 from privkd.certificate import Certificate
-from privkd.errors import LedgerError, TaskError
-from privkd.issuance import disclose_seeded
+from privkd.errors import TaskError
+from privkd.issuance import is_seeded
 from privkd.mechanisms.clipping.clipped import ClippedSum
 from privkd.mechanisms.clipping.clipper import Clipper
-from privkd.mechanisms.clipping.opacus import GUARDED
 from privkd.mechanisms.clipping.replay import Attributes
 from privkd.mechanisms.clipping.rules import Flat, as_rule
 from privkd.mechanisms.gradients.banded import BandedNoise
+from privkd.mechanisms.gradients.charging import RunLedgers, for_ledger
 from privkd.mechanisms.gradients.quantile import Quantile
 from privkd.mechanisms.gradients.rehearsal import Watched, refuse_half_default, rehearse
 from privkd.mechanisms.noise import NoiseSource, coarsen
-from privkd.other_releases import about_others
 from privkd.trainer.gradients import Setting
 from privkd.trainer.task import Batch, Context, Task
 
@@ -56,11 +53,12 @@ class PrivateRun:
         ValueError: settings and run do not go together.
         BudgetExceeded: the ledger refuses; nothing was drawn.
         LedgerError: the ledger in the folder is not that of this run.
+        CheckpointError: the run ended already, and would be continued from an earlier step.
         MixedRecordsError: a module mixes records.
     """
 
     def __init__(self, settings: PrivateGradients, setting: Setting) -> None:
-        settings = _for_ledger(settings, setting)
+        settings = for_ledger(settings, setting)
         self.settings, self._engine, self._task = settings, setting.engine, setting.task
         self._planned = setting.steps
         plan = settings.plan(
@@ -97,8 +95,13 @@ class PrivateRun:
             self._clipper.rule = Flat(float(state["bound"]))
         if self._banded is not None and "banded" in state:
             self._banded.load_state_dict(state["banded"])
-        self._common = setting.ledger
-        self.ledger = self._charged(setting)
+        self._ledgers = RunLedgers(settings, setting, plan, run=self._id, releases=self._releases)
+        self._is_new = False
+
+    @property
+    def ledger(self) -> Ledger:
+        """See `GradientRun`: that of the certificate."""
+        return self._ledgers.own
 
     @property
     def steps_per_epoch(self) -> int:
@@ -118,6 +121,7 @@ class PrivateRun:
                 f"the run was charged for {self._planned} steps, and all of them are done; a task must not reset them"
             )
         self._releases += 1
+        self._is_new = True
         if self._releases == self._planned:
             self._clipper.check_next()  # whatever changed since the last check is found before the certificate
         clipped = self._clipped((batch.index.to(context.device), *batch.tensors), context)
@@ -144,15 +148,15 @@ class PrivateRun:
 
     def certificate(self) -> Certificate:
         """See `GradientRun`."""
-        shared = () if self._common is None else (self._common,)
-        others = about_others(shared, len(self.ledger.charges), self.settings.delta)
+        self._ledgers.end(is_new=self._is_new)
+        self._is_new = False
         certificate = Certificate.from_ledger(
             self.ledger,
             scope=self.settings.unit,
             delta=self.settings.delta,
             basis="per-example-clipping",
-            conditions=(*_CONDITIONS, others),
-            secure_rng=self.settings.source.secure,
+            conditions=(*_CONDITIONS, *self._ledgers.conditions()),
+            secure_rng=not is_seeded(self.ledger),
         )
         claim = (certificate.epsilon, certificate.delta, certificate.accountant)
         # A run that is finished again claims nothing new, so that its certificate stays that of the ledger on disk.
@@ -269,63 +273,6 @@ class PrivateRun:
                 "every row of a table, so private gradients are dense: use Adam. Nothing was charged"
             )
 
-    def _charged(self, setting: Setting) -> Ledger:
-        """The ledger with the whole run in it, before anything is drawn; a run that goes on is not charged again."""
-        where = f"private gradients of run {self._id}"
-        path = None if setting.folder is None else setting.folder / "ledger.json"
-        common = setting.ledger
-        if common is not None:
-            self._charge_common(common, where)
-            ledger = common.snapshot()  # a certificate is about everything so far, and more may be charged later
-        elif path is not None and setting.resumed is not None:
-            ledger = _read(path, where)
-        else:
-            if path is not None and path.exists():
-                raise LedgerError(
-                    f"{path} is of an earlier run, and there is no checkpoint to go on from: what that run released stays "
-                    "released. Choose another folder; to count both, give Ledger.read(...) of it as ledger"
-                )
-            ledger = self.settings.new_ledger(self.plan, steps=setting.steps)
-            ledger.charge(self.plan.event, where=where)
-        if self.settings.strategy == "opacus" and GUARDED not in ledger.disclosed:
-            ledger.disclose(GUARDED)
-        if not self.settings.source.secure:
-            disclose_seeded(ledger)
-        if common is None and path is not None and self._engine.process[0] == 0:
-            ledger.save(path)
-        return ledger
-
-    def _charge_common(self, common: Ledger, where: str) -> None:
-        """Charge the caller's ledger once, also if several processes have it open in one file."""
-        rank, world = self._engine.process
-        common.refresh()
-        if (rank == 0 or common.path is None) and all(charge.where != where for charge in common.charges):
-            common.charge(self.plan.event, where=where)
-        if world > 1:
-            self._engine.shared(torch.zeros(1))  # the others wait until the first one has charged
-        common.refresh()
-
-
-def _for_ledger(settings: PrivateGradients, setting: Setting) -> PrivateGradients:
-    """The settings under the adjacency of the caller's ledger.
-
-    Raises:
-        ValueError: the ledger counts something else than this run does.
-    """
-    ledger = setting.ledger
-    if ledger is None:
-        return settings
-    adjacency = str(ledger.adjacency.value)
-    if settings.adjacency not in (None, adjacency):
-        raise ValueError(f"adjacency={settings.adjacency!r}, but the ledger is for {adjacency!r}; use one for both")
-    if ledger.unit != settings.unit:
-        raise ValueError(f"unit={settings.unit!r}, but the ledger counts {ledger.unit!r}; use one for both")
-    if ledger.n not in (None, setting.rows):
-        raise ValueError(
-            f"the ledger is for n={ledger.n} records, the data have {setting.rows}; open a ledger for these data"
-        )
-    return replace(settings, adjacency=adjacency)
-
 
 class _Holder(nn.Module):
     """The modules of a task as one, so that their parameters have names."""
@@ -351,14 +298,3 @@ def _noised(total: Tensor, bound: float, multiplier: float, source: NoiseSource,
     if banded is not None:
         fresh = banded.correlated({"all": fresh})["all"]
     return coarsen(fresh.mul_(bound).add_(total), std=multiplier * bound)
-
-
-def _read(path: Path, where: str) -> Ledger:
-    if not path.exists():
-        raise LedgerError(f"{path} is missing; put it back, or give the ledger= that the run began with")
-    ledger = Ledger.read(path)
-    if all(charge.where != where for charge in ledger.charges):
-        raise LedgerError(
-            f"{path} holds no charge of this run ({where}); put the ledger back that the run began with, or choose another folder"
-        )
-    return ledger
