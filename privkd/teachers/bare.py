@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from accountants import check
 from privkd.private import Private
+from privkd.teachers.global_state import restored
 from privkd.teachers.inputs import InputSpec
 from privkd.teachers.isolation import answer_or_none, eval_mode, isolated
 from privkd.teachers.rehearsal import rehearse_module
@@ -73,9 +74,12 @@ class BareTeacher:
 
     def _forward(self, queries: Tensor, device: torch.device) -> Tensor:
         """Logits of a batch; of its halves where it fails, so that one bad input costs no other its answer."""
-        output = answer_or_none(
-            lambda: usable_logits(self.module(queries.to(device, torch.float32, copy=True)), len(queries), self.classes)
-        )
+        with restored():  # also between batches: a failure with one input changes no other answer
+            output = answer_or_none(
+                lambda: usable_logits(
+                    self.module(queries.to(device, torch.float32, copy=True)), len(queries), self.classes
+                )
+            )
         if output is not None:
             return output
         if len(queries) == 1:

@@ -23,9 +23,10 @@ from privkd.data.ranges import typical_size, warn_of_other_range
 from privkd.private import Private
 from privkd.progress import track, working
 from privkd.teachers.row_digests import RowDigests
-from privkd.teachers.shard_training import MakeModel, Member, Training, rehearse_training, train_member
+from privkd.teachers.shard_training import MakeModel, Member, Training, received, rehearse_training, train_member
 from privkd.teachers.sharding import Manifest, assign_shards, draw_key, refuse_repeated, shards_hash
 from privkd.teachers.sharing import common_part
+from privkd.teachers.transport import this_process
 
 
 class TeacherEnsemble:
@@ -81,7 +82,8 @@ class TeacherEnsemble:
 
         First a teacher is trained and asked on made-up rows: what makes every shard fail is an error, and a public one. A
         shard that fails on its private rows is a teacher that votes for class 0, and nothing tells that it did: neither an
-        exception nor a warning or log line of a model gets out.
+        exception nor a warning or log line of a model gets out. Where joblib uses processes, a model that cannot be pickled
+        once it is fitted fails, too.
 
         Args:
             make_model: function without arguments that returns a fresh `nn.Module` (logits out) or scikit-learn
@@ -354,14 +356,14 @@ def require_ledger(ledger: Ledger, *, adjacency: str, unit: str, n: int | None) 
 def _train_all(make_model, x, y, shard, *, teachers: int, classes: int, key: bytes, training: Training) -> list[Member]:
     from joblib import Parallel, delayed
 
-    settings = {"classes": classes, "key": key, "training": training}
+    settings = {"classes": classes, "key": key, "training": training, "home": this_process()}
     jobs = (
         delayed(train_member)(make_model, x[shard == t], y[shard == t], position=t, **settings) for t in range(teachers)
     )
     members = []
     with track(f"training {teachers} teachers", teachers) as advance:
-        for member in Parallel(return_as="generator")(jobs):
-            members.append(member)
+        for sent in Parallel(return_as="generator")(jobs):
+            members.append(received(sent, classes=classes, shape=x.shape[1:]))
             advance()
     return members
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from accountants import check
@@ -73,7 +72,7 @@ class InputSpec:
         """The input shape that a module reveals, with the range [0, 1] assumed.
 
         An exported program states it. Otherwise the first layer with weights tells the width of a vector or the channels of
-        an image; image sides are found by asking the module itself with constant inputs.
+        an image; image sides are found by asking the module with made-up weights, so that the private ones tell nothing.
 
         Raises:
             ValueError: the module does not tell; the message says how to declare the shape.
@@ -91,24 +90,12 @@ class InputSpec:
 
 
 def _guess_side(module: nn.Module, channels: int) -> tuple[int, int]:
-    accepted = [side for side in _SIDES if _accepts(module, (channels, side, side))]
+    from privkd.teachers.rehearsal import accepts  # here, because that file needs this one
+
+    accepted = [side for side in _SIDES if accepts(module, (channels, side, side))]
     if len(accepted) != 1:
         raise _unknown(module, f"it accepts images of sides {accepted}" if accepted else "no common image side fits")
     return accepted[0], accepted[0]
-
-
-def _accepts(module: nn.Module, shape: tuple[int, ...]) -> bool:
-    device = next(module.parameters()).device
-    modes = {layer: layer.training for layer in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad():
-            return module(torch.zeros(2, *shape, device=device)).dim() == 2
-    except (RuntimeError, ValueError, IndexError):
-        return False
-    finally:
-        for layer, training in modes.items():
-            layer.training = training
 
 
 def _unknown(module: nn.Module, why: str) -> ValueError:

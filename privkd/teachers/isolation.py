@@ -17,6 +17,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from privkd.teachers.global_state import restored
 from privkd.trainer import seeded
 
 Answer = TypeVar("Answer")
@@ -27,24 +28,19 @@ _ONE_AT_A_TIME = (
 
 @contextlib.contextmanager
 def isolated(seed: int) -> Iterator[None]:
-    """Run a block silently, from a seed, and put global state back: random numbers, default dtype, gradient mode.
+    """Run a block silently, from a seed, and put global state back: random numbers and what `restored` names.
 
-    One block runs at a time in a process.
+    One block runs at a time in a process. Gradients are recorded in it, whatever the caller's mode is.
 
     Args:
         seed: of the global generators in the block; public, or secret as the ensemble's key.
     """
-    dtype, disabled = torch.get_default_dtype(), logging.root.manager.disable
     silence = io.StringIO()
-    with _ONE_AT_A_TIME, seeded(seed), torch.enable_grad(), warnings.catch_warnings():
+    with _ONE_AT_A_TIME, seeded(seed), restored(), torch.inference_mode(False):
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
-        try:
-            with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-                yield
-        finally:
-            logging.disable(disabled)
-            torch.set_default_dtype(dtype)
+        with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
+            yield
 
 
 def answer_or_none(answer: Callable[[], Answer]) -> Answer | None:

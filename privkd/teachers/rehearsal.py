@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from privkd.errors import TeacherError
 from privkd.teachers.inputs import InputSpec
-from privkd.teachers.isolation import eval_mode, isolated
+from privkd.teachers.isolation import answer_or_none, eval_mode, isolated
 
 _SEED = 0
 
@@ -72,6 +72,14 @@ def rehearse_module(module: nn.Module, inputs: InputSpec) -> int:
             "inputs=InputSpec(shape=...) or the shape of queries"
         ) from error
     return _require_logits(output, rows=rows, name=name)
+
+
+def accepts(module: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Whether a module answers inputs of this shape with one row each; found with made-up weights, and never an exception."""
+    middle = torch.full((2, *shape), 0.5)
+    with isolated(_SEED), eval_mode(module), torch.no_grad():
+        output = answer_or_none(lambda: _answer_with_made_up_weights(module, middle))
+    return isinstance(output, Tensor) and output.dim() == 2 and len(output) == len(middle)
 
 
 def _require_logits(output: object, *, rows: int, name: str) -> int:

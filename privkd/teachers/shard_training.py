@@ -22,6 +22,7 @@ from privkd.errors import TeacherError
 from privkd.teachers.bare import usable_logits
 from privkd.teachers.isolation import answer_or_none, eval_mode, isolated
 from privkd.teachers.rehearsal import made_up, rehearse
+from privkd.teachers.transport import Process, packed, runs_elsewhere, sent_and_back, unpacked
 from privkd.trainer import Batch, Context, Task, Trainer
 
 MakeModel = Callable[[], Any]
@@ -110,7 +111,8 @@ def train_member(
     key: bytes,
     position: int,
     training: Training,
-) -> Member:
+    home: Process,
+) -> Member | bytes | None:
     """A fresh model fitted on one shard.
 
     Its randomness comes from the ensemble's key and its position, so that a changed record changes exactly this
@@ -124,11 +126,21 @@ def train_member(
         key: key of the ensemble.
         position: index of the teacher.
         training: of members that are torch modules.
+        home: the process that wants the member.
+
+    Returns:
+        The member as `received` takes it: in another process as bytes; None if it could not be trained or pickled.
     """
     seed = int.from_bytes(hashlib.sha256(key + position.to_bytes(8, "big")).digest()[:4], "big")
     with isolated(seed):
         member = answer_or_none(lambda: _fitted(make_model, x, y, classes=classes, seed=seed, training=training))
-    return Member(0, classes, failed=True) if member is None else member.tested(x.shape[1:])
+    return packed(member, home=home)
+
+
+def received(sent: Member | bytes | None, *, classes: int, shape: tuple[int, ...]) -> Member:
+    """The member that `train_member` returned, tested on made-up queries of this shape; one that failed if there is none."""
+    member = unpacked(sent)
+    return Member(0, classes, failed=True) if member is None else member.tested(shape)
 
 
 def rehearse_training(
@@ -141,9 +153,12 @@ def rehearse_training(
         TeacherError: every shard would fail; the message says why.
     """
     short = Training(steps=2, batch_size=training.batch_size, learning_rate=training.learning_rate)
+    is_sent = runs_elsewhere()
 
     def attempt(x: np.ndarray, y: np.ndarray) -> None:
         member = _fitted(make_model, x, y, classes=classes, seed=0, training=short)
+        if is_sent:
+            member = sent_and_back(member, name=f"a fitted {type(member.model).__name__}")
         if not isinstance(member.model, int):
             _require_answers(member.model, made_up(shape, min(rows, _ASKED)), classes)
 

@@ -1,12 +1,14 @@
 """Non-interference: with the mechanisms' output held fixed, nothing that comes out of a method depends on private data.
 
 A method subclasses `NonInterference` and gives `release`. Teachers are asked to misbehave in every way that we could think of:
-they work in place, draw random numbers, keep state, warn, log, print, and fail on what they saw.
+they work in place, draw random numbers, keep state, warn, log, print, and fail on what they saw, with global state half set.
 """
 
+import decimal
 import io
 import json
 import logging
+import os
 import random
 import re
 import sys
@@ -15,6 +17,7 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
@@ -58,6 +61,34 @@ def misbehave(values, seen: float) -> None:
     values -= seen
 
 
+def set_half(seen: float) -> None:
+    """What a teacher sets for a while and, as it fails, does not put back."""
+    np.seterr(all="raise")
+    decimal.getcontext().prec = 3
+    sklearn.set_config(transform_output="pandas", assume_finite=True)
+    torch.set_default_device("meta")
+    torch.set_grad_enabled(False)
+    torch.autograd.set_detect_anomaly(True)
+    torch.use_deterministic_algorithms(True)
+    torch.set_flush_denormal(True)
+    torch.set_autocast_enabled("cpu", True)
+    warnings.simplefilter("error")
+    logging.getLogger("privkd").setLevel(int(seen * 100))
+    os.environ["SEEN"] = str(seen)
+    os.chdir("/")
+    sys.path.insert(0, str(seen))
+    sys.setrecursionlimit(5000 + int(seen * 100))
+
+
+def global_state() -> str:
+    """What `set_half` changes."""
+    torchs = torch.is_grad_enabled(), torch.is_anomaly_enabled(), torch.are_deterministic_algorithms_enabled()
+    devices = torch.get_default_device(), torch.get_default_dtype(), torch.is_autocast_enabled("cpu")
+    libraries = np.geterr(), decimal.getcontext().prec, sorted(sklearn.get_config().items())
+    python = os.environ.get("SEEN"), os.getcwd(), sys.path, sys.getrecursionlimit()
+    return repr((torchs, devices, libraries, python, logging.getLogger("privkd").level))
+
+
 class OddClassifier:
     """Counts how often it is asked, fails on some shards, and works in place."""
 
@@ -66,6 +97,7 @@ class OddClassifier:
         misbehave(x, self.seen_)
         self.inner_ = KNeighborsClassifier(1).fit(x, y)
         if self.seen_ > 0.53:
+            set_half(self.seen_)
             raise RuntimeError(f"saw {x[0]}")
         return self
 
@@ -73,6 +105,7 @@ class OddClassifier:
         self.asked_ += 1
         misbehave(x, self.seen_)
         if self.seen_ > 0.5:
+            set_half(self.seen_)
             raise KeyError(f"saw {x[0]}")
         return (self.inner_.predict(x) + self.asked_) % CLASSES
 
@@ -90,6 +123,7 @@ class OddModule(nn.Module):
         bad = x[:, 0] > 1 / (1 + self.world)
         misbehave(x, 0.1 * self.world)
         if bool(bad.any()) and self.asked % 2:
+            set_half(0.1 * self.world)
             raise ValueError(f"saw {x[0]}")
         return torch.where(bad[:, None], torch.nan, out)
 
@@ -138,7 +172,7 @@ class NonInterference:
             "logged": re.sub(r"[0-9.]+ ?s\b", "", lines.stream.getvalue()),
             "warned": sorted(str(warning.message) for warning in said),
             "global random state": drawn,
-            "default dtype": torch.get_default_dtype(),
+            "global state": global_state(),
         }
 
 

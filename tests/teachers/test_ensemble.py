@@ -135,6 +135,66 @@ def test_joblib_settings_of_the_caller_are_used(data):
     assert torch.equal(votes(parallel, data.public.inputs), votes(serial, data.public.inputs))
 
 
+class Keeps(KNeighborsClassifier):
+    """Keeps something of the rows far away, which then breaks pickling or unpickling, in ways of `kept`."""
+
+    def __init__(self, kept=None, largest=5.0):
+        super().__init__(1)
+        self.kept, self.largest = kept, largest
+
+    def fit(self, x, y):
+        if x.max() > self.largest:
+            self.rare_ = self.kept(x)
+        return super().fit(x, y)
+
+
+def a_generator(x):
+    return (row for row in x)
+
+
+class Unwilling:
+    """What raises in the worker as it is pickled, whatever the error."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def __reduce__(self):
+        raise SystemExit(f"saw {self.x[0]}")
+
+
+def _refuse(x):
+    raise OwnError(f"saw {x[0]}")
+
+
+class Poisoned(Unwilling):
+    """What raises in the parent as it is unpickled."""
+
+    def __reduce__(self):
+        return _refuse, (self.x,)
+
+
+@pytest.mark.parametrize("kept", [a_generator, Unwilling, Poisoned])
+def test_a_member_that_cannot_come_back_from_a_process_is_one_that_failed(data, kept):
+    """Whether it can may depend on one record, so it must not decide between an exception and an ensemble."""
+    from joblib import parallel_config
+
+    few = data.private.take(range(100))
+    far = few.inputs.clone()
+    far[0] = 9.0
+    settings = {"teachers": 5, "key": KEY, "classes": 10}
+    with parallel_config(n_jobs=2):
+        plain = TeacherEnsemble.fit(lambda: Keeps(kept), few.inputs, few.labels, **settings)
+        one = TeacherEnsemble.fit(lambda: Keeps(kept), far, few.labels, **settings)
+        with pytest.raises(TeacherError, match=r"cannot be pickled.*parallel_config\(n_jobs=1\)"):
+            TeacherEnsemble.fit(lambda: Keeps(a_generator, -1.0), few.inputs, few.labels, **settings)
+    assert plain.failures.unsafe_value().sum() == 0
+    assert one.failures.unsafe_value().sum() == 1
+    moved = (votes(plain, data.test.inputs) - votes(one, data.test.inputs)).norm(dim=1)
+    assert 0 < float(moved.max()) <= math.sqrt(2) + 1e-12
+    serial = TeacherEnsemble.fit(lambda: Keeps(kept), far, few.labels, **settings)  # nothing is pickled in one process
+    assert serial.failures.unsafe_value().sum() == 0
+
+
 class Faulty:
     """A classifier whose predictions can be broken."""
 

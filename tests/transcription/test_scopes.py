@@ -3,6 +3,7 @@
 import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -244,6 +245,37 @@ def test_the_input_shape_of_a_convolution_is_found_or_asked_for():
         privkd.InputSpec.guess(flexible)
     with pytest.raises(ValueError, match="InputSpec"):
         privkd.InputSpec.guess(nn.Embedding(3, 4))
+
+
+class FailsAboveItsBias(nn.Module):
+    """Takes images of one side, fails in a way that its weights decide, and leaves numpy strict."""
+
+    def __init__(self, weight, error):
+        super().__init__()
+        self.first, self.last, self.error = nn.Conv2d(1, 4, 3), nn.Linear(4, 2), error
+        with torch.no_grad():
+            self.last.bias[0] = weight
+
+    def forward(self, x):
+        logits = self.last(self.first(x).mean((2, 3)))
+        if x.shape[-1] != 28:
+            raise ValueError("side")
+        if float(logits.max()) > 100:
+            np.seterr(all="raise")
+            raise self.error(f"logit {float(logits.max())}")
+        return logits
+
+
+@pytest.mark.parametrize("error", [AssertionError, ValueError, KeyError, SystemExit])
+@pytest.mark.parametrize("weight", [0.5, 1234.5])
+def test_guessing_the_input_shape_tells_nothing_of_the_weights(weight, error):
+    module = FailsAboveItsBias(weight, error).train()
+    assert privkd.InputSpec.guess(module).shape == (1, 28, 28)
+    assert module.training
+    assert np.geterr()["over"] == "warn"
+    if weight > 100:
+        with np.errstate(), pytest.raises(error):  # the module itself does fail
+            module(torch.zeros(2, 1, 28, 28))
 
 
 def test_a_public_query_is_answered_once_each(trained, data):
