@@ -1,4 +1,4 @@
-"""What a certificate says about everything else that was or will be released from the same private data."""
+"""Everything else that is released from the same private data: the ledger that counts it, and what a certificate says about it."""
 
 from __future__ import annotations
 
@@ -37,3 +37,24 @@ def _together(ledger: Ledger, delta: float) -> str:
     fixed = f"all of them so far together: epsilon <= {rounded_up(ledger.epsilon(delta).upper)} at the same delta"
     adaptive = ledger.adaptive_epsilon(delta)
     return f"{fixed} if their kinds and sizes were fixed in advance, and <= {rounded_up(adaptive)} however they were chosen"
+
+
+def require_ledger(ledger: Ledger, *, adjacency: str, unit: str, n: int | None) -> Ledger:
+    """A ledger that may count releases of these private data.
+
+    Raises:
+        TypeError: no ledger.
+        ValueError: it counts something else.
+    """
+    if not isinstance(ledger, Ledger):
+        raise TypeError(
+            f"ledger is {type(ledger).__name__}; give an accountants.Ledger, for example Ledger.open(path, ...)"
+        )
+    for name, found, wanted in (("adjacency", str(ledger.adjacency.value), adjacency), ("unit", ledger.unit, unit)):
+        if found != wanted:
+            raise ValueError(
+                f"the ledger has {name}={found!r}, these releases need {name}={wanted!r}; open another ledger"
+            )
+    if ledger.n not in (None, n):
+        raise ValueError(f"the ledger is for n={ledger.n} records, there are {n}; open a ledger for these records")
+    return ledger

@@ -20,6 +20,7 @@ from accountants import Ledger, check
 from privkd.data.arrays import input_tensor, to_array
 from privkd.data.labels import Classes, ClassesGiven, Label, class_indices, declared_classes
 from privkd.data.ranges import typical_size, warn_of_other_range
+from privkd.other_releases import require_ledger
 from privkd.private import Private
 from privkd.progress import track, working
 from privkd.teachers.row_digests import RowDigests
@@ -330,27 +331,6 @@ class TeacherEnsemble:
                 counts.index_put_((rows, member.predict(x)), weight, accumulate=True)
                 advance()
         return Private(counts, origin=f"vote counts of {len(self._members)} teachers", ledgers=[self.ledger])
-
-
-def require_ledger(ledger: Ledger, *, adjacency: str, unit: str, n: int | None) -> Ledger:
-    """A ledger that may count releases of these private data.
-
-    Raises:
-        TypeError: no ledger.
-        ValueError: it counts something else.
-    """
-    if not isinstance(ledger, Ledger):
-        raise TypeError(
-            f"ledger is {type(ledger).__name__}; give an accountants.Ledger, for example Ledger.open(path, ...)"
-        )
-    for name, found, wanted in (("adjacency", str(ledger.adjacency.value), adjacency), ("unit", ledger.unit, unit)):
-        if found != wanted:
-            raise ValueError(
-                f"the ledger has {name}={found!r}, these releases need {name}={wanted!r}; open another ledger"
-            )
-    if ledger.n not in (None, n):
-        raise ValueError(f"the ledger is for n={ledger.n} records, there are {n}; open a ledger for these records")
-    return ledger
 
 
 def _train_all(make_model, x, y, shard, *, teachers: int, classes: int, key: bytes, training: Training) -> list[Member]:

@@ -16,10 +16,10 @@ from privkd.data import Records
 from privkd.data.labels import ClassesGiven
 from privkd.errors import GuaranteeError, InputRangeWarning, PrivacyScopeWarning
 from privkd.mechanisms import NoiseSource
+from privkd.other_releases import require_ledger
 from privkd.progress import working
 from privkd.scopes import Scope
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
-from privkd.teachers.ensemble import require_ledger
 from privkd.teachers.row_digests import RowDigests
 from privkd.transcription import certified, dpsd, record_level
 from privkd.transcription.given_data import checked_queries, checked_records, told_classes
