@@ -7,11 +7,14 @@ tell it. Whether they hold the SAME memory is a fact about the program.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from privkd.teachers.isolation import answer_or_none, isolated
 
 _CONTAINERS = (list, tuple, set, frozenset)
 
@@ -23,18 +26,19 @@ Span = tuple[int, int]
 def common_part(models: Sequence[Any]) -> tuple[int, int] | None:
     """Positions of two models of which one holds the other, a fitted part of it, or its memory; None if there are none."""
     owners: dict[int, int] = {}
-    for position, model in enumerate(models):
-        for part in parts_of(model):
-            if part is model or _is_fitted(part):
-                owner = owners.setdefault(id(part), position)
-                if owner != position:
-                    return owner, position
-    return overlapping([memory_of(model) for model in models])
+    with isolated(0):  # parts of foreign classes run code of theirs
+        for position, model in enumerate(models):
+            for part in parts_of(model):
+                if part is model or _is_fitted(part):
+                    owner = owners.setdefault(id(part), position)
+                    if owner != position:
+                        return owner, position
+        return overlapping([memory_of(model) for model in models])
 
 
 def memory_of(model: Any) -> list[Span]:
     """Where the arrays and tensors lie that a model holds: parameters, buffers, attributes."""
-    return [span for part in parts_of(model) for span in [_span(part)] if span is not None]
+    return [span for part in parts_of(model) for span in [answer_or_none(partial(_span, part))] if span is not None]
 
 
 def overlapping(spans: Sequence[Sequence[Span]]) -> tuple[int, int] | None:
@@ -57,7 +61,7 @@ def overlapping(spans: Sequence[Sequence[Span]]) -> tuple[int, int] | None:
 
 
 def parts_of(model: Any) -> Iterator[Any]:
-    """The model, and every estimator, module, array and tensor inside, each once."""
+    """The model, and every estimator, module, array and tensor inside, each once; nothing of a part that raises."""
     seen: set[int] = set()
     waiting = [model]
     while waiting:
@@ -70,17 +74,21 @@ def parts_of(model: Any) -> Iterator[Any]:
             if isinstance(part, np.ndarray) and part.dtype == object:
                 waiting += part.ravel().tolist()
         elif isinstance(part, Mapping):
-            waiting += list(part.values())
+            waiting += answer_or_none(lambda part=part: list(part.values())) or []
         elif isinstance(part, _CONTAINERS):
             waiting += list(part)
-        elif part is model or isinstance(part, nn.Module) or (hasattr(part, "fit") and not isinstance(part, type)):
+        elif part is model or isinstance(part, nn.Module) or (_fits(part) and not isinstance(part, type)):
             yield part
             waiting += list(getattr(part, "__dict__", {}).values())
 
 
 def _is_fitted(part: Any) -> bool:
     """Whether an estimator holds what it learned, by scikit-learn's convention; templates may be shared."""
-    return hasattr(part, "fit") and any(name.endswith("_") and name[:1] != "_" for name in vars(part))
+    return _fits(part) and any(name.endswith("_") and name[:1] != "_" for name in getattr(part, "__dict__", {}))
+
+
+def _fits(part: Any) -> bool:
+    return bool(answer_or_none(lambda: hasattr(part, "fit")))
 
 
 def _span(part: Any) -> Span | None:

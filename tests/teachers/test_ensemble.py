@@ -489,6 +489,38 @@ def test_foreign_members_need_disjoint_non_empty_shards():
         TeacherEnsemble.from_members(["a", "b"], shards=[["a"], ["b"]], **common)
 
 
+class Lazy(dict):
+    """A part that fails as it is looked at, and says what it saw."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def __getattr__(self, name):
+        raise OwnError(f"saw {self.seen}")
+
+    def values(self):
+        np.seterr(all="raise")
+        raise OwnError(f"saw {self.seen}")
+
+
+class Attribute:
+    def __getattr__(self, name):
+        raise OwnError("saw it")
+
+
+@pytest.mark.parametrize("make_part", [lambda: Lazy(3), Attribute])
+def test_looking_for_shared_parts_tells_nothing_of_parts_that_raise(make_part):
+    models = [nn.Linear(2, 2), nn.Linear(2, 2)]
+    models[1].rare = make_part()
+    shards = [["a"], ["b"]]
+    TeacherEnsemble.from_members(models, shards=shards, classes=2, input_shape=(2,))
+    assert np.geterr()["over"] == "warn"
+    models[1].inner = models[0]
+    with pytest.raises(ValueError, match="share an object"):
+        TeacherEnsemble.from_members(models, shards=shards, classes=2, input_shape=(2,))
+
+
 def test_foreign_members_share_no_fitted_part_and_no_memory():
     common = {"shards": [["a"], ["b"]], "classes": 2, "input_shape": (2,)}
     rows = np.random.default_rng(0).normal(size=(4, 2))
