@@ -207,6 +207,21 @@ class Ledger(LedgerView, Uncopied):
             self._append("events", record, charge)
             return charge
 
+    def require_room(self, event: Event) -> None:
+        """Refuse what `charge` would refuse, and change nothing: for a plan of several charges, before the first of them.
+
+        Others may charge in the meantime, so that a charge of the plan can still be refused.
+
+        Raises:
+            BudgetExceeded, AdjacencyError, UnsupportedEvent, ValueError: as for `charge`.
+        """
+        require_adjacency(event, self.adjacency)
+        added = distinct(event, adjacency=self.adjacency)
+        self.refresh()
+        with self._lock:
+            self._book.account.require_countable(added)
+            self._book.account.admitted(added, event)
+
     def claim(self, epsilon: float, delta: float, accountant: str) -> None:
         """Append a claimed guarantee, which `audit` will check against everything in the ledger.
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from accountants import Ledger, RandomizedResponse, calibrate
+from accountants import Gaussian, Ledger, RandomizedResponse, calibrate
 from privkd.certificate import Certificate
 from privkd.errors import BudgetExceeded
 from privkd.mechanisms import KaryResponse, SelectiveResponse
@@ -114,11 +114,14 @@ def unbiased_shares(answers: Tensor, *, eps0: float, classes: int) -> tuple[Tens
 def _oracle(request: Request, ledger: Ledger, count: int) -> Oracle:
     teacher = cast(BareTeacher, request.teacher)
     if math.isinf(request.epsilon):
+        request.require_room(Gaussian(sigma=0.0))
         return NoiselessOracle(teacher, ledger, request.shared)
     if request.mode == "paper":
-        k = min(request.classes, _PAPER_CANDIDATES)
-        return TopOracle(teacher, SelectiveResponse(request.epsilon), k, ledger, request.noise, request.shared)
+        k, selective = min(request.classes, _PAPER_CANDIDATES), SelectiveResponse(request.epsilon)
+        request.require_room(selective.event(k) * count)
+        return TopOracle(teacher, selective, k, ledger, request.noise, request.shared)
     mechanism = KaryResponse(_eps0(request, count), request.classes)
+    request.require_room(mechanism.event() * count)
     return KaryOracle(teacher, mechanism, ledger, request.noise, request.shared)
 
 

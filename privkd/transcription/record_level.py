@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from accountants import Ledger, gaussian_mu
+from accountants import Event, Gaussian, Ledger, gaussian_mu
 from generators import SmallGenerator
 from privkd.certificate import Certificate
 from privkd.errors import WeakSignalWarning
@@ -80,6 +80,7 @@ def by_votes(request: Request) -> Transcription:
     clusters = geometry.clusters(count, seed=request.seed)
     mechanism = VoteHistogram(_sigma(rows=len(clusters), mu=mu))
     _warn_of_noise(mechanism.sigma, against=teachers, what="votes per answer")
+    _require_room(request, mechanism.event() * len(clusters))
     about, ledger = _about_ensemble(ensemble), request.new_ledger(Scope.TRAINING_RECORD)
     _count_failures(request, ensemble, ledger)
 
@@ -104,6 +105,7 @@ def _by_generated_votes(request: Request) -> Transcription:
     mechanism = VoteHistogram(_sigma(rows=count, mu=mu))
     _warn_of_noise(mechanism.sigma, against=len(ensemble), what="votes per answer")
     ledger = request.new_ledger(Scope.TRAINING_RECORD)
+    _require_room(request, mechanism.event() * count)
     about = _about_ensemble(ensemble)
     _count_failures(request, ensemble, ledger)
     oracle = VoteOracle(ensemble, mechanism, ledger, request.noise, request.shared)
@@ -122,6 +124,7 @@ def by_labels(request: Request) -> Transcription:
     mu = _mu(request, what="teachers", largest=len(ensemble))
     mechanism = GNMax(_sigma(rows=len(queries), mu=mu))
     _warn_of_noise(mechanism.sigma, against=len(ensemble), what="votes per answer")
+    _require_room(request, mechanism.event() * len(queries))
     about, ledger = _about_ensemble(ensemble), request.new_ledger(Scope.TRAINING_RECORD)
     _count_failures(request, ensemble, ledger)
 
@@ -228,7 +231,7 @@ def _count_failures(request: Request, ensemble: TeacherEnsemble, ledger: Ledger)
     """
     if not request.count_failures or math.isinf(request.epsilon):
         return
-    std = 1 / (math.sqrt(_FOR_FAILURES) * gaussian_mu(request.epsilon, request.delta)) * (1 + 1e-10)
+    std = _std_of_failures(request)
 
     def release() -> Tensor:
         failed = ensemble.failures.counted_in(request.shared)
@@ -240,6 +243,18 @@ def _count_failures(request: Request, ensemble: TeacherEnsemble, ledger: Ledger)
     text = f"{NOTE}about {max(found, 0):.0f} of {len(ensemble)} teachers failed (noisy; standard deviation {std:.1f})"
     if text not in ledger.disclosed:
         ledger.disclose(text)
+
+
+def _std_of_failures(request: Request) -> float:
+    """Standard deviation of the noise on the count of failed teachers."""
+    return 1 / (math.sqrt(_FOR_FAILURES) * gaussian_mu(request.epsilon, request.delta)) * (1 + 1e-10)
+
+
+def _require_room(request: Request, answers: Event) -> None:
+    """Refuse answers, with the count of failures where it was asked for, that the common ledger has no room for."""
+    if request.count_failures and math.isfinite(request.epsilon):
+        answers = answers + Gaussian(_std_of_failures(request))
+    request.require_room(answers)
 
 
 def _cell_of(inputs: Private, geometry: PublicGeometry, cells: Clusters) -> Private:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from accountants import Ledger, check
+from accountants import Event, Ledger, check
 from privkd.data.labels import Label
 from privkd.errors import BudgetExceeded, GuaranteeError, NonFiniteLoss, OutOfMemory, TaskError, TeacherError
 from privkd.issuance import disclose_seeded
@@ -108,6 +108,16 @@ class Request:
         if isinstance(self.teacher, TeacherEnsemble):
             return (self.teacher.ledger,)
         return () if self.common is None else (self.common,)
+
+    def require_room(self, plan: Event) -> None:
+        """Refuse a plan that the common ledger has no room for, before its first part is charged; see `Ledger.require_room`.
+
+        Raises:
+            BudgetExceeded: there is no room.
+        """
+        if self.paid.ledger is None:  # else a part of the plan is counted already
+            for shared in self.shared:
+                shared.require_room(plan)
 
     def others(self, own: Ledger, *, what: str = "these records") -> str:
         """The condition on other releases from the same data, once this one was charged to its own ledger."""

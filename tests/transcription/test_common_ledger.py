@@ -223,3 +223,21 @@ def test_an_ensemble_is_counted_in_one_ledger_and_keeps_it(tmp_path):
         with pytest.raises(ValueError, match="another ledger would miss them"):
             release(counted, ledger=other)
     assert not other.charges
+
+
+@pytest.mark.parametrize(
+    ("scope", "given"),
+    [
+        ("training-record", {"queries": 60}),
+        ("training-record", {"count_failures": True}),
+        ("training-record", {"count_failures": True, "method": "gnmax"}),
+        ("teacher", {"queries": 60, "inputs": privkd.InputSpec((WIDTH,))}),
+    ],
+)
+def test_a_plan_that_the_budget_has_no_room_for_costs_nothing_of_it(tmp_path, scope, given):
+    """Its first part alone would fit."""
+    ledger = common(tmp_path, unit=scope, epsilon=2.0, delta=DELTA)
+    teacher = nn.Linear(WIDTH, CLASSES) if scope == "teacher" else ensemble()
+    with pytest.raises(BudgetExceeded):
+        release(teacher, 20.0, scope=scope, ledger=ledger, **given)
+    assert not ledger.charges
