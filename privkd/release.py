@@ -33,6 +33,7 @@ __all__ = ["Transcription", "is_transcription", "read_config", "read_release", "
 SCHEMA = "privkd.release/1"
 STUDENT, GENERATOR = "student.safetensors", "generator.safetensors"
 LEDGER, CERTIFICATE, CONFIG, HISTORY = "ledger.json", "certificate.json", "config.json", "history.json"
+ENSEMBLE = "ensemble.json"  # of a folder that is no release
 
 _DIGEST = "release sha256:"
 _IN_THE_CHAIN_ITSELF = (LEDGER, CERTIFICATE)  # whose digests cannot be in it; the certificate's seal is
@@ -236,8 +237,13 @@ def read_config(directory: str | os.PathLike[str]) -> dict[str, Any]:
         if (folder / "checkpoints").is_dir():
             raise CheckpointError(
                 f"{folder} is the folder of a run, with checkpoints that stay private, and no release. After a run with privacy=, "
-                "history.release().save(directory) writes one; the same run, started again with its folder, ends at once and "
-                "gives its history"
+                "history.release().save(directory) writes one; the same run, started again with its folder, goes on to "
+                "its end, or gives its history at once"
+            ) from None
+        if (folder / ENSEMBLE).is_file():
+            raise CheckpointError(
+                f"{folder} is a saved ensemble, which is as private as its records, and no release: it is read by "
+                "TeacherEnsemble.load, and teaches by privkd transcribe --teacher"
             ) from None
         raise CheckpointError(f"{folder / CONFIG} is missing: not a folder written by Transcription.save") from None
     if config.get("schema") != SCHEMA:
@@ -266,7 +272,7 @@ def require_free(directory: str | os.PathLike[str], *, overwrite: bool = False) 
         )
     if not overwrite:
         raise FileExistsError(
-            f"{target} exists; choose another folder, or pass overwrite=True to replace an earlier transcription"
+            f"{target} exists; choose another folder, or replace the earlier transcription with overwrite=True (--overwrite)"
         )
     return target
 

@@ -22,8 +22,10 @@ from accountants.errors import LedgerError
 from accountants.ledger.chain import LISTS
 from privkd.data.labels import declared_classes
 from privkd.errors import CheckpointError
+from privkd.other_releases import require_ledger
+from privkd.release import ENSEMBLE
 from privkd.storage import draft_of, opened, put_back, read_json, sha256_of, write_bytes, write_json
-from privkd.teachers.ensemble import TeacherEnsemble, require_ledger
+from privkd.teachers.ensemble import TeacherEnsemble
 from privkd.teachers.member_files import read_member, write_member
 from privkd.teachers.row_digests import RowDigests
 from privkd.teachers.shard_training import Member
@@ -32,7 +34,7 @@ from privkd.teachers.sidecar import require_file
 from privkd.teachers.weights import DECLARABLE
 
 SCHEMA = "privkd.ensemble/1"
-_INDEX, _LEDGER = "ensemble.json", "ledger.json"
+_INDEX, _LEDGER = ENSEMBLE, "ledger.json"
 _MOST = 64 * 2**20  # bytes of the index: thousands of members with their layers
 _FIELDS = (
     *("schema", "read_me", "manifest", "input_shape", "members", "rows", "size"),

@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from accountants import GNMax, Ledger, LedgerError
-from privkd import transcribe
+from privkd import load, transcribe
 from privkd.errors import CheckpointError, PrivkdError
 from privkd.networks import VectorNetwork
 from privkd.teachers import TeacherEnsemble, ensemble_files, load_teacher
@@ -103,6 +103,12 @@ def test_folder_is_private_says_so_and_holds_no_pickle(tmp_path):
     assert json.loads((folder / "ensemble.json").read_text())["read_me"].startswith("PRIVATE")
     assert {file.suffix for file in folder.iterdir()} == {".safetensors", ".skops", ".json", ".bin"}
     assert [file.name for file in tmp_path.iterdir()] == ["e"]
+
+
+def test_the_folder_is_not_taken_for_a_release(tmp_path):
+    small().save(tmp_path / "own")
+    with pytest.raises(CheckpointError, match=r"a saved ensemble, .* TeacherEnsemble.load"):
+        load(tmp_path / "own")
 
 
 def test_network_of_an_own_class_needs_the_function_that_builds_it(tmp_path):
