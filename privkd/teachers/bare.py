@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from accountants import check
+from privkd.prediction import eval_mode
 from privkd.private import Private
 from privkd.teachers.global_state import restored
 from privkd.teachers.inputs import InputSpec
-from privkd.teachers.isolation import answer_or_none, eval_mode, isolated
+from privkd.teachers.isolation import answer_or_none, isolated
 from privkd.teachers.rehearsal import rehearse_module
 
 _SEED = 0

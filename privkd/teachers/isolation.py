@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import torch
-from torch import nn
 
 from privkd.teachers.global_state import restored
 from privkd.trainer import seeded
@@ -55,15 +54,3 @@ def answer_or_none(answer: Callable[[], Answer]) -> Answer | None:
         raise
     except BaseException:  # noqa: BLE001  also SystemExit and what libraries derive from BaseException
         return None
-
-
-@contextlib.contextmanager
-def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode, so that batch statistics stay and dropout is off, and its modes back after."""
-    modes = [(layer, layer.training) for layer in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for layer, training in modes:
-            layer.training = training

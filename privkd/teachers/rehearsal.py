@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from privkd.errors import TeacherError
+from privkd.prediction import eval_mode
 from privkd.teachers.inputs import InputSpec
-from privkd.teachers.isolation import answer_or_none, eval_mode, isolated
+from privkd.teachers.isolation import answer_or_none, isolated
 
 _SEED = 0
 

@@ -19,8 +19,9 @@ from torch.nn import functional
 
 from accountants import check
 from privkd.errors import TeacherError
+from privkd.prediction import eval_mode
 from privkd.teachers.bare import usable_logits
-from privkd.teachers.isolation import answer_or_none, eval_mode, isolated
+from privkd.teachers.isolation import answer_or_none, isolated
 from privkd.teachers.rehearsal import made_up, rehearse
 from privkd.teachers.transport import Process, packed, runs_elsewhere, sent_and_back, unpacked
 from privkd.trainer import Batch, Context, Task, Trainer
