@@ -21,7 +21,9 @@ def test_room_is_what_charge_would_find_and_nothing_changes(shared):
 
 
 def test_without_a_budget_there_is_room_for_everything():
-    Ledger(adjacency="replace-one").require_room(GNMax(sigma=0.01) * 10**6)
+    ledger = Ledger(adjacency="replace-one")
+    ledger.require_room(GNMax(sigma=0.01) * 10**6)
+    assert not ledger.charges
 
 
 def test_what_others_charged_to_the_file_is_seen(tmp_path):

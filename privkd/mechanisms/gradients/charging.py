@@ -100,8 +100,8 @@ class RunLedgers:
         return self._setting.engine.process[0] == 0
 
     def _require_free(self) -> None:
-        """A new run would write its own ledger over another one."""
-        if self._path is not None and self._path.exists():
+        """A new run would write its own ledger over another one. Other processes may find that of the first one of this run."""
+        if self._is_first and self._path is not None and self._path.exists():
             raise LedgerError(
                 f"{self._path} is of an earlier run, and there is no checkpoint to go on from: what that run released stays "
                 "released. Choose another folder; to count both, give Ledger.read(...) of it as ledger"
