@@ -11,10 +11,10 @@ _LAZY = {
     "Adjacency": "accountants.adjacency",
     "AdjacencyError": "accountants.errors",
     "ApproxDP": "accountants.events",
-    "AuditReport": "accountants.auditing",
+    "AuditReport": "accountants.auditing.audit",
     "Bound": "accountants.bound",
     "BudgetExceeded": "accountants.errors",
-    "Calibration": "accountants.calibration",
+    "Calibration": "accountants.guarantees.calibration",
     "CalibrationError": "accountants.errors",
     "Composed": "accountants.events",
     "ConfidentGNMax": "accountants.events",
@@ -22,7 +22,7 @@ _LAZY = {
     "DiscreteLaplace": "accountants.events",
     "Event": "accountants.events",
     "Exponential": "accountants.events",
-    "Filter": "accountants.adaptive.filter",
+    "Filter": "accountants.budgets.filter",
     "FixedSizeSampled": "accountants.events",
     "GDP": "accountants.events",
     "GNMax": "accountants.events",
@@ -32,8 +32,8 @@ _LAZY = {
     "Ledger": "accountants.ledger.ledger",
     "LedgerError": "accountants.errors",
     "MatrixFactorization": "accountants.events",
-    "Odometer": "accountants.adaptive.odometer",
-    "Opinion": "accountants.opinions.opinion",
+    "Odometer": "accountants.budgets.odometer",
+    "Opinion": "accountants.auditing.opinions.opinion",
     "Parallel": "accountants.events",
     "PoissonSampled": "accountants.events",
     "PriorResponse": "accountants.events",
@@ -48,26 +48,26 @@ _LAZY = {
     "Shuffled": "accountants.events",
     "SparseVector": "accountants.events",
     "SubsetResponse": "accountants.events",
-    "Tradeoff": "accountants.tradeoffs",
+    "Tradeoff": "accountants.guarantees.tradeoff",
     "TreeAggregation": "accountants.events",
     "UnsupportedEvent": "accountants.errors",
-    "Verdict": "accountants.auditing",
+    "Verdict": "accountants.auditing.audit",
     "ZCDP": "accountants.events",
-    "audit": "accountants.auditing",
-    "calibrate": "accountants.calibration",
-    "curve": "accountants.profiles",
-    "delta": "accountants.composition",
-    "epsilon": "accountants.composition",
+    "audit": "accountants.auditing.audit",
+    "calibrate": "accountants.guarantees.calibration",
+    "curve": "accountants.guarantees.profile",
+    "delta": "accountants.composition.epsilon",
+    "epsilon": "accountants.composition.epsilon",
     "from_dict": "accountants.events",
-    "gaussian_mu": "accountants.exact.gdp",
-    "group": "accountants.grouping",
-    "group_privacy": "accountants.grouping",
+    "gaussian_mu": "accountants.methods.exact.gaussian",
+    "group": "accountants.events.group_privacy",
+    "group_privacy": "accountants.events.group_privacy",
     "parallel": "accountants.events",
-    "parse": "accountants.expression",
-    "renyi": "accountants.rdp.curves",
+    "parse": "accountants.events.expression",
+    "renyi": "accountants.methods.renyi.renyi",
     "spending": "accountants.ledger.spending",
-    "teacher_ceiling": "accountants.ceiling",
-    "tradeoff": "accountants.tradeoffs",
+    "teacher_ceiling": "accountants.guarantees.teacher_ceiling",
+    "tradeoff": "accountants.guarantees.tradeoff",
 }
 __all__ = [
     "GDP",
@@ -133,18 +133,16 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from accountants.adaptive.filter import Filter as Filter
-    from accountants.adaptive.odometer import Odometer as Odometer
     from accountants.adjacency import Adjacency as Adjacency
-    from accountants.auditing import AuditReport as AuditReport
-    from accountants.auditing import Verdict as Verdict
-    from accountants.auditing import audit as audit
+    from accountants.auditing.audit import AuditReport as AuditReport
+    from accountants.auditing.audit import Verdict as Verdict
+    from accountants.auditing.audit import audit as audit
+    from accountants.auditing.opinions.opinion import Opinion as Opinion
     from accountants.bound import Bound as Bound
-    from accountants.calibration import Calibration as Calibration
-    from accountants.calibration import calibrate as calibrate
-    from accountants.ceiling import teacher_ceiling as teacher_ceiling
-    from accountants.composition import delta as delta
-    from accountants.composition import epsilon as epsilon
+    from accountants.budgets.filter import Filter as Filter
+    from accountants.budgets.odometer import Odometer as Odometer
+    from accountants.composition.epsilon import delta as delta
+    from accountants.composition.epsilon import epsilon as epsilon
     from accountants.errors import AdjacencyError as AdjacencyError
     from accountants.errors import BudgetExceeded as BudgetExceeded
     from accountants.errors import CalibrationError as CalibrationError
@@ -181,18 +179,20 @@ if TYPE_CHECKING:
     from accountants.events import TreeAggregation as TreeAggregation
     from accountants.events import from_dict as from_dict
     from accountants.events import parallel as parallel
-    from accountants.exact.gdp import gaussian_mu as gaussian_mu
-    from accountants.expression import parse as parse
-    from accountants.grouping import group as group
-    from accountants.grouping import group_privacy as group_privacy
+    from accountants.events.expression import parse as parse
+    from accountants.events.group_privacy import group as group
+    from accountants.events.group_privacy import group_privacy as group_privacy
+    from accountants.guarantees.calibration import Calibration as Calibration
+    from accountants.guarantees.calibration import calibrate as calibrate
+    from accountants.guarantees.profile import curve as curve
+    from accountants.guarantees.teacher_ceiling import teacher_ceiling as teacher_ceiling
+    from accountants.guarantees.tradeoff import Tradeoff as Tradeoff
+    from accountants.guarantees.tradeoff import tradeoff as tradeoff
     from accountants.ledger.ledger import Ledger as Ledger
     from accountants.ledger.sampler import Sampler as Sampler
     from accountants.ledger.spending import spending as spending
-    from accountants.opinions.opinion import Opinion as Opinion
-    from accountants.profiles import curve as curve
-    from accountants.rdp.curves import renyi as renyi
-    from accountants.tradeoffs import Tradeoff as Tradeoff
-    from accountants.tradeoffs import tradeoff as tradeoff
+    from accountants.methods.exact.gaussian import gaussian_mu as gaussian_mu
+    from accountants.methods.renyi.renyi import renyi as renyi
 
 
 def __getattr__(name: str) -> object:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from accountants import Adjacency, ApproxDP, Bound, Ledger, check, group_privacy, teacher_ceiling
-from accountants.events.algebra import MAX_COUNT
+from accountants.events.event import MAX_COUNT
 from accountants.text import shown
 from privkd.certificate_form import SCHEMA, fields_of, json_of
 from privkd.charged import answers_in, bound_in, listed

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from accountants import Adjacency
-from accountants.events.algebra import MAX_COUNT
+from accountants.events.event import MAX_COUNT
 from accountants.text import shown
 from privkd.errors import CertificateError
 from privkd.scopes import Scope

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from accountants import AdjacencyError, Bound, Ledger, UnsupportedEvent, group, group_privacy
 from accountants import epsilon as epsilon_of
 from accountants.events import distinct
-from accountants.events.groups import GroupSampledGaussian
+from accountants.events.person_groups import GroupSampledGaussian
 from privkd.errors import GuaranteeError
 
 _TRIES = 20

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from accountants import Ledger
-from accountants.ledger.flags import disclosed_leaks
+from accountants.auditing.flags import disclosed_leaks
 from privkd.errors import GuaranteeError
 from privkd.issuance import require_issued
 from privkd.scopes import Scope

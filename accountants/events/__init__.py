@@ -1,18 +1,18 @@
 """What mechanisms did, as data: primitives, combinators, JSON form and normal form."""
 
-from accountants.events.algebra import Composed, Event, Repeat
+from accountants.events.certain_part import floor_of
 from accountants.events.claims import GDP, RDP, ZCDP, ApproxDP, PureDP
-from accountants.events.codec import KINDS, from_dict
 from accountants.events.correlated import MatrixFactorization, TreeAggregation
-from accountants.events.floors import floor_of
+from accountants.events.disjoint_parts import Parallel, parallel
+from accountants.events.event import Composed, Event, Repeat
 from accountants.events.gaussian import DiscreteGaussian, Gaussian
-from accountants.events.groups import GroupSampledGaussian
 from accountants.events.laplace import DiscreteLaplace, Laplace
-from accountants.events.normal import as_event, distinct, merge_gaussians, normal_form
-from accountants.events.parts import Parallel, parallel
+from accountants.events.normal_form import as_event, distinct, merge_gaussians, normal_form
+from accountants.events.person_groups import GroupSampledGaussian
 from accountants.events.response import PriorResponse, RandomizedResponse, SubsetResponse
 from accountants.events.sampling import FixedSizeSampled, PoissonSampled, RandomAllocation, Shuffled
 from accountants.events.selection import Exponential, SparseVector
+from accountants.events.serialization import KINDS, from_dict
 from accountants.events.voting import ConfidentGNMax, GNMax, LNMax
 
 __all__ = [

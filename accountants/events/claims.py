@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from accountants import check
-from accountants.events.algebra import Event
+from accountants.events.event import Event
 
 __all__ = ["GDP", "RDP", "ZCDP", "ApproxDP", "PureDP"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from accountants import check
-from accountants.events.algebra import MAX_COUNT, Event
+from accountants.events.event import MAX_COUNT, Event
 
 __all__ = ["MatrixFactorization", "TreeAggregation"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from accountants import check
-from accountants.events.algebra import Event
+from accountants.events.event import Event
 
 __all__ = ["DiscreteLaplace", "Laplace"]
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from accountants import check
 from accountants.adjacency import Adjacency
-from accountants.events.algebra import Event
+from accountants.events.event import Event
 
 __all__ = ["PriorResponse", "RandomizedResponse", "SubsetResponse"]
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from accountants import check
 from accountants.adjacency import Adjacency
-from accountants.events.algebra import MAX_COUNT, Event, as_operand, depth_above, number_text, require_event
+from accountants.events.event import MAX_COUNT, Event, as_operand, depth_above, number_text, require_event
 
 __all__ = ["FixedSizeSampled", "PoissonSampled", "RandomAllocation", "Shuffled"]
 

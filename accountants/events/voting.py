@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from accountants import check
 from accountants.adjacency import Adjacency
-from accountants.events.algebra import MAX_COUNT, Event, parameter_names
+from accountants.events.event import MAX_COUNT, Event, parameter_names
 
 __all__ = ["ConfidentGNMax", "GNMax", "LNMax", "Votes"]
 

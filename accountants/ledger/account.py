@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accountants import check
-from accountants.adaptive.budget_rule import BudgetRule
-from accountants.adaptive.every_kind import EveryKindRule
 from accountants.adjacency import Adjacency
+from accountants.budgets.budget import BudgetRule
+from accountants.budgets.every_kind import EveryKindRule
+from accountants.composition.requirements import require_bounded
 from accountants.events import Event
-from accountants.events.algebra import MAX_COUNT
-from accountants.ledger.budget import Standing, require_within
-from accountants.requirements import require_bounded
+from accountants.events.event import MAX_COUNT
+from accountants.ledger.charging import Standing, require_within
 
 __all__ = ["Account"]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from accountants import check
 from accountants.errors import LedgerError
-from accountants.events.algebra import MAX_COUNT
+from accountants.events.event import MAX_COUNT
 from accountants.text import shown
 
 __all__ = ["LISTS", "canonical_digest", "header_of", "link", "verified_records"]

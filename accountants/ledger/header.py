@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.errors import LedgerError
-from accountants.events.algebra import MAX_COUNT
+from accountants.events.event import MAX_COUNT
 from accountants.ledger.entries import as_text
 from accountants.ledger.sampler import Sampler
 from accountants.text import shown
@@ -15,7 +15,7 @@ __all__ = ["EVERY_KIND", "FIELDS", "SCHEMA", "Header", "require_agreement", "wri
 
 SCHEMA = "privkd.ledger/1"
 FIELDS = ("schema", "adjacency", "unit", "epsilon", "delta", "n", "note")
-EVERY_KIND = "every-kind/1"  # of the field "filter": what `accountants.adaptive.every_kind` states
+EVERY_KIND = "every-kind/1"  # of the field "filter": what `accountants.budgets.every_kind` states
 
 
 @dataclass(frozen=True, slots=True)

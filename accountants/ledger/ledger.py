@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from accountants import check
+from accountants.budgets.uncopied import Uncopied
+from accountants.composition.requirements import require_adjacency
 from accountants.events import Event, Repeat, distinct, from_dict
 from accountants.ledger.book import Book, Entry
 from accountants.ledger.bound_file import BoundFile
@@ -17,9 +19,7 @@ from accountants.ledger.header import require_agreement, written_header
 from accountants.ledger.locking import locked
 from accountants.ledger.sampler import Sampler
 from accountants.ledger.storage import read_document, require_no_other_heir, write_document
-from accountants.ledger.uncopied import Uncopied
 from accountants.ledger.view import LedgerView
-from accountants.requirements import require_adjacency
 from accountants.text import shown
 
 __all__ = ["Ledger"]
@@ -40,10 +40,10 @@ class Ledger(LedgerView, Uncopied):
     everything accepted together is (epsilon, delta)-DP. How that is checked is fixed before the first answer:
 
     - By default by the first charge, which costs least where all releases are of one kind; what that check cannot count is
-      refused. `accountants.adaptive.budget_rule` states which check it is, and `accountants.adaptive.rules` why each is sound.
+      refused. `accountants.budgets.budget` states which check it is, and `accountants.budgets.rules` why each is sound.
       A plan of several kinds is one charge, `charge(a + b)`.
     - With `shared=True` (as `Ledger.open` does) releases of EVERY kind are taken, in any order, for a few percent more:
-      `accountants.adaptive.every_kind`.
+      `accountants.budgets.every_kind`.
 
     The proof needs the first charge, the budget, and the choice to open this ledger to be public.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from accountants import check
-from accountants.events.algebra import MAX_COUNT
+from accountants.events.event import MAX_COUNT
 from accountants.ledger.entries import as_text
 from accountants.text import shown
 

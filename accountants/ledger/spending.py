@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from accountants import check
 from accountants.bound import Bound
-from accountants.composition import epsilon as epsilon_of
+from accountants.composition.epsilon import epsilon as epsilon_of
 from accountants.events import Composed, Event, Repeat, distinct, floor_of
 from accountants.ledger.ledger import Ledger
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from accountants.errors import LedgerError
-from accountants.events.algebra import MAX_DEPTH
+from accountants.events.event import MAX_DEPTH
 from accountants.ledger.chain import LISTS, header_of
 from accountants.text import shown
 

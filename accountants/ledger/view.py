@@ -4,16 +4,16 @@ import math
 import threading
 
 from accountants import check
-from accountants.adaptive.odometer import Odometer
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
-from accountants.composition import epsilon_of_parts
+from accountants.budgets.odometer import Odometer
+from accountants.composition.epsilon import epsilon_of_parts
 from accountants.errors import UnsupportedEvent
 from accountants.events import Composed, Event, Repeat, floor_of, merge_gaussians, normal_form
 from accountants.ledger.book import Book
 from accountants.ledger.entries import Charge, Claim
 from accountants.ledger.sampler import Sampler
-from accountants.pure import pure_epsilon
+from accountants.methods.pure import pure_epsilon
 from accountants.text import shown
 
 __all__ = ["LedgerView"]

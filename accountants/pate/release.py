@@ -25,7 +25,7 @@ from accountants import check
 from accountants.bound import round_up
 from accountants.events.claims import RDP
 from accountants.pate.gnmax import checked_orders
-from accountants.pate.private import PrivateCost
+from accountants.pate.hidden_cost import PrivateCost
 
 __all__ = ["CostPlan", "PublishedEpsilon", "Smoothing", "release_renyi", "renyi_epsilon"]
 

@@ -86,7 +86,7 @@ def _curve(event: Event, adjacency: str, delta: float | None, ax: Axes) -> dict[
     import numpy as np
 
     from accountants import epsilon
-    from accountants.profiles import curve, reach
+    from accountants.guarantees.profile import curve, reach
     from privkd.report import profile_curve
 
     marked = None if delta is None else (epsilon(event, delta, adjacency=adjacency).upper, delta)
@@ -100,7 +100,7 @@ def _curve(event: Event, adjacency: str, delta: float | None, ax: Axes) -> dict[
 def _tradeoff(event: Event, adjacency: str, delta: float | None, ax: Axes) -> dict[str, Any]:
     import numpy as np
 
-    from accountants.tradeoffs import tradeoff
+    from accountants.guarantees.tradeoff import tradeoff
     from privkd.report import attack_curve
 
     marked = (1e-3, 1e-2, 0.1)

@@ -44,7 +44,7 @@ def attack_on(certificate: Certificate, ledger: Ledger) -> Attack | None:
 
 
 def _ceilings(event: Event, adjacency: str) -> Attack:
-    from accountants.tradeoffs import tradeoff
+    from accountants.guarantees.tradeoff import tradeoff
 
     found = tradeoff(event, [FALSE_ALARMS], adjacency=adjacency)
     return Attack(

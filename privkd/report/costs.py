@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from accountants import Bound
-    from accountants.tradeoffs import Tradeoff
+    from accountants.guarantees.tradeoff import Tradeoff
 
 _BAND = {"alpha": 0.25, "linewidth": 0}
 _PIECES = 12  # of the line between two neighbouring epsilons

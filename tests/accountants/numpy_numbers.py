@@ -46,8 +46,8 @@ from accountants import (
     teacher_ceiling,
     tradeoff,
 )
-from accountants.adaptive.filter import Filter
-from accountants.adaptive.odometer import Odometer
+from accountants.budgets.filter import Filter
+from accountants.budgets.odometer import Odometer
 from accountants.events import KINDS, DiscreteLaplace, GroupSampledGaussian
 from accountants.pate.release import Smoothing, release_renyi
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accountants import Filter, Gaussian, Laplace, Ledger, PureDP, epsilon
-from accountants.adaptive.counts import largest_count
-from accountants.adaptive.rules import RenyiRule
+from accountants.budgets.largest_count import largest_count
+from accountants.budgets.rules import RenyiRule
 from accountants.errors import BudgetExceeded
-from accountants.events.algebra import MAX_COUNT
+from accountants.events.event import MAX_COUNT
 
 
 @given(limit=st.integers(0, MAX_COUNT), power=st.floats(0.3, 3.0), most=st.integers(0, MAX_COUNT))

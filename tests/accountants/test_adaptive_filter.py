@@ -24,9 +24,9 @@ from accountants import (
     gaussian_mu,
     renyi,
 )
-from accountants.adaptive import filter as filter_module
-from accountants.adaptive.filter import Filter
-from accountants.adaptive.rules import CopiesRule, GaussianRule, RenyiRule, ZCDPRule
+from accountants.budgets import filter as filter_module
+from accountants.budgets.filter import Filter
+from accountants.budgets.rules import CopiesRule, GaussianRule, RenyiRule, ZCDPRule
 
 DELTA = 1e-5
 STEP = Gaussian(1.1).poisson(0.01)

@@ -13,14 +13,14 @@ import pytest
 from scipy.special import ndtr
 
 from accountants import Adjacency, ApproxDP, Gaussian, PureDP, RandomizedResponse, gaussian_mu
-from accountants.adaptive.budget_rule import BudgetRule
-from accountants.adaptive.every_kind import EveryKindRule
-from accountants.adaptive.failing_gaussian import failing_gaussian_level
-from accountants.adaptive.odometer import Odometer
-from accountants.adaptive.rules import CopiesRule, GaussianRule, RenyiRule, ZCDPRule
-from accountants.adaptive.sums import Spent
+from accountants.budgets.budget import BudgetRule
+from accountants.budgets.every_kind import EveryKindRule
+from accountants.budgets.exact_sums import Spent
+from accountants.budgets.failing_gaussian import failing_gaussian_level
+from accountants.budgets.odometer import Odometer
+from accountants.budgets.rules import CopiesRule, GaussianRule, RenyiRule, ZCDPRule
 from accountants.events import distinct
-from accountants.exact.gdp import delta_of as gaussian_delta
+from accountants.methods.exact.gaussian import delta_of as gaussian_delta
 
 # A law is (first step, chances of the steps from there on, chance of an infinite loss).
 

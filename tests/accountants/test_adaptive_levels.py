@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accountants import ApproxDP, Gaussian, GNMax, PureDP, RandomizedResponse, epsilon, renyi
-from accountants.adaptive.levels import concentrated_level, gaussian_level, is_dominated, pure_level
-from accountants.adaptive.rules import CopiesRule
-from accountants.adaptive.sums import Spent, exact, rounded_up
+from accountants.budgets.exact_sums import Spent, exact, rounded_up
+from accountants.budgets.levels import concentrated_level, gaussian_level, is_dominated, pure_level
+from accountants.budgets.rules import CopiesRule
 from accountants.events import ZCDP, DiscreteGaussian, DiscreteLaplace, Exponential, Laplace, SubsetResponse
 
 ORDERS = np.geomspace(1.001, 1e4, 60)

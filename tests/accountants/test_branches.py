@@ -15,7 +15,7 @@ from accountants import (
     parallel,
 )
 from accountants.adjacency import Adjacency
-from accountants.branches import branches
+from accountants.composition.disjoint_parts import branches
 from accountants.events import normal_form
 
 

@@ -61,7 +61,7 @@ def test_an_open_claim_gets_one_narrower_attempt(monkeypatch):
             raise UnsupportedEvent("none")
         return Bound(1.0, 2.0, "wide") if width is None else Bound(1.4, 1.49, "narrow")
 
-    monkeypatch.setattr("accountants.auditing.epsilon_of_parts", recomputed)
+    monkeypatch.setattr("accountants.auditing.audit.epsilon_of_parts", recomputed)
     verdict = audit(ledger_with(1.5)).verdicts[0]
     assert verdict.status.startswith("PASS")
     assert verdict.bound == Bound(1.4, 1.49, "narrow")
@@ -86,7 +86,7 @@ def test_every_pair_of_methods_must_share_a_point(monkeypatch):
             raise ResolutionError("not here")
         return answers[method]
 
-    monkeypatch.setattr("accountants.auditing.epsilon_of_parts", recomputed)
+    monkeypatch.setattr("accountants.auditing.audit.epsilon_of_parts", recomputed)
     verdict = audit(ledger_with(1.1)).verdicts[0]
     assert (verdict.status, [other.method for other in verdict.others]) == ("PASS-LOOSE", ["gaussian", "renyi"])
     answers["renyi"] = Bound(0.0, 0.89, "renyi")
@@ -191,7 +191,7 @@ def test_a_ledger_over_its_own_budget_is_flagged(tmp_path):
 
 
 def test_two_contradicting_accountants_are_an_internal_error(monkeypatch):
-    monkeypatch.setattr("accountants.question.rdp_epsilon", lambda *_: (0.01, 2.0))
+    monkeypatch.setattr("accountants.composition.choice.rdp_epsilon", lambda *_: (0.01, 2.0))
     report = audit(ledger_with(TRUTH.upper))
     assert report.verdicts[0].status == "INTERNAL-ERROR"
     assert report.exit_code == 3
@@ -242,7 +242,7 @@ def test_a_leak_keeps_the_meaning_of_the_other_verdicts(monkeypatch):
     assert "not what the loader did" in audit(understated).verdicts[0].reason
     understated.disclose("leak: losses were logged")
     assert len(audit(understated).errors) == 2
-    monkeypatch.setattr("accountants.question.rdp_epsilon", lambda *_: (0.01, 2.0))
+    monkeypatch.setattr("accountants.composition.choice.rdp_epsilon", lambda *_: (0.01, 2.0))
     contradicted = ledger_with(TRUTH.upper)
     contradicted.disclose("leak: losses were logged")
     assert (audit(contradicted).verdicts[0].status, audit(contradicted).exit_code) == ("INTERNAL-ERROR", 3)

@@ -40,8 +40,8 @@ from accountants.events import (
     TreeAggregation,
     parallel,
 )
-from accountants.events.algebra import MAX_COUNT
-from accountants.events.groups import GroupSampledGaussian
+from accountants.events.event import MAX_COUNT
+from accountants.events.person_groups import GroupSampledGaussian
 
 INNER = Gaussian(2.0)
 # One row per real or whole parameter of every event: (make from the value, name, least allowed, is it allowed itself).

@@ -23,12 +23,12 @@ from accountants import (
     RandomizedResponse,
     epsilon,
 )
-from accountants.adaptive.every_kind import EveryKindRule
-from accountants.adaptive.failing_gaussian import failing_gaussian_level
-from accountants.adaptive.sums import exact
-from accountants.composition import profile
+from accountants.budgets.every_kind import EveryKindRule
+from accountants.budgets.exact_sums import exact
+from accountants.budgets.failing_gaussian import failing_gaussian_level
+from accountants.composition.epsilon import profile
 from accountants.events import distinct
-from accountants.exact.gdp import delta_of as gaussian_delta
+from accountants.methods.exact.gaussian import delta_of as gaussian_delta
 
 ADD, REPLACE = Adjacency.ADD_REMOVE, Adjacency.REPLACE_ONE
 

@@ -27,8 +27,8 @@ from accountants import (
     tradeoff,
 )
 from accountants.errors import PrivkdError
-from accountants.exact.gdp import delta_of, gaussian_mu
-from accountants.fourier.sums import loss_sum
+from accountants.methods.exact.gaussian import delta_of, gaussian_mu
+from accountants.methods.fourier.sums import loss_sum
 
 LARGEST = sys.float_info.max
 LIMIT = 5.0  # CPU seconds of one question; nearly all take milliseconds

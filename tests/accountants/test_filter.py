@@ -19,12 +19,12 @@ from accountants import (
     epsilon,
     gaussian_mu,
 )
-from accountants.adaptive.filter import Filter
-from accountants.adaptive.levels import dominating_gaussian
-from accountants.adaptive.rules import RenyiRule
+from accountants.budgets.filter import Filter
+from accountants.budgets.levels import dominating_gaussian
+from accountants.budgets.rules import RenyiRule
 from accountants.events import normal_form
-from accountants.exact.gdp import delta_of as gaussian_delta
-from accountants.exact.response import delta_of as response_delta
+from accountants.methods.exact.gaussian import delta_of as gaussian_delta
+from accountants.methods.exact.response import delta_of as response_delta
 
 DELTA = 1e-5
 

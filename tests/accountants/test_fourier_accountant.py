@@ -11,10 +11,10 @@ from scipy.special import ndtr
 from accountants.adjacency import Adjacency
 from accountants.errors import ResolutionError
 from accountants.events import Gaussian, PureDP, RandomizedResponse
-from accountants.exact import gdp
-from accountants.fourier import inversion, reading, sums
-from accountants.fourier.accountant import delta_of, epsilon_of, stranger
-from accountants.rdp.conversion import rdp_epsilon
+from accountants.methods.exact import gaussian
+from accountants.methods.fourier import ends, inversion, sums
+from accountants.methods.fourier.accountant import delta_of, epsilon_of, stranger
+from accountants.methods.renyi.conversion import rdp_epsilon
 
 ADD_REMOVE = Adjacency.ADD_REMOVE
 
@@ -78,7 +78,7 @@ def test_published_training_runs_lie_in_the_certified_intervals(sigma, q, count,
 def test_no_sampling_is_the_gaussian_curve():
     for mu in (0.05, 0.5, 3.0):
         for delta in (1e-12, 1e-5, 0.01):
-            low, high = gdp.epsilon_of(mu, delta)
+            low, high = gaussian.epsilon_of(mu, delta)
             found = epsilon_of({Gaussian(1.0 / mu): 1}, delta, ADD_REMOVE)
             assert found.lower <= high
             assert low <= found.upper
@@ -186,7 +186,7 @@ def test_one_direction_alone_can_be_too_low():
     # Where much is sampled and little noise is added, adding a record is not the worse direction; both are computed.
     both = epsilon_of(run(1.1, 0.01, 10_000), 1e-5, ADD_REMOVE)
     totals = [sums.loss_sum(run(1.1, 0.01, 10_000), sign, math.log(1e-15)) for sign in (1, -1)]
-    alone = [reading.epsilon_on(inversion.Contour(one, one.aim_at_delta(1e-5)), 1e-5) for one in totals]
+    alone = [ends.epsilon_on(inversion.Contour(one, one.aim_at_delta(1e-5)), 1e-5) for one in totals]
     assert both.upper == max(one.upper for one in alone)
     assert both.lower == max(one.lower for one in alone)
     assert alone[1].upper < 0.999 * alone[0].lower

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accountants import lattice
 from accountants.adjacency import Adjacency
 from accountants.errors import ResolutionError
 from accountants.events import Gaussian
-from accountants.fourier import accountant
-from accountants.fourier.accountant import delta_of, epsilon_of
-from accountants.fourier.blur import Blur
-from accountants.fourier.equispaced import departures
-from accountants.fourier.spectra import SampledSpectrum
+from accountants.methods import lattice
+from accountants.methods.fourier import accountant
+from accountants.methods.fourier.accountant import delta_of, epsilon_of
+from accountants.methods.fourier.blur import Blur
+from accountants.methods.fourier.equispaced import departures
+from accountants.methods.fourier.spectra import SampledSpectrum
 
 ADD_REMOVE = Adjacency.ADD_REMOVE
 

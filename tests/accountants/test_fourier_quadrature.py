@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from accountants.errors import ResolutionError
-from accountants.fourier.quadrature import Panels, log_ratio
-from accountants.fourier.spectra import GaussianSpectrum, SampledSpectrum
+from accountants.methods.fourier.quadrature import Panels, log_ratio
+from accountants.methods.fourier.spectra import GaussianSpectrum, SampledSpectrum
 
 CASES = [
     (0.01, 1.1, 4.6, 0.0),

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
-from accountants import Composed, Gaussian, Laplace, calibrate, delta, epsilon, lattice
+from accountants import Composed, Gaussian, Laplace, calibrate, delta, epsilon
 from accountants.adjacency import Adjacency
 from accountants.errors import ResolutionError
-from accountants.fourier.accountant import delta_of, epsilon_of
-from accountants.fourier.quadrature import Panels
-from accountants.fourier.spectra import SampledSpectrum
-from accountants.fourier.sums import loss_sum, quick_bound
+from accountants.methods import lattice
+from accountants.methods.fourier.accountant import delta_of, epsilon_of
+from accountants.methods.fourier.quadrature import Panels
+from accountants.methods.fourier.spectra import SampledSpectrum
+from accountants.methods.fourier.sums import loss_sum, quick_bound
 
 ADD_REMOVE = Adjacency.ADD_REMOVE
 

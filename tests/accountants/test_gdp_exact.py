@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accountants import Gaussian, GNMax, delta, epsilon, gaussian_mu
-from accountants.exact.gdp import delta_of, epsilon_of, log_delta_of
+from accountants.methods.exact.gaussian import delta_of, epsilon_of, log_delta_of
 
 DIGITS = 450  # delta down to 1e-300 is a difference of numbers near e^(mu^2)
 

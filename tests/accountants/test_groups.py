@@ -29,8 +29,8 @@ from accountants.events import (
     normal_form,
     parallel,
 )
-from accountants.events.groups import GroupSampledGaussian
-from accountants.grouping import group, group_privacy
+from accountants.events.group_privacy import group, group_privacy
+from accountants.events.person_groups import GroupSampledGaussian
 
 
 @pytest.mark.parametrize(

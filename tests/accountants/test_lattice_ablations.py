@@ -5,15 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from accountants import lattice
 from accountants.adjacency import Adjacency
 from accountants.events import Gaussian
-from accountants.exact import gdp
-from accountants.lattice.law import Tails, upper_law
-from accountants.lattice.outlook import look
-from accountants.lattice.transform import compose
-from accountants.pairs.gaussian import GaussianPair
-from accountants.pairs.sampled import SampledPair
+from accountants.methods import lattice
+from accountants.methods.exact import gaussian
+from accountants.methods.lattice.first_look import look
+from accountants.methods.lattice.law import Tails, upper_law
+from accountants.methods.lattice.pairs.gaussian import GaussianPair
+from accountants.methods.lattice.pairs.sampled import SampledPair
+from accountants.methods.lattice.transform import compose
 
 ADD_REMOVE = Adjacency.ADD_REMOVE
 
@@ -39,7 +39,7 @@ def test_tails_of_a_fixed_mass_make_small_deltas_infinite(mass):
     # Ten releases leave out ten such tails, all of which count as infinite losses.
     assert compose([law], [10], window, sign=1.0).epsilon(5 * mass, sign=1.0)[0] == math.inf
     answer = lattice.epsilon_of({Gaussian(4.0): 10}, 5 * mass, ADD_REMOVE)
-    low, high = gdp.epsilon_of(math.sqrt(10) / 4.0, 5 * mass)
+    low, high = gaussian.epsilon_of(math.sqrt(10) / 4.0, 5 * mass)
     assert answer.lower <= high
     assert low <= answer.upper <= high + 1e-2
 

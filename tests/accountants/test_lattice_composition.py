@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accountants import lattice
 from accountants.adjacency import Adjacency
 from accountants.errors import ResolutionError, UnsupportedEvent
 from accountants.events import (
@@ -22,17 +21,18 @@ from accountants.events import (
     PureDP,
     RandomizedResponse,
 )
-from accountants.events.groups import GroupSampledGaussian
-from accountants.exact import gdp, response
-from accountants.lattice.composed import decayed_gains
-from accountants.lattice.directions import directions_of
-from accountants.lattice.law import LatticeLaw, Tails, upper_law
-from accountants.lattice.lower import lower_law
-from accountants.lattice.outlook import Window, log_mgf, look
-from accountants.lattice.transform import compose
-from accountants.pairs.atomic import response_pair
-from accountants.pairs.gaussian import GaussianPair
-from accountants.pairs.sampled import SampledPair
+from accountants.events.person_groups import GroupSampledGaussian
+from accountants.methods import lattice
+from accountants.methods.exact import gaussian, response
+from accountants.methods.lattice.composed import decayed_gains
+from accountants.methods.lattice.directions import directions_of
+from accountants.methods.lattice.first_look import Window, log_mgf, look
+from accountants.methods.lattice.law import LatticeLaw, Tails, upper_law
+from accountants.methods.lattice.lower import lower_law
+from accountants.methods.lattice.pairs.atomic import response_pair
+from accountants.methods.lattice.pairs.gaussian import GaussianPair
+from accountants.methods.lattice.pairs.sampled import SampledPair
+from accountants.methods.lattice.transform import compose
 
 ADD_REMOVE, REPLACE_ONE = Adjacency.ADD_REMOVE, Adjacency.REPLACE_ONE
 
@@ -91,9 +91,9 @@ def test_each_direction_encloses_its_reference(shared_file):
 
 
 def one_direction(releases, delta, width=1e-3):
-    from accountants.lattice.accountant import _refined
-    from accountants.lattice.question import EpsilonAt
-    from accountants.lattice.resolution import Resolution
+    from accountants.methods.lattice.accountant import _refined
+    from accountants.methods.lattice.resolution import Resolution
+    from accountants.methods.lattice.targets import EpsilonAt
 
     question = EpsilonAt(delta)
     plan = question.plan(releases)
@@ -105,7 +105,7 @@ def one_direction(releases, delta, width=1e-3):
 @pytest.mark.parametrize(("sigma", "count"), [(1.0, 1), (0.3, 2), (8.0, 100), (40.0, 5000)])
 def test_gaussians_agree_with_the_closed_form(sigma, count, delta):
     mu = math.sqrt(count) / sigma
-    true = gdp.epsilon_of(mu, delta)
+    true = gaussian.epsilon_of(mu, delta)
     answer = lattice.epsilon_of({Gaussian(sigma): count}, delta, ADD_REMOVE, width=1e-3)
     assert answer.lower <= true[1]
     assert answer.upper >= true[0]
@@ -115,7 +115,7 @@ def test_gaussians_agree_with_the_closed_form(sigma, count, delta):
 @pytest.mark.parametrize("sigma", [0.05, 0.03, 0.01, 0.001])
 def test_losses_beyond_the_range_of_floats_stay_enclosed(sigma):
     """Masses under Q underflow there; taken at face value they would raise the lower end above the upper one."""
-    true = gdp.epsilon_of(1.0 / sigma, 1e-5)
+    true = gaussian.epsilon_of(1.0 / sigma, 1e-5)
     try:
         answer = lattice.epsilon_of({Gaussian(sigma): 1}, 1e-5, ADD_REMOVE)
     except ResolutionError:
@@ -249,7 +249,7 @@ def test_tails_fixed_at_one_in_1e15_cannot_reach_small_deltas():
     composed = compose([law], [10], window, sign=1.0)
     assert composed.epsilon(1e-15, sign=1.0)[0] == math.inf
     answer = lattice.epsilon_of({Gaussian(4.0): 10}, 1e-15, ADD_REMOVE)
-    true = gdp.epsilon_of(math.sqrt(10) / 4.0, 1e-15)
+    true = gaussian.epsilon_of(math.sqrt(10) / 4.0, 1e-15)
     assert answer.lower <= true[1]
     assert true[0] <= answer.upper <= true[1] + 1e-2
 

@@ -7,12 +7,17 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from accountants.lattice.law import Tails, exact_law, lattice_points, upper_law
-from accountants.lattice.lower import lower_law
-from accountants.pairs.atomic import DiscreteGaussianPair, DiscreteLaplacePair, response_pair, subset_pair
-from accountants.pairs.gaussian import AntipodalPair, GaussianPair, GroupPair
-from accountants.pairs.laplace import LaplacePair
-from accountants.pairs.sampled import SampledPair, SymmetrizedPair
+from accountants.methods.lattice.law import Tails, exact_law, lattice_points, upper_law
+from accountants.methods.lattice.lower import lower_law
+from accountants.methods.lattice.pairs.atomic import (
+    DiscreteGaussianPair,
+    DiscreteLaplacePair,
+    response_pair,
+    subset_pair,
+)
+from accountants.methods.lattice.pairs.gaussian import AntipodalPair, GaussianPair, GroupPair
+from accountants.methods.lattice.pairs.laplace import LaplacePair
+from accountants.methods.lattice.pairs.sampled import SampledPair, SymmetrizedPair
 
 TAILS = Tails(1e-13, 1e-16)
 

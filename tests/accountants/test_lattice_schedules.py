@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from accountants import Gaussian, Laplace, PureDP, lattice
+from accountants import Gaussian, Laplace, PureDP
 from accountants.adjacency import Adjacency
-from accountants.lattice import directions, schedule
-from accountants.lattice.schedule import Group, grouped
+from accountants.methods import lattice
+from accountants.methods.lattice import directions, schedule
+from accountants.methods.lattice.schedule import Group, grouped
 
 EVERY = (Adjacency.ADD_REMOVE, Adjacency.REPLACE_ONE)
 

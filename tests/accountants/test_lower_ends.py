@@ -8,6 +8,7 @@ import pytest
 from scipy.special import log_ndtr
 
 from accountants import audit, delta, epsilon
+from accountants.composition.table import reason_of
 from accountants.errors import ResolutionError
 from accountants.events import (
     RDP,
@@ -24,9 +25,8 @@ from accountants.events import (
     floor_of,
     parallel,
 )
-from accountants.events.algebra import MAX_DEPTH
+from accountants.events.event import MAX_DEPTH
 from accountants.ledger.ledger import Ledger
-from accountants.methods import reason_of
 
 RUN = Gaussian(1.1).poisson(0.01) * 1000
 DELTA = 1e-5

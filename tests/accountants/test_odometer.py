@@ -19,7 +19,7 @@ from accountants import (
     epsilon,
     renyi,
 )
-from accountants.adaptive.odometer import Odometer
+from accountants.budgets.odometer import Odometer
 
 DELTA = 1e-5
 STEP = Gaussian(1.1).poisson(0.01)

@@ -9,12 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
-from accountants.pairs.atomic import DiscreteGaussianPair, DiscreteLaplacePair, response_pair, subset_pair
-from accountants.pairs.gaussian import AntipodalPair, GaussianPair, GroupPair
-from accountants.pairs.laplace import LaplacePair
-from accountants.pairs.normal import normal_cells
-from accountants.pairs.pair import MASS_ERROR, ReversedPair
-from accountants.pairs.sampled import SampledPair, SymmetrizedPair
+from accountants.methods.lattice.pairs.atomic import (
+    DiscreteGaussianPair,
+    DiscreteLaplacePair,
+    response_pair,
+    subset_pair,
+)
+from accountants.methods.lattice.pairs.gaussian import AntipodalPair, GaussianPair, GroupPair
+from accountants.methods.lattice.pairs.laplace import LaplacePair
+from accountants.methods.lattice.pairs.normal_cells import normal_cells
+from accountants.methods.lattice.pairs.pair import MASS_ERROR, ReversedPair
+from accountants.methods.lattice.pairs.sampled import SampledPair, SymmetrizedPair
 
 DIGITS = 60
 

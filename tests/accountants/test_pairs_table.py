@@ -22,13 +22,13 @@ from accountants.events import (
     RandomizedResponse,
     SubsetResponse,
 )
-from accountants.events.groups import GroupSampledGaussian
-from accountants.lattice import stranger
-from accountants.pairs.atomic import response_pair
-from accountants.pairs.gaussian import AntipodalPair, GaussianPair, GroupPair
-from accountants.pairs.laplace import LaplacePair
-from accountants.pairs.sampled import SampledPair, SymmetrizedPair
-from accountants.pairs.table import attained_pair_of, pair_of
+from accountants.events.person_groups import GroupSampledGaussian
+from accountants.methods.lattice import stranger
+from accountants.methods.lattice.pairs.atomic import response_pair
+from accountants.methods.lattice.pairs.gaussian import AntipodalPair, GaussianPair, GroupPair
+from accountants.methods.lattice.pairs.laplace import LaplacePair
+from accountants.methods.lattice.pairs.sampled import SampledPair, SymmetrizedPair
+from accountants.methods.lattice.pairs.table import attained_pair_of, pair_of
 
 ADD_REMOVE, REPLACE_ONE, ZERO_OUT = Adjacency.ADD_REMOVE, Adjacency.REPLACE_ONE, Adjacency.ZERO_OUT
 

@@ -10,8 +10,8 @@ from accountants import AdjacencyError, Bound, Gaussian, GNMax, PureDP, epsilon
 from accountants.pate.confident import realised_costs
 from accountants.pate.epsilon import confident_pate_epsilon, lnmax_pate_epsilon, pate_epsilon
 from accountants.pate.gnmax import gnmax_log_q, gnmax_renyi
+from accountants.pate.hidden_cost import PrivateCost
 from accountants.pate.lnmax import lnmax_log_q, lnmax_renyi
-from accountants.pate.private import PrivateCost
 from accountants.pate.release import CostPlan, Smoothing, renyi_epsilon
 
 AGREED = [[950, 30, 20]] * 100

@@ -15,7 +15,7 @@ import pytest
 
 from accountants.pate.confident import confidence
 from accountants.pate.epsilon import confident_pate_epsilon, lnmax_pate_epsilon, pate_epsilon
-from accountants.pate.private import PrivateCost
+from accountants.pate.hidden_cost import PrivateCost
 from accountants.pate.release import Smoothing
 from accountants.pate.votes import vote_table
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from accountants.composition import delta
+from accountants.composition.epsilon import delta
 from accountants.errors import AdjacencyError
 from accountants.events import ApproxDP, Gaussian, PureDP, RandomizedResponse
-from accountants.profiles import curve, reach
+from accountants.guarantees.profile import curve, reach
 
 
 def gaussian_delta(mu, epsilon):
@@ -40,7 +40,9 @@ def test_both_ends_fall_whatever_the_order_of_the_points(monkeypatch):
     from accountants.bound import Bound
 
     rough = {0.0: (0.1, 0.5), 1.0: (0.2, 0.3), 2.0: (0.0, 0.4)}
-    monkeypatch.setattr("accountants.profiles.profile", lambda event, **_: lambda point: Bound(*rough[point], "rough"))
+    monkeypatch.setattr(
+        "accountants.guarantees.profile.profile", lambda event, **_: lambda point: Bound(*rough[point], "rough")
+    )
     points = [2.0, 0.0, 1.0]
     found = dict(zip(points, curve(Gaussian(1.0), points), strict=True))
     assert {point: (bound.lower, bound.upper) for point, bound in found.items()} == {

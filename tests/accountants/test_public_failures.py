@@ -21,7 +21,7 @@ from accountants import (
     epsilon,
     gaussian_mu,
 )
-from accountants.exact import gdp
+from accountants.methods.exact import gaussian
 
 
 def seen_elsewhere(ask):
@@ -124,7 +124,7 @@ def sampled_lower_delta(sigma, q, doublings, eps, step=5e-4):
 
 def central_limit_epsilon(sigma, q, count, target):
     """The estimate of Bu et al.: mu = q sqrt(count (e^(1/sigma^2) - 1))."""
-    return gdp.epsilon_of(q * math.sqrt(count * math.expm1(sigma**-2)), target)[1]
+    return gaussian.epsilon_of(q * math.sqrt(count * math.expm1(sigma**-2)), target)[1]
 
 
 def test_4_a_central_limit_is_below_the_truth():
@@ -228,7 +228,7 @@ def test_6_tails_follow_delta(target):
         found = epsilon(event, target, method="lattice") if mu is None else epsilon(event, target)
         assert found.upper < math.inf
         if mu is not None:
-            low, high = gdp.epsilon_of(mu, target)
+            low, high = gaussian.epsilon_of(mu, target)
             assert found.lower <= high
             assert low <= found.upper <= high * (1 + 1e-6)
 

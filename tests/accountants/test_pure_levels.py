@@ -22,8 +22,8 @@ from accountants.events import (
     normal_form,
     parallel,
 )
-from accountants.pure import pure_epsilon
-from accountants.rdp.curves import renyi
+from accountants.methods.pure import pure_epsilon
+from accountants.methods.renyi.renyi import renyi
 
 
 def slow_sampled(q, level):

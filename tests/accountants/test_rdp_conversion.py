@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accountants import Gaussian, GNMax, PureDP, RandomizedResponse, delta, epsilon, renyi
-from accountants.rdp.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
+from accountants.methods.renyi.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
 
 parts = st.dictionaries(
     st.one_of(
@@ -77,7 +77,7 @@ def test_gnmax_comparison_of_accountants():
     ],
 )
 def test_conversion_of_one_order(alpha, rho, target, expected):
-    from accountants.rdp.conversion import _epsilon_at
+    from accountants.methods.renyi.conversion import _epsilon_at
 
     value = _epsilon_at(np.array([alpha - 1.0]), np.array([rho]), math.log(target))
     assert math.isclose(value[0], expected, rel_tol=1e-10)

@@ -20,7 +20,7 @@ from accountants.events import (
     MatrixFactorization,
     TreeAggregation,
 )
-from accountants.rdp.curves import renyi
+from accountants.methods.renyi.renyi import renyi
 
 ORDERS = [1.001, 1.5, 2.0, 3.7, 16.0]
 

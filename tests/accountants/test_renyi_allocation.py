@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from accountants.events import Gaussian, Laplace
-from accountants.rdp.allocation import _addition, _removal
-from accountants.rdp.curves import renyi
+from accountants.methods.renyi.allocation import _addition, _removal
+from accountants.methods.renyi.renyi import renyi
 
 
 def slow_removal(steps, selected, sigma, alpha):

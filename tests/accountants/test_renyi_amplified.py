@@ -23,9 +23,9 @@ from accountants.events import (
     PureDP,
     RandomizedResponse,
 )
-from accountants.rdp.antipodal import log_moments_replaced
-from accountants.rdp.curves import renyi
-from accountants.rdp.integer_orders import LARGEST
+from accountants.methods.renyi.antipodal import log_moments_replaced
+from accountants.methods.renyi.integer_orders import LARGEST
+from accountants.methods.renyi.renyi import renyi
 
 
 def both_directions(p, q, alpha):

@@ -22,8 +22,8 @@ from accountants.events import (
     SubsetResponse,
     parallel,
 )
-from accountants.rdp.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
-from accountants.rdp.curves import renyi
+from accountants.methods.renyi.conversion import quick_rdp_epsilon, rdp_delta, rdp_epsilon
+from accountants.methods.renyi.renyi import renyi
 
 ORDERS = np.array([1.001, 1.5, 2.0, 10.0, 300.0])
 

@@ -20,7 +20,7 @@ from accountants import (
     UnsupportedEvent,
     renyi,
 )
-from accountants.rdp.sampled import log_moments
+from accountants.methods.renyi.sampled import log_moments
 
 
 def log_moment(q, sigma, alpha):

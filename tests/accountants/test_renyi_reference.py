@@ -4,7 +4,7 @@ import json
 import math
 
 from accountants.events import Exponential, Gaussian, Laplace, RandomizedResponse
-from accountants.rdp.curves import renyi
+from accountants.methods.renyi.renyi import renyi
 
 BUILDERS = {
     "poisson_gaussian": lambda e: Gaussian(e["sigma"]).poisson(e["q"]),

@@ -6,7 +6,7 @@ import mpmath as mp
 import pytest
 
 from accountants import Gaussian, delta, epsilon
-from accountants.exact.sampled_once import delta_of, epsilon_of
+from accountants.methods.exact.sampled_once import delta_of, epsilon_of
 
 
 def integral(q, sigma, eps):

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from accountants.auditing import audit
+from accountants.auditing.audit import audit
+from accountants.auditing.loader import disagreements
 from accountants.errors import LedgerError
 from accountants.events import Gaussian, Laplace, PoissonSampled, parallel
 from accountants.ledger.chain import canonical_digest, header_of, link
-from accountants.ledger.comparison import disagreements
 from accountants.ledger.ledger import Ledger
 from accountants.ledger.sampler import Sampler
 

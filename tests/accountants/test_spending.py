@@ -2,7 +2,7 @@
 
 import pytest
 
-from accountants.composition import epsilon
+from accountants.composition.epsilon import epsilon
 from accountants.events import Composed, Gaussian, PureDP
 from accountants.ledger.ledger import Ledger
 from accountants.ledger.spending import spending

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 
-from accountants import composition
 from accountants.bound import Bound
+from accountants.composition import epsilon as composition
 from accountants.events import ApproxDP, Gaussian, PureDP, RandomizedResponse
-from accountants.profiles import curve
-from accountants.tradeoffs import Tradeoff, tradeoff
+from accountants.guarantees.profile import curve
+from accountants.guarantees.tradeoff import Tradeoff, tradeoff
 
 RATES = (0.0, 1e-9, 1e-4, 1e-3, 1e-2, 0.1, 0.3, 0.5, 0.9, 1.0)
 

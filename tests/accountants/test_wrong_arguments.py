@@ -35,7 +35,7 @@ sys.stdout.write(json.dumps(messages))
 
 CASES = {
     "audit('ledger.json')": ("TypeError", "ledger='ledger.json' must be a Ledger; Ledger.read(path)"),
-    "Filter(1, 1e-5, rule='gdp')": ("TypeError", "rule='gdp' must be a rule of accountants.adaptive.rules"),
+    "Filter(1, 1e-5, rule='gdp')": ("TypeError", "rule='gdp' must be a rule of accountants.budgets.rules"),
     "Filter(1, 1e-5, plan='gdp')": ("TypeError", "event='gdp' must be an event"),
     "Filter(1, 1e-5).try_spend(G, 1.0)": ("TypeError", "count=1.0 must be an integer"),
     "Filter(1, 1e-5).try_spend(G, True)": ("TypeError", "count=True must be an integer"),

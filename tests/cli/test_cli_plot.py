@@ -5,8 +5,8 @@ import json
 import pytest
 
 from accountants import Gaussian, Ledger, epsilon
-from accountants.profiles import curve
-from accountants.tradeoffs import tradeoff
+from accountants.guarantees.profile import curve
+from accountants.guarantees.tradeoff import tradeoff
 
 HEADS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 

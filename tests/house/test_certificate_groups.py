@@ -18,7 +18,7 @@ from accountants import (
     gaussian_mu,
     group_privacy,
 )
-from accountants.events.groups import GroupSampledGaussian
+from accountants.events.person_groups import GroupSampledGaussian
 from privkd.certificate import Certificate
 from privkd.errors import CertificateError, GuaranteeError
 

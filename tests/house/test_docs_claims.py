@@ -9,7 +9,7 @@ import pytest
 import typer
 
 import privkd.cli.app
-from accountants.auditing import _EXIT_CODES
+from accountants.auditing.audit import _EXIT_CODES
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]

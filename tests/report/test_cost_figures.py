@@ -11,7 +11,7 @@ from matplotlib.figure import Figure  # noqa: E402  after the check
 
 from accountants import RandomizedResponse, curve, delta  # noqa: E402
 from accountants.bound import Bound  # noqa: E402
-from accountants.tradeoffs import Tradeoff  # noqa: E402
+from accountants.guarantees.tradeoff import Tradeoff  # noqa: E402
 from privkd.report import attack_curve, budget_curve, profile_curve  # noqa: E402
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from accountants import ApproxDP, Gaussian, Ledger
-from accountants.tradeoffs import tradeoff
+from accountants.guarantees.tradeoff import tradeoff
 from privkd import Certificate
 from privkd.report import Attack
 from privkd.report.attacks import attack_on, in_words

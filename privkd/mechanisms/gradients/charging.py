@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from accountants import Ledger
-from accountants.ledger.flags import disclosed_leaks
+from accountants.auditing.flags import disclosed_leaks
 from privkd.errors import CheckpointError, LedgerError
 from privkd.issuance import disclose_seeded, is_seeded
 from privkd.mechanisms.clipping.opacus import GUARDED

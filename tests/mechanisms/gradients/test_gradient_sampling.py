@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from accountants import FixedSizeSampled, Gaussian, PoissonSampled, Shuffled
-from accountants.ledger.comparison import disagreements, remarks
+from accountants.auditing.loader import disagreements, remarks
 from privkd.mechanisms import SeededNoise, SystemNoise
 from privkd.mechanisms.gradients.sampling import CyclicDraws, FixedSizeDraws, PoissonDraws, ShuffledDraws, draws_for
 from privkd.mechanisms.noise import NoiseSource

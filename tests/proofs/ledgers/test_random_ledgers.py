@@ -18,16 +18,15 @@ from accountants import (
     RandomizedResponse,
     ResolutionError,
     UnsupportedEvent,
-    composition,
     delta,
     epsilon,
 )
-from accountants.fourier import accountant as fourier
-from accountants.fourier import inversion
-from accountants.fourier import profile as fourier_profile
-from accountants.lattice import accountant as lattice
-from accountants.lattice import directions, question
-from accountants.lattice.law import Tails
+from accountants.composition import epsilon as composition
+from accountants.methods.fourier import accountant as fourier
+from accountants.methods.fourier import delta_curve, inversion
+from accountants.methods.lattice import accountant as lattice
+from accountants.methods.lattice import directions, targets
+from accountants.methods.lattice.law import Tails
 
 ZERO = 1e-9  # relative slack for the rounding of the slow sums
 CELLS = 4000  # of a window of 14 standard deviations
@@ -235,7 +234,7 @@ def test_a_dropped_direction_is_found(monkeypatch, found_in):
     both = lattice.directions_of
     monkeypatch.setattr(lattice, "directions_of", lambda parts, adjacency: both(parts, adjacency)[:1])
     assert any("upper=" in text for text in found_in("lattice"))
-    for module in (fourier, fourier_profile):
+    for module in (fourier, delta_curve):
         monkeypatch.setattr(module, "directions", lambda parts: (-1,))
     assert any("upper=" in text for text in found_in("fourier"))
 
@@ -252,10 +251,10 @@ def test_mass_moved_down_is_found(monkeypatch, found_in):
 
 
 def test_a_tail_that_is_cut_but_not_counted_is_found(monkeypatch, found_in):
-    law, pilot = directions._law, question.upper_law
+    law, pilot = directions._law, targets.upper_law
     monkeypatch.setattr(directions, "_law", lambda *arguments: replace(law(*arguments), infinity=0.0))
-    monkeypatch.setattr(question, "upper_law", lambda *arguments: replace(pilot(*arguments), infinity=0.0))
-    monkeypatch.setattr(question, "tails_for", lambda *arguments: Tails(1e-3, 1e-6))
+    monkeypatch.setattr(targets, "upper_law", lambda *arguments: replace(pilot(*arguments), infinity=0.0))
+    monkeypatch.setattr(targets, "tails_for", lambda *arguments: Tails(1e-3, 1e-6))
     assert found_in("coarse")
 
 

@@ -1,0 +1,1 @@
+"""Which method answers: epsilon and delta of any event by the tightest accountant that applies."""

@@ -1,0 +1,1 @@
+"""The accountants: exact tools, Fourier inversion, the lattice, Rényi curves and pure epsilons."""

@@ -1,0 +1,87 @@
+"""The Fourier accountant: epsilon and delta of Gaussians and Poisson-sampled Gaussians, certified at both ends."""
+
+import math
+from collections.abc import Mapping
+
+from accountants.adjacency import Adjacency
+from accountants.errors import ResolutionError
+from accountants.events import Event, Gaussian, PoissonSampled
+from accountants.methods.fourier.delta_curve import Profile
+from accountants.methods.fourier.ends import (
+    LOG_SMALLEST,
+    MISSED,
+    MISSED_BLURRED,
+    FourierAnswer,
+    blurred,
+    epsilon_on,
+    worse,
+)
+from accountants.methods.fourier.inversion import Contour
+from accountants.methods.fourier.sums import directions, loss_sum, quick_bound
+
+__all__ = ["FourierAnswer", "Profile", "delta_of", "epsilon_of", "stranger"]
+
+Parts = Mapping[Event, int]
+
+_ULP = 2.0**-53
+
+
+def stranger(parts: Parts, adjacency: Adjacency) -> Event | None:
+    """The first part that this accountant cannot take, or None; it takes sampled Gaussians, add-remove or zero-out."""
+    for part in parts:
+        inner = part.event if isinstance(part, PoissonSampled) else part
+        sampled = isinstance(part, PoissonSampled)
+        if not isinstance(inner, Gaussian) or (sampled and adjacency is Adjacency.REPLACE_ONE):
+            return part
+    return None
+
+
+def epsilon_of(
+    parts: Parts, delta: float, adjacency: Adjacency, *, width: float | None = None, blur: bool = True
+) -> FourierAnswer:
+    """Certified interval around the smallest epsilon with delta(epsilon) <= delta.
+
+    Args:
+        parts: normal form -> count; no `stranger`, no sigma of 0.
+        delta: failure mass, in (0, 1).
+        adjacency: add-remove or zero-out, where sampled parts are present.
+        width: upper - lower that is good enough where the spectrum has to be blurred, nats; 0.0005 epsilon by default.
+            The answer may be wider if that takes too many lines.
+        blur: whether noise may be added where the spectrum does not decay; takes some tenths of a second.
+
+    Returns:
+        The interval in nats.
+
+    Raises:
+        ResolutionError: the errors cannot be bounded well enough.
+
+    Example:
+        >>> parts = {Gaussian(1.1).poisson(0.01): 10_000}
+        >>> found = epsilon_of(parts, 1e-5, Adjacency.ADD_REMOVE)
+        >>> round(found.lower, 6), round(found.upper, 6)
+        (5.192583, 5.192583)
+    """
+    log_delta = math.log(delta)
+    if log_delta < LOG_SMALLEST:
+        raise ResolutionError(f"delta={delta!r} is too close to the smallest float; use method='renyi'")
+    found: list[FourierAnswer] = []
+    for sign in directions(parts):
+        total = loss_sum(parts, sign, log_delta + math.log(MISSED))
+        # A direction whose quick bound at this epsilon is within delta cannot cost more.
+        if found and quick_bound(total, found[0].lower) <= delta * (1.0 - 4.0 * _ULP):
+            continue
+        try:
+            found.append(epsilon_on(Contour(total, total.aim_at_delta(delta)), delta))
+        except ResolutionError:
+            if not blur:
+                raise
+            total = loss_sum(parts, sign, log_delta + math.log(MISSED_BLURRED))
+            found.append(epsilon_on(blurred(total, total.aim_at_delta(delta), width), delta))
+    return worse(found)
+
+
+def delta_of(
+    parts: Parts, epsilon: float, adjacency: Adjacency, *, width: float | None = None, blur: bool = True
+) -> FourierAnswer:
+    """Certified interval around delta(epsilon): one point of `Profile`, which see."""
+    return Profile(parts, adjacency, width=width, blur=blur).delta(epsilon)

@@ -1,0 +1,1 @@
+"""Rounding that never goes the wrong way, and certified root finding."""
