@@ -5,132 +5,51 @@ Needs numpy and scipy only; importing the package imports neither until a name t
 
 from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 __distribution__ = "privkd"
 
-_LAZY = {
-    "Adjacency": "accountants.adjacency",
-    "AdjacencyError": "accountants.errors",
-    "ApproxDP": "accountants.events",
-    "AuditReport": "accountants.auditing.audit",
-    "Bound": "accountants.bound",
-    "BudgetExceeded": "accountants.errors",
-    "Calibration": "accountants.guarantees.calibration",
-    "CalibrationError": "accountants.errors",
-    "Composed": "accountants.events",
-    "ConfidentGNMax": "accountants.events",
-    "DiscreteGaussian": "accountants.events",
-    "DiscreteLaplace": "accountants.events",
-    "Event": "accountants.events",
-    "Exponential": "accountants.events",
-    "Filter": "accountants.budgets.filter",
-    "FixedSizeSampled": "accountants.events",
-    "GDP": "accountants.events",
-    "GNMax": "accountants.events",
-    "Gaussian": "accountants.events",
-    "LNMax": "accountants.events",
-    "Laplace": "accountants.events",
-    "Ledger": "accountants.ledger.ledger",
-    "LedgerError": "accountants.errors",
-    "MatrixFactorization": "accountants.events",
-    "Odometer": "accountants.budgets.odometer",
-    "Opinion": "accountants.auditing.opinions.opinion",
-    "Parallel": "accountants.events",
-    "PoissonSampled": "accountants.events",
-    "PriorResponse": "accountants.events",
-    "PrivkdError": "accountants.errors",
-    "PureDP": "accountants.events",
-    "RDP": "accountants.events",
-    "RandomAllocation": "accountants.events",
-    "RandomizedResponse": "accountants.events",
-    "Repeat": "accountants.events",
-    "ResolutionError": "accountants.errors",
-    "Sampler": "accountants.ledger.sampler",
-    "Shuffled": "accountants.events",
-    "SparseVector": "accountants.events",
-    "SubsetResponse": "accountants.events",
-    "Tradeoff": "accountants.guarantees.tradeoff",
-    "TreeAggregation": "accountants.events",
-    "UnsupportedEvent": "accountants.errors",
-    "Verdict": "accountants.auditing.audit",
-    "ZCDP": "accountants.events",
-    "audit": "accountants.auditing.audit",
-    "calibrate": "accountants.guarantees.calibration",
-    "curve": "accountants.guarantees.profile",
-    "delta": "accountants.composition.epsilon",
-    "epsilon": "accountants.composition.epsilon",
-    "from_dict": "accountants.events",
-    "gaussian_mu": "accountants.methods.exact.gaussian",
-    "group": "accountants.events.group_privacy",
-    "group_privacy": "accountants.events.group_privacy",
-    "parallel": "accountants.events",
-    "parse": "accountants.events.expression",
-    "renyi": "accountants.methods.renyi.renyi",
-    "spending": "accountants.ledger.spending",
-    "teacher_ceiling": "accountants.guarantees.teacher_ceiling",
-    "tradeoff": "accountants.guarantees.tradeoff",
-}
-__all__ = [
-    "GDP",
-    "RDP",
-    "ZCDP",
-    "Adjacency",
-    "AdjacencyError",
-    "ApproxDP",
-    "AuditReport",
-    "Bound",
-    "BudgetExceeded",
-    "Calibration",
-    "CalibrationError",
-    "Composed",
-    "ConfidentGNMax",
-    "DiscreteGaussian",
-    "DiscreteLaplace",
-    "Event",
-    "Exponential",
-    "Filter",
-    "FixedSizeSampled",
-    "GNMax",
-    "Gaussian",
-    "LNMax",
-    "Laplace",
-    "Ledger",
-    "LedgerError",
-    "MatrixFactorization",
-    "Odometer",
-    "Opinion",
-    "Parallel",
-    "PoissonSampled",
-    "PriorResponse",
-    "PrivkdError",
-    "PureDP",
-    "RandomAllocation",
-    "RandomizedResponse",
-    "Repeat",
-    "ResolutionError",
-    "Sampler",
-    "Shuffled",
-    "SparseVector",
-    "SubsetResponse",
-    "Tradeoff",
-    "TreeAggregation",
-    "UnsupportedEvent",
-    "Verdict",
-    "audit",
-    "calibrate",
-    "curve",
-    "delta",
-    "epsilon",
-    "from_dict",
-    "gaussian_mu",
-    "group",
-    "group_privacy",
-    "parallel",
-    "parse",
-    "renyi",
-    "spending",
-    "teacher_ceiling",
-    "tradeoff",
-]
+
+def lazy_door(
+    package: str, names: "Mapping[str, str]", *, moved: "Mapping[str, str] | None" = None
+) -> "tuple[Callable[[str], object], Callable[[], list[str]], list[str]]":
+    """What a package's `__init__` needs so that its public names are imported when they are first used.
+
+    Args:
+        package: `__name__` of the caller.
+        names: from a module to its public names, separated by spaces.
+        moved: the same for names that live elsewhere now: they are still found here, with a DeprecationWarning, and not listed.
+
+    Returns:
+        Its `__getattr__`, `__dir__` and `__all__`.
+    """
+    home = {name: module for module, line in names.items() for name in line.split()}
+    gone = {name: module for module, line in (moved or {}).items() for name in line.split()}
+    public = sorted(home)
+
+    def find(name: str) -> object:
+        from importlib import import_module
+        from sys import modules
+
+        if name in gone:
+            from warnings import warn
+
+            warn(f"{package}.{name} is {gone[name]}.{name} now", DeprecationWarning, stacklevel=2)
+            return getattr(import_module(gone[name]), name)
+        if name not in home:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}; public names: {', '.join(public)}")
+        value = getattr(import_module(home[name]), name)
+        setattr(modules[package], name, value)
+        return value
+
+    def listed() -> list[str]:
+        from sys import modules
+
+        return sorted({*vars(modules[package]), *public})
+
+    return find, listed, public
+
 
 if TYPE_CHECKING:
     from accountants.adjacency import Adjacency as Adjacency
@@ -194,15 +113,35 @@ if TYPE_CHECKING:
     from accountants.methods.exact.gaussian import gaussian_mu as gaussian_mu
     from accountants.methods.renyi.renyi import renyi as renyi
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_door(
+    __name__,
+    {
+        "accountants.adjacency": "Adjacency",
+        "accountants.auditing.audit": "AuditReport Verdict audit",
+        "accountants.auditing.opinions.opinion": "Opinion",
+        "accountants.bound": "Bound",
+        "accountants.budgets.filter": "Filter",
+        "accountants.budgets.odometer": "Odometer",
+        "accountants.composition.epsilon": "delta epsilon",
+        "accountants.errors": (
+            "AdjacencyError BudgetExceeded CalibrationError LedgerError PrivkdError ResolutionError UnsupportedEvent"
+        ),
+        "accountants.events": (
+            "ApproxDP Composed ConfidentGNMax DiscreteGaussian DiscreteLaplace Event Exponential "
+            "FixedSizeSampled GDP GNMax Gaussian LNMax Laplace MatrixFactorization Parallel PoissonSampled "
+            "PriorResponse PureDP RDP RandomAllocation RandomizedResponse Repeat Shuffled SparseVector "
+            "SubsetResponse TreeAggregation ZCDP from_dict parallel"
+        ),
+        "accountants.events.expression": "parse",
+        "accountants.events.group_privacy": "group group_privacy",
+        "accountants.guarantees.calibration": "Calibration calibrate",
+        "accountants.guarantees.profile": "curve",
+        "accountants.guarantees.teacher_ceiling": "teacher_ceiling",
+        "accountants.guarantees.tradeoff": "Tradeoff tradeoff",
+        "accountants.ledger.ledger": "Ledger",
+        "accountants.ledger.sampler": "Sampler",
+        "accountants.ledger.spending": "spending",
+        "accountants.methods.exact.gaussian": "gaussian_mu",
+        "accountants.methods.renyi.renyi": "renyi",
+    },
+)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from privkd.features import Scattering
+from privkd.networks.scattering import Scattering
 
 FILES = {"mnist": "mnist.npz", "fashion": "fashion_mnist.npz", "cifar": "cifar10_jpeg.npz"}
 TEST = 10_000  # the last records of each set

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from accountants import Event, Gaussian, Ledger, calibrate
-from privkd.certificate import Certificate
-from privkd.mechanisms import BoundedSum, NoiseSource, PrivateGradients
+from privkd.certificates.certificate import Certificate
+from privkd.mechanisms import BoundedSum, NoiseSource
+from privkd.private_training import PrivateGradients
 from privkd.trainer import Batch, Context, Task, Trainer
 
 DELTA = 1e-5

@@ -26,7 +26,8 @@ from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 from accountants import Gaussian, epsilon
-from privkd.mechanisms import PrivateGradients, SystemNoise
+from privkd.mechanisms import SystemNoise
+from privkd.private_training import PrivateGradients
 from privkd.trainer import Batch, Context, Task, Trainer, seeded
 
 BATCH, SIGMA, CLIP, RATE, DELTA = 128, 1.0, 1.0, 0.5, 1e-5

@@ -24,7 +24,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from privkd.trainer import Task, Trainer, seeded
-from privkd.trainer.batches import ArrayBatches, Order
+from privkd.trainer.batches.arrays import ArrayBatches
+from privkd.trainer.batches.order import Order
 
 BATCH = 128
 

@@ -35,14 +35,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import privkd
-from privkd.certificate import Scope
+from privkd.certificates.certificate import Scope
 from privkd.data import Split, digits
 from privkd.mechanisms import KaryResponse, SystemNoise
+from privkd.networks.small import standardise
 from privkd.teachers import BareTeacher
 from privkd.trainer import Batch, Context, Task, Trainer, seeded
-from privkd.transcription.data_free import DataFreeSettings
-from privkd.transcription.distilling import distil
-from privkd.transcription.students import default_student, standardise
+from privkd.transcription.methods.data_free import DataFreeSettings
+from privkd.transcription.student_training import default_student, distil
 
 DELTA = 1e-4
 TEACHERS = 100

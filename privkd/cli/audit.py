@@ -58,8 +58,8 @@ def audit(
 
 def _certificate(folder: Path) -> tuple[bool | None, str]:
     """Whether the certificate in a folder follows from its ledger (None: not checked), and what to say about it."""
+    from privkd.certificates.release import CERTIFICATE, CONFIG, read_release, read_run
     from privkd.errors import CertificateError, CheckpointError
-    from privkd.release import CERTIFICATE, CONFIG, read_release, read_run
 
     if folder.is_dir() and not (folder / CERTIFICATE).exists() and (folder / CONFIG).exists():
         return False, f"does NOT hold: {CERTIFICATE} is missing from this release"

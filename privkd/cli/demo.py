@@ -18,13 +18,13 @@ def demo(
 
     Needs no network and less than two minutes on two cores.
 
-    In Python: privkd.demo.run_demo(out, seed=seed)
+    In Python: privkd.cli.digits_demo.run_demo(out, seed=seed)
     """
     with refusals():
-        from privkd.demo import run_demo
+        from privkd.certificates.scopes import percent_up
+        from privkd.cli.digits_demo import run_demo
         from privkd.report import verdict_of
         from privkd.report.wording import protection, upward
-        from privkd.scopes import percent_up
 
         study = run_demo(out, seed=seed)
     rows = [

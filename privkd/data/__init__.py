@@ -7,13 +7,7 @@ Source files are named for things, so that no module hides the function of the s
 
 from typing import TYPE_CHECKING
 
-_LAZY = {
-    "Records": "privkd.data.records",
-    "Split": "privkd.data.bundled",
-    "digits": "privkd.data.bundled",
-    "load": "privkd.data.loading",
-}
-__all__ = ["Records", "Split", "digits", "load"]
+from accountants import lazy_door
 
 if TYPE_CHECKING:
     from privkd.data.bundled import Split as Split
@@ -21,15 +15,11 @@ if TYPE_CHECKING:
     from privkd.data.loading import load as load
     from privkd.data.records import Records as Records
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_door(
+    __name__,
+    {
+        "privkd.data.bundled": "Split digits",
+        "privkd.data.loading": "load",
+        "privkd.data.records": "Records",
+    },
+)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from accountants import check
 from privkd.errors import SupportLeakError
+from privkd.mechanisms.private_value import Private
 from privkd.plain import make_plain
-from privkd.private import Private
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from accountants import Event, Ledger
-from privkd.private import Private
+from privkd.mechanisms.private_value import Private
 
 
 def charge_all(ledger: Ledger, value: Private | Tensor, event: Event, *, count: int, where: str) -> None:

@@ -19,8 +19,8 @@ from accountants import Event, Ledger, PriorResponse, RandomizedResponse, check
 from privkd.mechanisms.candidates import CandidateSets
 from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource
+from privkd.mechanisms.private_value import Private
 from privkd.plain import make_plain
-from privkd.private import Private
 
 
 def keep_probability(eps0: float, k: int) -> float:

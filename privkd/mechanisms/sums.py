@@ -18,8 +18,8 @@ from torch import Tensor
 from accountants import Event, Gaussian, Ledger, check
 from privkd.mechanisms.charging import ledgers_of
 from privkd.mechanisms.noise import NoiseSource, coarsen
+from privkd.mechanisms.private_value import Private
 from privkd.plain import make_plain
-from privkd.private import Private
 
 __all__ = ["BoundedSum"]
 

@@ -18,8 +18,8 @@ from accountants import Event, Ledger, check
 from accountants import GNMax as GNMaxEvent
 from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource, coarsen
+from privkd.mechanisms.private_value import Private
 from privkd.plain import make_plain
-from privkd.private import Private
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,7 @@ Nothing below imports a recipe. Importing this package loads neither torch nor a
 
 from typing import TYPE_CHECKING
 
-_LAZY = {
-    "Recipe": "privkd.recipes.recipe",
-    "Trained": "privkd.recipes.training",
-    "build": "privkd.recipes.registry",
-    "configure": "privkd.recipes.config",
-    "get": "privkd.recipes.registry",
-    "names": "privkd.recipes.registry",
-    "register": "privkd.recipes.registry",
-    "train": "privkd.recipes.training",
-}
-__all__ = ["Recipe", "Trained", "build", "configure", "get", "names", "register", "train"]
+from accountants import lazy_door
 
 if TYPE_CHECKING:
     from privkd.recipes.config import configure as configure
@@ -27,15 +17,12 @@ if TYPE_CHECKING:
     from privkd.recipes.training import Trained as Trained
     from privkd.recipes.training import train as train
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_door(
+    __name__,
+    {
+        "privkd.recipes.config": "configure",
+        "privkd.recipes.recipe": "Recipe",
+        "privkd.recipes.registry": "build get names register",
+        "privkd.recipes.training": "Trained train",
+    },
+)

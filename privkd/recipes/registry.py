@@ -33,7 +33,7 @@ __all__ = ["build", "config_class", "get", "names", "register"]
 log = logging.getLogger("privkd")
 
 GROUP = "privkd.recipes"
-BUILT_IN = {"classifier": "privkd.recipes.classifier"}
+BUILT_IN = {"classifier": "privkd.recipes.baselines.classifier"}
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 

@@ -6,42 +6,7 @@ neither torch nor matplotlib.
 
 from typing import TYPE_CHECKING
 
-_LAZY = {
-    "Attack": "privkd.report.study",
-    "Release": "privkd.report.study",
-    "Result": "privkd.report.study",
-    "Samples": "privkd.report.study",
-    "Study": "privkd.report.study",
-    "Verdict": "privkd.report.verdict",
-    "accuracy_curve": "privkd.report.figures",
-    "attack_curve": "privkd.report.costs",
-    "budget_curve": "privkd.report.costs",
-    "plot_history": "privkd.report.histories",
-    "profile_curve": "privkd.report.costs",
-    "release_of": "privkd.report.evidence",
-    "report_of": "privkd.report.folders",
-    "samples_of": "privkd.report.samples",
-    "verdict_of": "privkd.report.verdict",
-    "write_report": "privkd.report.writing",
-}
-__all__ = [
-    "Attack",
-    "Release",
-    "Result",
-    "Samples",
-    "Study",
-    "Verdict",
-    "accuracy_curve",
-    "attack_curve",
-    "budget_curve",
-    "plot_history",
-    "profile_curve",
-    "release_of",
-    "report_of",
-    "samples_of",
-    "verdict_of",
-    "write_report",
-]
+from accountants import lazy_door
 
 if TYPE_CHECKING:
     from privkd.report.costs import attack_curve as attack_curve
@@ -61,15 +26,17 @@ if TYPE_CHECKING:
     from privkd.report.verdict import verdict_of as verdict_of
     from privkd.report.writing import write_report as write_report
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_door(
+    __name__,
+    {
+        "privkd.report.costs": "attack_curve budget_curve profile_curve",
+        "privkd.report.evidence": "release_of",
+        "privkd.report.figures": "accuracy_curve",
+        "privkd.report.folders": "report_of",
+        "privkd.report.histories": "plot_history",
+        "privkd.report.samples": "samples_of",
+        "privkd.report.study": "Attack Release Result Samples Study",
+        "privkd.report.verdict": "Verdict verdict_of",
+        "privkd.report.writing": "write_report",
+    },
+)

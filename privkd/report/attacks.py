@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from privkd.certificates.scopes import IMPLIED, Scope, percent_up
 from privkd.report.study import Attack
-from privkd.scopes import IMPLIED, Scope, percent_up
 
 if TYPE_CHECKING:
     from accountants import Ledger
     from accountants.events import Event
-    from privkd.certificate import Certificate
+    from privkd.certificates.certificate import Certificate
 
 FALSE_ALARMS = 0.01
 """The share of wrong accusations at which an attacker's best success is told."""

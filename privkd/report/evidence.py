@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from accountants import Ledger, audit
 from accountants.events import distinct
-from privkd.certificate import Certificate
+from privkd.certificates.certificate import Certificate
 from privkd.errors import PrivkdError
 from privkd.report.attacks import attack_on
 from privkd.report.study import Release

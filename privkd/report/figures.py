@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from privkd.certificates.scopes import Scope
 from privkd.report.legends import as_label, legend_below
 from privkd.report.study import Result, Samples
-from privkd.scopes import Scope
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,9 @@ from typing import Any
 from accountants import check
 from accountants.text import shown
 from privkd import __version__
+from privkd.certificates.release import read_config, read_release, read_run
+from privkd.certificates.scopes import Scope
 from privkd.errors import CheckpointError, PrivkdError
-from privkd.release import read_config, read_release, read_run
 from privkd.report.evidence import proven, release_of
 from privkd.report.rows import proven_rows
 from privkd.report.samples import samples_of
@@ -21,7 +22,6 @@ from privkd.report.study import SCHEMA, WANTED_EPSILON, Release, Result, Samples
 from privkd.report.visible import visible
 from privkd.report.wording import RUN
 from privkd.report.writing import JSON_NAME, MAX_JSON, write_report
-from privkd.scopes import Scope
 from privkd.storage import read_json
 
 _PARTS = ("certificate.json", "config.json", "ledger.json", "student.safetensors")

@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from privkd.certificates.scopes import percent_up
 from privkd.report.attacks import in_short, in_words
 from privkd.report.rows import proven_rows
 from privkd.report.study import Release, Result, Samples, Study
 from privkd.report.verdict import accuracy_of, verdict_of
 from privkd.report.visible import visible
 from privkd.report.wording import RUN, change_in_words, limits_of, method_in_words, protection, upward
-from privkd.scopes import percent_up
 
 _TEMPLATE = "report.html.jinja"
 _FONT = 12.5  # points of a picture that is shown one to one: readable at every width of the page

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from privkd.certificates.scopes import Scope
 from privkd.report.study import Release, Result
 from privkd.report.wording import method_in_words
-from privkd.scopes import Scope
 
 _UNPROVEN = "no release in this folder proves a guarantee"
 

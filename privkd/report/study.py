@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from accountants import check
-from privkd.scopes import BASES
+from privkd.certificates.scopes import BASES
 
 SCHEMA = "privkd.report/2"
 WANTED_EPSILON = 3.0

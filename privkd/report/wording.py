@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 
+from privkd.certificates.scopes import Scope
 from privkd.report.study import Release
-from privkd.scopes import Scope
 
 
 @dataclass(frozen=True, slots=True)

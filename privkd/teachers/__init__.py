@@ -2,46 +2,26 @@
 
 from typing import TYPE_CHECKING
 
-_LAZY = {
-    "BareTeacher": "privkd.teachers.bare",
-    "CertifiedModel": "privkd.teachers.certified",
-    "InputSpec": "privkd.teachers.inputs",
-    "Manifest": "privkd.teachers.sharding",
-    "TeacherEnsemble": "privkd.teachers.ensemble",
-    "assign_shards": "privkd.teachers.sharding",
-    "load_teacher": "privkd.teachers.files",
-    "save_teacher": "privkd.teachers.files",
-}
-__all__ = [
-    "BareTeacher",
-    "CertifiedModel",
-    "InputSpec",
-    "Manifest",
-    "TeacherEnsemble",
-    "assign_shards",
-    "load_teacher",
-    "save_teacher",
-]
+from accountants import lazy_door
 
 if TYPE_CHECKING:
-    from privkd.teachers.bare import BareTeacher as BareTeacher
-    from privkd.teachers.certified import CertifiedModel as CertifiedModel
+    from privkd.data.input_spec import InputSpec as InputSpec
+    from privkd.teachers.bare_teacher import BareTeacher as BareTeacher
+    from privkd.teachers.certified_model import CertifiedModel as CertifiedModel
     from privkd.teachers.ensemble import TeacherEnsemble as TeacherEnsemble
-    from privkd.teachers.files import load_teacher as load_teacher
-    from privkd.teachers.files import save_teacher as save_teacher
-    from privkd.teachers.inputs import InputSpec as InputSpec
-    from privkd.teachers.sharding import Manifest as Manifest
-    from privkd.teachers.sharding import assign_shards as assign_shards
+    from privkd.teachers.files.teacher import load_teacher as load_teacher
+    from privkd.teachers.files.teacher import save_teacher as save_teacher
+    from privkd.teachers.shards import Manifest as Manifest
+    from privkd.teachers.shards import assign_shards as assign_shards
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_door(
+    __name__,
+    {
+        "privkd.data.input_spec": "InputSpec",
+        "privkd.teachers.bare_teacher": "BareTeacher",
+        "privkd.teachers.certified_model": "CertifiedModel",
+        "privkd.teachers.ensemble": "TeacherEnsemble",
+        "privkd.teachers.files.teacher": "load_teacher save_teacher",
+        "privkd.teachers.shards": "Manifest assign_shards",
+    },
+)

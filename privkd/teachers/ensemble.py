@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Ledger, check
+from privkd.certificates.other_releases import require_ledger
 from privkd.data.arrays import input_tensor, to_array
 from privkd.data.labels import Classes, ClassesGiven, Label, class_indices, declared_classes
 from privkd.data.ranges import typical_size, warn_of_other_range
-from privkd.other_releases import require_ledger
-from privkd.private import Private
+from privkd.mechanisms.private_value import Private
 from privkd.progress import track, working
+from privkd.teachers.member import MakeModel, Member, Training, received, rehearse_training, train_member
 from privkd.teachers.row_digests import RowDigests
-from privkd.teachers.shard_training import MakeModel, Member, Training, received, rehearse_training, train_member
-from privkd.teachers.sharding import Manifest, assign_shards, draw_key, refuse_repeated, shards_hash
+from privkd.teachers.shards import Manifest, assign_shards, draw_key, refuse_repeated, shards_hash
 from privkd.teachers.sharing import common_part
 from privkd.teachers.transport import this_process
 
@@ -207,7 +207,7 @@ class TeacherEnsemble:
             LedgerError: the ensemble there was charged for releases that this ledger does not count.
             TypeError: `skops` cannot write a member.
         """
-        from privkd.teachers.ensemble_files import EnsembleParts, write_ensemble
+        from privkd.teachers.files.ensembles import EnsembleParts, write_ensemble
 
         parts = EnsembleParts(self._members, self.manifest, self.input_shape, self.ledger, self.rows, self._size)
         self.ledger = write_ensemble(parts, directory, overwrite=overwrite)
@@ -235,7 +235,7 @@ class TeacherEnsemble:
             CheckpointError: a file is missing, changed or damaged, or a member needs `make_model` or `trusted`.
             LedgerError: the ledger is missing or damaged, or lacks what was released before the ensemble was saved.
         """
-        from privkd.teachers.ensemble_files import read_ensemble
+        from privkd.teachers.files.ensembles import read_ensemble
 
         parts = read_ensemble(directory, make_model=make_model, trusted=trusted, ledger=ledger)
         return cls(

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from privkd.data.input_spec import InputSpec
 from privkd.errors import TeacherError
-from privkd.prediction import eval_mode
-from privkd.teachers.inputs import InputSpec
+from privkd.networks.prediction import eval_mode
 from privkd.teachers.isolation import answer_or_none, isolated
 
 _SEED = 0

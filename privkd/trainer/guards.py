@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from privkd.errors import NonFiniteLoss, OutOfMemory, TaskError
-from privkd.trainer.task import Batch, Task
+from privkd.trainer.batch import Batch
+from privkd.trainer.task import Task
 
 __all__ = ["MISFITS", "misfit", "partly_used", "too_large"]
 

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from privkd.certificates.release import Transcription
 from privkd.errors import CheckpointError, GuaranteeError
-from privkd.release import Transcription
-from privkd.weights import digest
+from privkd.networks.fingerprint import digest
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from privkd.certificate import Certificate
+    from privkd.certificates.certificate import Certificate
 
 __all__ = ["History", "MetricsFile"]
 

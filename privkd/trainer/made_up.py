@@ -7,8 +7,9 @@ from torch import Tensor
 
 from privkd.data.records import Records
 from privkd.errors import TaskError
-from privkd.trainer.batches import require_common_rows
-from privkd.trainer.datasets import Data, row_of, rows_of
+from privkd.trainer.batch import Data
+from privkd.trainer.batches.arrays import require_common_rows
+from privkd.trainer.batches.datasets import row_of, rows_of
 
 __all__ = ["made_up_rows", "rehearsal_rows"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from privkd.trainer.engine import Engine
+from privkd.trainer.devices.engine import Engine
 
 __all__ = ["watching_for_stop"]
 

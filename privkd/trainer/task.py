@@ -14,29 +14,15 @@ from torch import Tensor, nn
 from accountants import check
 from privkd.errors import TaskError
 from privkd.plain import make_plain, plain
+from privkd.trainer.batch import Batch
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
-    from privkd.trainer.datasets import Data
+    from privkd.trainer.batch import Data
 
 Losses = dict[str, Tensor]
 """Named scalar losses; the trainer minimises their sum."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows drawn together.
-
-    Attributes:
-        index: position of each row in the data, int64, shape (b,).
-        tensors: the same rows of every data tensor, on the device of the run.
-        beside: batches of the data sets beside the main one, by name, for example unlabelled rows.
-    """
-
-    index: Tensor
-    tensors: tuple[Tensor, ...]
-    beside: Mapping[str, Batch] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -16,16 +16,17 @@ from accountants import Ledger, check
 from privkd.errors import PrivkdError, TaskError, TrainingStopped
 from privkd.plain import make_plain
 from privkd.progress import track
-from privkd.trainer.checkpoints import Checkpoints
-from privkd.trainer.datasets import Data, require_data
-from privkd.trainer.engine import PRECISIONS, engine_for
-from privkd.trainer.gradients import Gradients
+from privkd.trainer.batch import Data
+from privkd.trainer.batches.datasets import require_data
+from privkd.trainer.checkpoints.checkpoints import Checkpoints
+from privkd.trainer.devices.engine import PRECISIONS, engine_for
+from privkd.trainer.devices.placement import placed, threads_limited
+from privkd.trainer.gradient_source import Gradients
 from privkd.trainer.guards import partly_used
 from privkd.trainer.history import History
-from privkd.trainer.loop import Loop
-from privkd.trainer.placement import placed, threads_limited
-from privkd.trainer.running import Run
+from privkd.trainer.run import Run
 from privkd.trainer.seeding import mixed, secret_seed, seeded
+from privkd.trainer.stage_loop import Loop
 from privkd.trainer.stopping import watching_for_stop
 from privkd.trainer.task import Stage, Task
 
@@ -58,8 +59,8 @@ class Trainer:
         keep: how many of the latest checkpoints stay, >= 1.
         trackers: services that show the run beside `metrics.jsonl`, for example ("tensorboard",); accelerate knows their
             names, and each needs its package. They get the rows of history and the settings, so nothing private.
-        privacy: `privkd.mechanisms.PrivateGradients`: every record's gradient is clipped and noise is added to the sums, so that
-            the trained modules may be released; `History.certificate` says what is guaranteed. The task needs `per_record`,
+        privacy: `privkd.private_training.PrivateGradients`: every record's gradient is clipped and noise is added to the sums,
+            so that the trained modules may be released; `History.certificate` says what is guaranteed. The task needs `per_record`,
             the run one stage. Everything about the rows is then kept out of history and files.
         ledger: of a run on private data; with `privacy` it is charged. If it lies in a file or has a budget, the certificate is
             about this run alone and names what all releases cost together; else about all that was charged so far. Losses, logs
@@ -122,7 +123,7 @@ class Trainer:
         if self.trackers and self.folder is None:
             raise ValueError(f"trackers={self.trackers!r} need a folder for their files; give folder")
         if self.trackers:
-            from privkd.trainer.accelerated import require_trackers
+            from privkd.trainer.devices.accelerated import require_trackers
 
             require_trackers(self.trackers)
         if self.privacy is not None:

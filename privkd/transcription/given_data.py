@@ -14,8 +14,8 @@ from privkd.data import Records
 from privkd.data.arrays import input_tensor, to_array
 from privkd.data.labels import Classes, ClassesGiven, Label, class_indices, declared_classes, named_labels
 from privkd.data.ranges import require_range, typical_size, warn_of_other_range
-from privkd.prediction import Predicting
-from privkd.private import Private
+from privkd.mechanisms.private_value import Private
+from privkd.networks.prediction import Predicting
 from privkd.teachers import CertifiedModel, InputSpec, TeacherEnsemble
 
 

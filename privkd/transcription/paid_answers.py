@@ -18,7 +18,7 @@ from torch import Tensor
 from accountants import Ledger
 from privkd import storage
 from privkd.errors import CheckpointError
-from privkd.trainer.fingerprint import digest_of
+from privkd.trainer.checkpoints.same_run import digest_of
 
 _names: WeakKeyDictionary[Ledger, str] = WeakKeyDictionary()
 _SCHEMA = "privkd.paid/1"

@@ -12,22 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Event, Ledger, check
+from privkd.certificates.issuance import disclose_seeded
+from privkd.certificates.leaks import LEAK, carry_leaks, leaks_of
+from privkd.certificates.other_releases import about_others
+from privkd.certificates.scopes import Scope, check_delta
 from privkd.data.labels import Label
 from privkd.errors import BudgetExceeded, GuaranteeError, NonFiniteLoss, OutOfMemory, TaskError, TeacherError
-from privkd.issuance import disclose_seeded
-from privkd.leaks import LEAK, carry_leaks, leaks_of
 from privkd.mechanisms import NoiseSource, SystemNoise
-from privkd.other_releases import about_others
-from privkd.private import Private
-from privkd.scopes import Scope, check_delta
+from privkd.mechanisms.private_value import Private
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
 from privkd.teachers.rehearsal import made_up, rehearse_module
 from privkd.teachers.sharing import common_part
-from privkd.trainer.fingerprint import digest_of
-from privkd.trainer.placement import digest
-from privkd.transcription.distilling import distil
+from privkd.trainer.checkpoints.same_run import digest_of
+from privkd.trainer.devices.placement import digest
 from privkd.transcription.paid_answers import PaidAnswers
-from privkd.transcription.students import default_student
+from privkd.transcription.student_training import default_student, distil
 from privkd.version import __version__
 
 PUBLIC_QUERIES = "queries are public and chosen without looking at private records"

@@ -10,14 +10,14 @@ from torch import nn
 
 from accountants.text import shown
 from generators import SmallGenerator
+from privkd.certificates.release import CONFIG, GENERATOR, HISTORY, STUDENT, Transcription, read_config, read_files
+from privkd.certificates.release import is_transcription as is_transcription
+from privkd.certificates.release import require_free as require_free
 from privkd.errors import CheckpointError
 from privkd.networks import architecture_of
-from privkd.release import CONFIG, GENERATOR, HISTORY, STUDENT, Transcription, read_config, read_files
-from privkd.release import is_transcription as is_transcription
-from privkd.release import require_free as require_free
 from privkd.storage import read_json
 from privkd.teachers import InputSpec
-from privkd.teachers.weights import DECLARABLE, built_within, declared_network, fill
+from privkd.teachers.files.weights import DECLARABLE, built_within, declared_network, fill
 
 _UNUSABLE = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, OverflowError, MemoryError)
 

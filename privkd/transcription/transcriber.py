@@ -12,17 +12,19 @@ from typing import Any
 from torch import Tensor, nn
 
 from accountants import Ledger
+from privkd.certificates.other_releases import require_ledger
+from privkd.certificates.scopes import Scope
 from privkd.data import Records
 from privkd.data.labels import ClassesGiven
 from privkd.errors import GuaranteeError, InputRangeWarning, PrivacyScopeWarning
 from privkd.mechanisms import NoiseSource
-from privkd.other_releases import require_ledger
 from privkd.progress import working
-from privkd.scopes import Scope
 from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
+from privkd.teachers.guessing import guess_inputs
 from privkd.teachers.row_digests import RowDigests
-from privkd.transcription import certified, dpsd, record_level
 from privkd.transcription.given_data import checked_queries, checked_records, told_classes
+from privkd.transcription.methods import certified, dpsd
+from privkd.transcription.methods import votes as record_level
 from privkd.transcription.overlap import leaks_of_queries
 from privkd.transcription.paid_answers import PaidAnswers, seed_of
 from privkd.transcription.request import (
@@ -210,7 +212,7 @@ def _describe_teacher(
             f"teacher must be a TeacherEnsemble, a CertifiedModel or a torch.nn.Module, got {type(teacher).__name__}; a "
             "scikit-learn model can teach inside TeacherEnsemble.fit(make_model, inputs, labels)"
         )
-    spec = inputs or (InputSpec.of(public) if public is not None else InputSpec.guess(module))
+    spec = inputs or (InputSpec.of(public) if public is not None else guess_inputs(module))
     if public is not None:
         _same_shape(spec.shape, tuple(public.shape[1:]))
     bare = BareTeacher(module, spec, classes=classes)

@@ -1,24 +1,13 @@
 """The package names what it offers once, resolves it lazily, and starts light."""
 
-import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import accountants
 
 HEAVY = ("torch", "scipy.stats", "scipy.optimize", "matplotlib", "sklearn", "pandas")
-
-
-def test_all_lazy_table_and_type_checking_block_agree():
-    tree = ast.parse(Path(accountants.__file__).read_text())
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
-    typed = {(node.names[0].asname, node.module) for node in block.body if isinstance(node, ast.ImportFrom)}
-    assert typed == set(accountants._LAZY.items())
-    assert set(accountants.__all__) == set(accountants._LAZY)
-    assert accountants.__distribution__ == "privkd"
 
 
 @pytest.mark.parametrize("name", accountants.__all__)

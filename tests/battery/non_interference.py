@@ -24,7 +24,7 @@ from torch import nn
 
 from privkd import mechanisms
 from privkd.trainer import seeded
-from privkd.transcription import distilling
+from privkd.transcription import student_training as distilling
 
 PLAIN, ODD = "a plain teacher", "a teacher that misbehaves"
 CLASSES, WIDTH = 3, 4

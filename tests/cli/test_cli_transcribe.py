@@ -188,7 +188,7 @@ def test_an_interruption_exits_with_130_and_what_was_paid_for_goes_on_with_resum
         "--out=student",
     )
     with monkeypatch.context() as patch:
-        patch.setattr("privkd.release.Transcription._write", interrupted)
+        patch.setattr("privkd.certificates.release.Transcription._write", interrupted)
         before = sorted(path.name for path in place.iterdir())
         outcome = privkd(*command)
     assert outcome.code == 130

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from privkd import demo, load
+from privkd import load
+from privkd.cli import digits_demo as demo
 from privkd.report import Study, report_of, verdict_of
 
 

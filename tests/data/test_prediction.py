@@ -8,7 +8,7 @@ from scipy import sparse
 from torch import nn
 
 from privkd.networks import ImageNetwork, VectorNetwork, network_for
-from privkd.prediction import Predictor
+from privkd.networks.prediction import Predictor
 
 ROWS = torch.rand(700, 3, generator=torch.Generator().manual_seed(0))
 

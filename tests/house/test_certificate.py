@@ -6,9 +6,9 @@ import math
 import pytest
 
 from accountants import ApproxDP, Gaussian, GNMax, Ledger, RandomizedResponse, epsilon
-from privkd.certificate import Certificate
+from privkd.certificates.certificate import Certificate
+from privkd.certificates.scopes import BASES, Scope, check_delta, rounded_up
 from privkd.errors import CertificateError, GuaranteeError
-from privkd.scopes import BASES, Scope, check_delta, rounded_up
 
 
 def record_certificate(**kwargs):

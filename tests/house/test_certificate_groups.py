@@ -19,7 +19,7 @@ from accountants import (
     group_privacy,
 )
 from accountants.events.person_groups import GroupSampledGaussian
-from privkd.certificate import Certificate
+from privkd.certificates.certificate import Certificate
 from privkd.errors import CertificateError, GuaranteeError
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from accountants import ApproxDP, Gaussian, GNMax, Ledger, RandomizedResponse, audit
-from privkd.certificate import Certificate
+from privkd.certificates.certificate import Certificate
+from privkd.certificates.issuance import SEEDED, is_seeded
 from privkd.errors import CertificateError, GuaranteeError
-from privkd.issuance import SEEDED, is_seeded
 
 CONDITIONS = ("queries are public", "no other release is made from these records")
 

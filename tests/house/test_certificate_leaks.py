@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from accountants import Gaussian, Ledger, RandomizedResponse
-from privkd.certificate import Certificate
+from privkd.certificates.certificate import Certificate
+from privkd.certificates.leaks import LEAK, carry_leaks, forbids_leaks, leaks_of
+from privkd.certificates.scopes import Scope
+from privkd.certificates.verification import verified
 from privkd.errors import CertificateError, GuaranteeError
-from privkd.leaks import LEAK, carry_leaks, forbids_leaks, leaks_of
-from privkd.scopes import Scope
-from privkd.verification import verified
 
 GUARANTEED = [scope for scope in Scope if scope is Scope.TEACHER or scope.value.startswith("training-")]
 SPILT = "losses were written down"

@@ -11,7 +11,7 @@ from accountants import BudgetExceeded, GNMax, Ledger
 from accountants.pate.epsilon import pate_epsilon
 from accountants.pate.release import Smoothing
 from privkd.mechanisms import CostRelease, SeededNoise, SystemNoise
-from privkd.private import Private
+from privkd.mechanisms.private_value import Private
 
 
 def plan_of(votes, *, multiplier=6.0):

@@ -14,8 +14,8 @@ from accountants import BudgetExceeded, Ledger, PriorResponse, RandomizedRespons
 from privkd.errors import SupportLeakError
 from privkd.mechanisms import CandidateSets, KaryResponse, ResponseWithPrior, SeededNoise, SelectiveResponse
 from privkd.mechanisms.noise import NoiseSource
+from privkd.mechanisms.private_value import Private
 from privkd.mechanisms.response import change_threshold, keep_probability
-from privkd.private import Private
 
 
 def ledger(**kwargs):

@@ -11,7 +11,7 @@ from scipy import stats
 
 from accountants import BudgetExceeded, Gaussian, Ledger, epsilon
 from privkd.mechanisms import BoundedSum, SeededNoise, SystemNoise, sums
-from privkd.private import Private
+from privkd.mechanisms.private_value import Private
 
 
 def ledger(adjacency="add-remove", **kwargs):

@@ -9,7 +9,7 @@ from scipy import stats
 
 from accountants import BudgetExceeded, Gaussian, Ledger, epsilon
 from privkd.mechanisms import CellHistogram, GNMax, SeededNoise, SystemNoise, VoteHistogram
-from privkd.private import Private
+from privkd.mechanisms.private_value import Private
 
 
 def ledger(**kwargs):

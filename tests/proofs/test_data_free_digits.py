@@ -10,11 +10,11 @@ from statistics import mean
 import pytest
 
 from accountants import Ledger
+from privkd.certificates.scopes import Scope
 from privkd.mechanisms import KaryResponse, SystemNoise
-from privkd.scopes import Scope
 from privkd.teachers import BareTeacher, InputSpec
-from privkd.transcription.data_free import DataFreeSettings, learn_data_free
-from privkd.transcription.oracles import KaryOracle
+from privkd.transcription.methods.data_free import DataFreeSettings, learn_data_free
+from privkd.transcription.methods.oracles import KaryOracle
 from privkd.transcription.request import Request
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]

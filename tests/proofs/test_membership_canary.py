@@ -17,8 +17,8 @@ import privkd
 from accountants import Ledger, gaussian_mu
 from privkd.mechanisms import CellHistogram, VoteHistogram
 from privkd.mechanisms.noise import SystemNoise
-from privkd.private import Private
-from privkd.transcription.geometry import PublicGeometry
+from privkd.mechanisms.private_value import Private
+from privkd.transcription.public_geometry import PublicGeometry
 
 pytestmark = pytest.mark.proof
 

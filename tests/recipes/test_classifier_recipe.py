@@ -6,7 +6,7 @@ import torch
 from privkd.data import Records, load
 from privkd.networks import ImageNetwork, VectorNetwork
 from privkd.recipes import build, train
-from privkd.recipes.classifier import ClassifierConfig, network_for, split
+from privkd.recipes.baselines.classifier import ClassifierConfig, network_for, split
 
 
 def test_it_learns_digits_and_not_shuffled_ones():

@@ -6,8 +6,8 @@ import torch
 from accountants import Gaussian, GNMax, Ledger, RandomizedResponse
 from generators import SmallGenerator
 from privkd import Certificate, InputSpec, Transcription
+from privkd.certificates.scopes import Scope
 from privkd.networks import VectorNetwork
-from privkd.scopes import Scope
 
 
 def make_transcription(

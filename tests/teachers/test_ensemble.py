@@ -21,7 +21,7 @@ from privkd import TeacherEnsemble
 from privkd.data import digits
 from privkd.errors import TeacherError
 from privkd.mechanisms import SeededNoise, VoteHistogram
-from privkd.private import Private
+from privkd.mechanisms.private_value import Private
 
 KEY = bytes(range(32))
 

@@ -18,10 +18,11 @@ from accountants import GNMax, Ledger, LedgerError
 from privkd import load, transcribe
 from privkd.errors import CheckpointError, PrivkdError
 from privkd.networks import VectorNetwork
-from privkd.teachers import TeacherEnsemble, ensemble_files, load_teacher
+from privkd.teachers import TeacherEnsemble, load_teacher
+from privkd.teachers.files import ensembles as ensemble_files
+from privkd.teachers.member import Member
 from privkd.teachers.row_digests import RowDigests
-from privkd.teachers.shard_training import Member
-from privkd.teachers.sharding import Manifest
+from privkd.teachers.shards import Manifest
 
 X = torch.rand(60, 4, generator=torch.Generator().manual_seed(0))
 Y = np.arange(60) % 3

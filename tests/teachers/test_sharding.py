@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privkd.teachers import assign_shards
-from privkd.teachers.sharding import draw_key, shards_hash
+from privkd.teachers.shards import draw_key, shards_hash
 
 KEY = bytes(range(32))
 IDS = [str(i) for i in range(200)]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from privkd.teachers import CertifiedModel, TeacherEnsemble, load_teacher
-from privkd.teachers.files import input_spec_of
+from privkd.teachers.files.teacher import input_spec_of
 
 CODE = """
 import torch

@@ -11,7 +11,7 @@ from torch import nn
 from privkd.errors import CheckpointError, TeacherError
 from privkd.networks import ARCHITECTURES, ImageNetwork, VectorNetwork, architecture_of, network_for
 from privkd.teachers import InputSpec, TeacherEnsemble, load_teacher, save_teacher
-from privkd.teachers.files import input_spec_of
+from privkd.teachers.files.teacher import input_spec_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*no file can describe as data")
 

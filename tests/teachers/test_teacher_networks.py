@@ -15,7 +15,7 @@ from privkd.errors import CheckpointError
 from privkd.networks import VectorNetwork
 from privkd.storage import sha256_of
 from privkd.teachers import InputSpec, load_teacher, save_teacher
-from privkd.teachers.sidecar import Sidecar
+from privkd.teachers.files.description import Sidecar
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*no file can describe as data")
 

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from privkd.errors import CheckpointError
-from privkd.private import Private
+from privkd.mechanisms.private_value import Private
 from privkd.teachers import BareTeacher, InputSpec, load_teacher
-from privkd.teachers.files import input_spec_of
+from privkd.teachers.files.teacher import input_spec_of
+from privkd.teachers.guessing import guess_inputs
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -125,7 +126,7 @@ def test_exported_program_answers_batches_of_any_size(batch, tmp_path):
         expected = network()(IMAGES[:rows])
         # Batches are cut differently, so sums may be taken in another order: a few units in the last place.
         assert torch.allclose(loaded(IMAGES[:rows]), expected, rtol=0, atol=64 * torch.finfo(torch.float32).eps)
-    assert InputSpec.guess(loaded) == InputSpec((1, 4, 4))
+    assert guess_inputs(loaded) == InputSpec((1, 4, 4))
 
 
 def test_torch_itself_refuses_another_batch_size(tmp_path):

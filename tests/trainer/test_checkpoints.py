@@ -11,7 +11,8 @@ import torch
 from safetensors import SafetensorError
 
 from privkd.errors import CheckpointError
-from privkd.trainer import Checkpoints, checkpoints
+from privkd.trainer import Checkpoints
+from privkd.trainer.checkpoints import checkpoints
 
 
 def state(step):

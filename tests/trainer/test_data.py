@@ -147,7 +147,7 @@ def test_items_that_cannot_be_tensors_are_refused():
 PROGRAM = """
 import sys, torch
 from torch.utils.data import Dataset
-from privkd.mechanisms import PrivateGradients
+from privkd.private_training import PrivateGradients
 from privkd.trainer import Task, Trainer
 
 class Rows(Dataset):

@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from privkd.errors import CheckpointError
-from privkd.trainer import Checkpoints, checkpoints
+from privkd.trainer import Checkpoints
+from privkd.trainer.checkpoints import checkpoints
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from privkd.mechanisms import PrivateGradients
 from privkd.plain import plain
+from privkd.private_training import PrivateGradients
 
 
 class Word(enum.StrEnum):
@@ -51,7 +51,7 @@ import numpy as np, torch
 from torch import nn
 from torch.nn import functional
 from privkd.mechanisms import Automatic, Banded, BoundedSum, Flat, GNMax, KaryResponse, PerLayer, PrivateGradients, Quantile
-from privkd.recipes.classifier import ClassifierConfig
+from privkd.recipes.baselines.classifier import ClassifierConfig
 from privkd.trainer import Stage, Task, Trainer
 from privkd.trainer.seeding import mixed
 

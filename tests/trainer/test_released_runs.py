@@ -17,8 +17,8 @@ from accountants import Ledger
 from privkd.cli.app import app
 from privkd.data import load
 from privkd.errors import CheckpointError, GuaranteeError
-from privkd.mechanisms import PrivateGradients
 from privkd.networks import VectorNetwork
+from privkd.private_training import PrivateGradients
 from privkd.report import report_of
 from privkd.trainer import Checkpoints, Task, Trainer
 

@@ -13,14 +13,14 @@ from contextlib import suppress
 import pytest
 
 from privkd.errors import CheckpointError
-from privkd.trainer import run_folder
+from privkd.trainer.checkpoints import folder as run_folder
 
 # Holds a folder, forks a worker as a data loader does, and waits to be killed; the worker tells its number once it runs.
 HOLDER = """
 import fcntl, multiprocessing, os, sys, time
 from contextlib import contextmanager
 from pathlib import Path
-from privkd.trainer.run_folder import held
+from privkd.trainer.checkpoints.folder import held
 
 @contextmanager
 def plain(folder):  # the same without care for forked copies

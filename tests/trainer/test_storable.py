@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from privkd.trainer import Checkpoints
-from privkd.trainer.storable import packed, require_storable, unpacked
+from privkd.trainer.checkpoints.state_format import packed, require_storable, unpacked
 
 
 def returned(value, tmp_path):

@@ -11,7 +11,7 @@ from transcription.small import CLASSES, DELTA, WIDTH, ensemble, private, querie
 import privkd
 from accountants import Gaussian, Ledger
 from privkd.errors import BudgetExceeded
-from privkd.transcription import distilling
+from privkd.transcription import student_training as distilling
 
 ALONE = "no other release is made from these records, before or after (several compose)"
 

@@ -15,8 +15,8 @@ from transcription.small import ensemble, release
 import privkd
 from accountants import Ledger
 from accountants.ledger.chain import LISTS, canonical_digest, header_of, link
+from privkd.certificates.release import _digest_of, read_release
 from privkd.errors import CheckpointError
-from privkd.release import _digest_of, read_release
 from privkd.report import report_of
 
 MUTATIONS = 300
@@ -35,7 +35,7 @@ TEXTS = (
     "[" * 100_000,
     '{"a":' * 1000,
     "\xff\xfe",
-    '{"schema": "privkd.release/1"}',
+    '{"schema": "privkd.certificates.release/1"}',
     "1e999",
 )
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privkd.transcription.geometry import PublicGeometry, soft_targets
-from privkd.transcription.record_level import record_cells, vote_clusters
+from privkd.transcription.methods.votes import record_cells, vote_clusters
+from privkd.transcription.public_geometry import PublicGeometry, soft_targets
 
 
 @pytest.fixture(scope="module")

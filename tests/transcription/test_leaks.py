@@ -97,7 +97,7 @@ def test_a_leak_that_a_certified_models_ledger_discloses_later_ends_its_students
 
 
 def test_a_leak_that_is_disclosed_while_a_certified_model_answers_is_named_too(trained, data, monkeypatch):
-    from privkd.transcription import certified as module
+    from privkd.transcription.methods import certified as module
 
     teacher = CertifiedModel(trained, Certificate.declared(epsilon=2.0, delta=1e-6, by="a test"))
     distil = module.distil

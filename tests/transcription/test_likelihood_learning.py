@@ -10,7 +10,7 @@ from generators import SmallGenerator, coverage_loss
 from privkd.mechanisms import KaryResponse, SeededNoise
 from privkd.mechanisms.response import keep_probability
 from privkd.trainer import Batch, Context, Trainer, seeded
-from privkd.transcription.data_free import _NoisyAnswers
+from privkd.transcription.methods.data_free import _NoisyAnswers
 
 CONTEXT = Context(0, 0, 1, torch.device("cpu"), torch.Generator())
 

@@ -9,7 +9,7 @@ from transcription.small import CLASSES, ensemble, private, queries, release
 
 from privkd.errors import GuaranteeError, PrivacyScopeWarning
 from privkd.teachers.row_digests import RowDigests
-from privkd.transcription import distilling
+from privkd.transcription import student_training as distilling
 from privkd.transcription.overlap import leaks_of_queries
 
 TOLD = "rows of the private data"

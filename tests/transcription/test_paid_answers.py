@@ -10,7 +10,9 @@ from transcription.small import CLASSES, WIDTH, ensemble, private, queries, rele
 import privkd
 from accountants import Ledger
 from privkd.errors import CheckpointError
-from privkd.transcription import data_free, distilling, record_level
+from privkd.transcription import student_training as distilling
+from privkd.transcription.methods import data_free
+from privkd.transcription.methods import votes as record_level
 
 
 @pytest.fixture(autouse=True)

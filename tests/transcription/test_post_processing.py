@@ -9,9 +9,9 @@ import torch
 
 import privkd
 from privkd.mechanisms import CellHistogram, KaryResponse, SelectiveResponse, VoteHistogram
-from privkd.private import Private
-from privkd.transcription import record_level
-from privkd.transcription.geometry import PublicGeometry
+from privkd.mechanisms.private_value import Private
+from privkd.transcription.methods import votes as record_level
+from privkd.transcription.public_geometry import PublicGeometry
 
 
 def burn_after(monkeypatch, mechanism, victims):

@@ -13,6 +13,7 @@ from accountants import GNMax, PriorResponse, RandomizedResponse, epsilon
 from privkd import BudgetExceeded, Certificate, CertifiedModel, GuaranteeError, PrivacyScopeWarning
 from privkd.errors import InputRangeWarning
 from privkd.mechanisms import SeededNoise
+from privkd.teachers.guessing import guess_inputs
 
 
 def few(**kwargs):
@@ -239,12 +240,12 @@ def test_any_input_shape_and_number_of_classes_runs(shape, classes):
 
 def test_the_input_shape_of_a_convolution_is_found_or_asked_for():
     fixed = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 3))
-    assert privkd.InputSpec.guess(fixed).shape == (1, 28, 28)
+    assert guess_inputs(fixed).shape == (1, 28, 28)
     flexible = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
     with pytest.raises(ValueError, match="InputSpec"):
-        privkd.InputSpec.guess(flexible)
+        guess_inputs(flexible)
     with pytest.raises(ValueError, match="InputSpec"):
-        privkd.InputSpec.guess(nn.Embedding(3, 4))
+        guess_inputs(nn.Embedding(3, 4))
 
 
 class FailsAboveItsBias(nn.Module):
@@ -270,7 +271,7 @@ class FailsAboveItsBias(nn.Module):
 @pytest.mark.parametrize("weight", [0.5, 1234.5])
 def test_guessing_the_input_shape_tells_nothing_of_the_weights(weight, error):
     module = FailsAboveItsBias(weight, error).train()
-    assert privkd.InputSpec.guess(module).shape == (1, 28, 28)
+    assert guess_inputs(module).shape == (1, 28, 28)
     assert module.training
     assert np.geterr()["over"] == "warn"
     if weight > 100:

@@ -14,8 +14,9 @@ from accountants.events.event import Event
 from accountants.methods.lattice.composed import ComposedLaw, TooNoisy
 from accountants.methods.lattice.directions import Releases, directions_of
 from accountants.methods.lattice.domain import require_tame
+from accountants.methods.lattice.plan import Plan
 from accountants.methods.lattice.resolution import Resolution, require_few
-from accountants.methods.lattice.targets import DeltaAt, EpsilonAt, Plan, Question
+from accountants.methods.lattice.targets import DeltaAt, EpsilonAt, Question
 from accountants.methods.lattice.transform import compose
 
 __all__ = ["LatticeAnswer", "Profile", "delta_of", "epsilon_of"]

@@ -16,7 +16,7 @@ from accountants.methods.lattice.schedule import grouped
 from accountants.methods.lattice.transform import MAX_CELLS
 
 if TYPE_CHECKING:
-    from accountants.methods.lattice.targets import Plan
+    from accountants.methods.lattice.plan import Plan
 
 __all__ = ["Resolution", "require_few", "tails_for"]
 

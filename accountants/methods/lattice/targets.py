@@ -10,31 +10,15 @@ from accountants.methods.lattice.composed import ComposedLaw
 from accountants.methods.lattice.directions import Releases
 from accountants.methods.lattice.first_look import Outlook, look
 from accountants.methods.lattice.law import LatticeLaw, Tails, upper_law
+from accountants.methods.lattice.plan import Plan
 from accountants.methods.lattice.resolution import tails_for
 
-__all__ = ["DeltaAt", "EpsilonAt", "Plan", "Question"]
+__all__ = ["DeltaAt", "EpsilonAt", "Question"]
 
 _PILOT_CELLS = 2000
 _ALL_PILOT_CELLS = 400_000
 _LEAST_LOG_DELTA = -550.0  # smaller estimates mean that epsilon exceeds every loss
 _UNKNOWN = Tails(1e-40, 1e-40)  # for a first look when delta is not known yet
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Where to look in one direction.
-
-    Attributes:
-        releases: what is composed.
-        outlook: estimates and window.
-        tails: what the laws may leave out.
-        pilots: the coarse laws that the estimates come from.
-    """
-
-    releases: Releases
-    outlook: Outlook
-    tails: Tails
-    pilots: tuple[LatticeLaw, ...]
 
 
 class Question(ABC):

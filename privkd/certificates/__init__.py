@@ -1,0 +1,1 @@
+"""What is claimed about a release, for whom, and why it follows from the ledger."""

@@ -1,0 +1,116 @@
+"""The JSON form of a certificate: every field has one type, and is checked before anything is computed from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from accountants import Adjacency
+from accountants.events.event import MAX_COUNT
+from accountants.text import shown
+from privkd.certificates.scopes import Scope
+from privkd.errors import CertificateError
+
+__all__ = ["SCHEMA", "fields_of", "json_of"]
+
+SCHEMA = "privkd.certificates.certificate/1"
+
+_BESIDE = ("schema", "ledger_digest", "sentence")
+
+
+def json_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by name as JSON values; an infinite epsilon becomes the string "inf"."""
+    return {name: "inf" if isinstance(value, float) and math.isinf(value) else value for name, value in fields.items()}
+
+
+def fields_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields in the JSON form, as a certificate takes them.
+
+    Raises:
+        CertificateError: schema or fields are unknown, missing or of another type; the field is named.
+    """
+    values = {name: value for name, value in document.items() if name not in _BESIDE}
+    odd = sorted(set(values) - set(_FIELDS)) + sorted(_NEEDED - set(values))
+    if document.get("schema") != SCHEMA or odd:
+        raise CertificateError(
+            f"not a certificate of this version: schema={shown(document.get('schema'), 80)}, unknown or missing "
+            f"{shown(odd, 200)}"
+        )
+    for name, value in values.items():
+        try:
+            values[name] = _FIELDS[name](value)
+        except (TypeError, ValueError) as error:
+            raise CertificateError(
+                f"the certificate has impossible values: {name}={shown(repr(value), 80)} {error}"
+            ) from None
+    return values
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("must be a string")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError("must be a list of strings")
+    return tuple(_text(one) for one in value)
+
+
+def _objects(value: object) -> tuple[dict[str, Any], ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, dict) for one in value):
+        raise TypeError("must be a list of objects")
+    return tuple(value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("must be true or false")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise TypeError("must be a finite number >= 0")
+    return float(value)
+
+
+def _number_or_infinite(value: object) -> float:
+    return math.inf if value in ("inf", math.inf) else _number(value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
+        raise TypeError("must be a whole number from 0 to 10^15")
+    return value
+
+
+def _or_none(read: Callable[[object], Any]) -> Callable[[object], Any]:
+    return lambda value: None if value is None else read(value)
+
+
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "scope": Scope,
+    "adjacency": Adjacency,
+    "epsilon": _number_or_infinite,
+    "delta": _number,
+    "accountant": _text,
+    "mechanisms": _objects,
+    "conditions": _texts,
+    "leaks": _texts,
+    "secure_rng": _flag,
+    "n_records_declared": _or_none(_count),
+    "library_version": _text,
+    "answers": _or_none(_count),
+    "teacher_epsilon": _or_none(_number_or_infinite),
+    "teacher_delta": _or_none(_number),
+    "classes": _or_none(_count),
+    "records": _count,
+    "steps": _count,
+    "step_delta": _or_none(_number),
+    "data_dependent": _flag,
+    "sanitized": _flag,
+}
+_NEEDED = {"scope", "adjacency", "epsilon", "delta", "accountant", "mechanisms"}

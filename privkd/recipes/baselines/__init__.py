@@ -1,0 +1,1 @@
+"""Systems that no paper claims, for comparison."""

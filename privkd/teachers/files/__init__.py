@@ -1,0 +1,1 @@
+"""Teachers that are read from files and folders, and written to them."""

@@ -1,0 +1,1 @@
+"""Batches of a run: which rows, and where they come from."""

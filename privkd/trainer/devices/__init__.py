@@ -1,0 +1,1 @@
+"""Where a run computes: one process or several, and on which devices."""

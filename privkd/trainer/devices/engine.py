@@ -1,0 +1,218 @@
+"""Where a run happens: device, precision and processes. One process needs torch only; several go through accelerate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from privkd.errors import TrainingStopped
+from privkd.trainer.task import Task
+
+__all__ = ["PRECISIONS", "Engine", "OneProcess", "engine_for"]
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What the optimiser loop asks for."""
+
+    @property
+    def device(self) -> torch.device:
+        """Of this process."""
+        ...
+
+    @property
+    def process(self) -> tuple[int, int]:
+        """(rank, world)."""
+        ...
+
+    @property
+    def checks_gradients(self) -> bool:
+        """Whether gradients should be finite: with loss scaling they need not be."""
+        ...
+
+    def prepare(self, task: Task, *, wrapped: bool) -> None:
+        """Replace the task's modules and optimisers by ones that work here.
+
+        Args:
+            task: its modules are on the device.
+            wrapped: whether backward passes shall share gradients; otherwise weights are made equal everywhere, no more.
+        """
+        ...
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Context in which losses are computed."""
+        ...
+
+    def backward(self, loss: Tensor, inputs: Sequence[Tensor] | None) -> None:
+        """Add gradients of a loss; of these tensors only, if given."""
+        ...
+
+    def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> Tensor | None:
+        """Clip, then step; gives the norm of the gradients where it was computed."""
+        ...
+
+    def whole(self) -> AbstractContextManager[Any]:
+        """Context in which the modules and optimisers that `prepare` was given are up to date; for all processes."""
+        ...
+
+    def release(self, *, failed: bool) -> None:
+        """The end of what `prepare` began: modules and optimisers are up to date, unless the run failed."""
+        ...
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Over all processes."""
+        ...
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Over all processes."""
+        ...
+
+    def shared(self, value: Tensor) -> Tensor:
+        """The first process's, in all of them; same shape and dtype everywhere."""
+        ...
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is set in any process; every process must ask."""
+        ...
+
+    def gathered(self, value: Any) -> list[Any]:
+        """Everybody's value, in order of rank; every process must give one."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        ...
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Rows of every process, in order of rank, without gradients; every process must give as many."""
+        ...
+
+    def close(self, *, failed: bool) -> None:
+        """Let go of the run; the processes part when the program ends."""
+        ...
+
+
+class OneProcess:
+    """A CPU or one accelerator, without accelerate.
+
+    Args:
+        device: where to run.
+        precision: one of PRECISIONS; other than "fp32" on accelerators only.
+    """
+
+    def __init__(self, device: torch.device, precision: str) -> None:
+        self.device, self.process = device, (0, 1)
+        self._dtype = PRECISIONS[precision]
+        self._scaler = torch.amp.GradScaler(device.type) if precision == "fp16" else None
+        self.checks_gradients = self._scaler is None
+
+    def prepare(self, task: Task, *, wrapped: bool) -> None:
+        """See `Engine.prepare`: nothing to do."""
+
+    def whole(self) -> AbstractContextManager[Any]:
+        """See `Engine.whole`: nothing was replaced."""
+        return nullcontext()
+
+    def release(self, *, failed: bool) -> None:
+        """See `Engine.release`: nothing was replaced."""
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """See `Engine.autocast`."""
+        return nullcontext() if self._dtype is None else torch.autocast(self.device.type, dtype=self._dtype)
+
+    def backward(self, loss: Tensor, inputs: Sequence[Tensor] | None) -> None:
+        """See `Engine.backward`."""
+        (self._scaler.scale(loss) if self._scaler else loss).backward(inputs=inputs)
+
+    def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> Tensor | None:
+        """See `Engine.step`."""
+        if self._scaler is None:
+            norm = None if clip_norm is None else nn.utils.clip_grad_norm_(parameters, clip_norm)
+            optimizer.step()
+            return norm
+        if clip_norm is not None:
+            self._scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(parameters, clip_norm)  # may be infinite: the scaler then skips the step
+        self._scaler.step(optimizer)
+        self._scaler.update()
+        return None
+
+    def mean(self, value: Tensor) -> Tensor:
+        """See `Engine.mean`."""
+        return value
+
+    def sum(self, value: Tensor) -> Tensor:
+        """See `Engine.sum`."""
+        return value
+
+    def shared(self, value: Tensor) -> Tensor:
+        """See `Engine.shared`."""
+        return value
+
+    def any(self, flag: bool) -> bool:
+        """See `Engine.any`."""
+        return flag
+
+    def gathered(self, value: Any) -> list[Any]:
+        """See `Engine.gathered`."""
+        return [value]
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Engine.state_dict`: the scale of the losses in half precision."""
+        return {} if self._scaler is None else self._scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Engine.load_state_dict`."""
+        if self._scaler is not None:
+            self._scaler.load_state_dict(state)
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """See `Engine.gather`."""
+        return tensor.detach()
+
+    def close(self, *, failed: bool) -> None:
+        """See `Engine.close`: nothing to do."""
+
+
+@contextmanager
+def engine_for(device: str, precision: str, *, sharded: bool = False) -> Iterator[Engine]:
+    """The engine of this process: accelerate where torchrun started several, else `OneProcess`.
+
+    Args:
+        device: "auto" or a torch device name.
+        precision: one of PRECISIONS.
+        sharded: split weights and optimiser states over the processes; nothing to split in one.
+
+    Raises:
+        ValueError: half precision without an accelerator.
+    """
+    place = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if precision != "fp32" and torch.device(place).type == "cpu":
+        raise ValueError(f"precision={precision!r} needs an accelerator, and there is none; on a CPU use 'fp32'")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from privkd.trainer.devices.accelerated import Accelerated
+
+        engine: Engine = Accelerated(device, precision, sharded=sharded)
+    else:
+        engine = OneProcess(torch.device(place), precision)
+    failed = True
+    try:
+        yield engine
+        failed = False
+    except TrainingStopped:
+        failed = False  # all processes stop together
+        raise
+    finally:
+        engine.close(failed=failed)

@@ -1,0 +1,101 @@
+"""How a run gets gradients other than by a backward pass of its mean losses: an interface, filled by mechanisms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from privkd.trainer.batch import Batch
+from privkd.trainer.devices.engine import Engine
+from privkd.trainer.task import Context, Task
+
+if TYPE_CHECKING:
+    from accountants import Ledger
+    from privkd.certificates.certificate import Certificate
+
+__all__ = ["GradientRun", "Gradients", "Setting"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a run says of itself before its first step.
+
+    Attributes:
+        task: placed already; its `per_record` gives losses.
+        rows: of the data.
+        made_up: made-up rows of the shapes and dtypes of the data, one tuple of tensors for each kind that may be tried.
+        batch_size: records per step.
+        steps: of the run.
+        at_once: most records in one forward pass; None for all.
+        engine: where it happens.
+        generator: that of the task's context.
+        ledger: to charge; None for one of its own.
+        folder: of the run, where its own ledger is kept; None keeps nothing on disk.
+        resumed: what `GradientRun.state_dict` gave to the checkpoint that the run goes on from; None at its beginning.
+    """
+
+    task: Task
+    rows: int
+    made_up: tuple[tuple[Tensor, ...], ...]
+    batch_size: int
+    steps: int
+    at_once: int | None
+    engine: Engine
+    generator: torch.Generator
+    ledger: Ledger | None
+    folder: Path | None
+    resumed: Mapping[str, Any] | None
+
+
+@runtime_checkable
+class GradientRun(Protocol):
+    """The gradients of one run."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Of everything that the run releases."""
+        ...
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that count as one pass."""
+        ...
+
+    def at(self, step: int) -> Tensor:
+        """Rows of a step for this process, int64; may be empty."""
+        ...
+
+    def fill(self, batch: Batch, context: Context) -> Mapping[str, Tensor | float]:
+        """Put a gradient into every trained parameter; gives the mean loss, for runs that may say it."""
+        ...
+
+    def certificate(self) -> Certificate:
+        """Of all iterates, when the run is over."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        ...
+
+
+@runtime_checkable
+class Gradients(Protocol):
+    """Settings of such gradients."""
+
+    @property
+    def counts_passes(self) -> bool:
+        """Whether what is paid for is passes over rows in one order, so that a run may go on with these rows alone."""
+        ...
+
+    def begin(self, setting: Setting) -> GradientRun:
+        """Before the first step, or before going on: checks, and charges the ledger."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """What must be equal for two runs to be one."""
+        ...

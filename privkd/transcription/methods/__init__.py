@@ -1,0 +1,1 @@
+"""The ways of transcription, one file each."""
