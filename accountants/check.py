@@ -1,4 +1,6 @@
-"""Checks of arguments: every message names the field, its value and the allowed range.
+"""Checks of arguments, and text from files and callers made fit to be shown.
+
+Every message names the field, its value and the allowed range.
 
 A value is quoted only if it is a single number or a short word: a list may hold private counts that were passed in the
 wrong place.
@@ -7,9 +9,11 @@ wrong place.
 import math
 from numbers import Integral, Number, Real
 
-__all__ = ["as_float", "as_int", "given", "integer", "probability_mass", "real"]
+__all__ = ["as_float", "as_int", "given", "integer", "probability_mass", "real", "shown"]
 
 _LONGEST = 60  # characters of a quoted value
+# Letters and marks that count as printable, take no room and show nothing.
+_UNSEEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 
 
 def given(name: str, value: object) -> str:
@@ -24,8 +28,8 @@ def given(name: str, value: object) -> str:
         return f"{name} (an {kind})" if kind[0] in "aeiouAEIOU" else f"{name} (a {kind})"
     if isinstance(value, int) and abs(value) > 10**_LONGEST:
         return f"{name}={'-' * (value < 0)}(an integer of {value.bit_length()} bits)"
-    shown = repr(value)
-    return f"{name}={shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + '...'}"
+    text = repr(value)
+    return f"{name}={text if len(text) <= _LONGEST else text[: _LONGEST - 3] + '...'}"
 
 
 def integer(*, at_least: int | None = None, at_most: int | None = None, **named: object) -> None:
@@ -148,3 +152,37 @@ def _range(**limits: float | None) -> str:
     signs = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}
     parts = [f"{signs[name]} {limit:g}" for name, limit in limits.items() if limit is not None]
     return f", {' and '.join(parts)}" if parts else ""
+
+
+def shown(text: object, most: int | None = None, *, lines: bool = False) -> str:
+    r"""The text with every character escaped that cannot be seen.
+
+    Escape sequences, other control characters, and characters that turn the direction of writing or have no width are
+    written as `\x1b` or `\u202e`, so that a reader sees them instead of their effect. What comes out can be encoded in UTF-8. To
+    do it twice changes nothing. The result is for people: a backslash of the text itself is left alone, and it is not HTML.
+
+    Args:
+        text: what is shown; anything but a string is taken as `str(text)`.
+        most: characters of the text that are shown; three dots stand for the others. None for all.
+        lines: keep line ends and tabs, for whole messages and tables; without it one text stays on one line.
+
+    Example:
+        >>> print(shown("1.0 \x1b[8m\u202e and\nmore"))
+        1.0 \x1b[8m\u202e and\x0amore
+        >>> shown("a" * 1000, most=5)
+        'aaaaa...'
+    """
+    whole, kept = str(text), "\n\t" if lines else ""
+    cut = whole if most is None else whole[:most]
+    escaped = "".join(one if _is_seen(one) or one in kept else _escaped(ord(one)) for one in cut)
+    return escaped if len(cut) == len(whole) else f"{escaped}..."
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() and character not in _UNSEEN_LETTERS
+
+
+def _escaped(code: int) -> str:
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from accountants import check
+from accountants.check import shown
 from accountants.errors import UnsupportedEvent
 from accountants.events.claims import GDP, RDP, ZCDP, ApproxDP, PureDP
 from accountants.events.correlated import MatrixFactorization, TreeAggregation
@@ -15,7 +16,6 @@ from accountants.events.response import PriorResponse, RandomizedResponse, Subse
 from accountants.events.sampling import FixedSizeSampled, PoissonSampled, RandomAllocation, Shuffled
 from accountants.events.selection import Exponential, SparseVector
 from accountants.events.voting import ConfidentGNMax, GNMax, LNMax
-from accountants.text import shown
 
 __all__ = ["KINDS", "from_dict"]
 

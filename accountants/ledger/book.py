@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from accountants import check
+from accountants.check import shown
 from accountants.composition.requirements import require_adjacency
 from accountants.errors import LedgerError, PrivkdError
 from accountants.events import distinct, from_dict
@@ -11,7 +12,6 @@ from accountants.ledger.account import Account
 from accountants.ledger.chain import LISTS, canonical_digest, header_of, link, verified_records
 from accountants.ledger.entries import Charge, Claim, as_text, claim_of
 from accountants.ledger.header import FIELDS, SCHEMA, Header
-from accountants.text import shown
 
 __all__ = ["Book", "Entry"]
 

@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from accountants.check import shown
 from accountants.errors import LedgerError
 from accountants.ledger.storage import read_document, write_document
-from accountants.text import shown
 
 __all__ = ["BoundFile"]
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from accountants import check
+from accountants.check import shown
 from accountants.errors import LedgerError
 from accountants.events.event import MAX_COUNT
-from accountants.text import shown
 
 __all__ = ["LISTS", "canonical_digest", "header_of", "link", "verified_records"]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from accountants import check
 from accountants.adjacency import Adjacency
+from accountants.check import shown
 from accountants.errors import LedgerError
 from accountants.events.event import MAX_COUNT
 from accountants.ledger.entries import as_text
 from accountants.ledger.sampler import Sampler
-from accountants.text import shown
 
 __all__ = ["EVERY_KIND", "FIELDS", "SCHEMA", "Header", "require_agreement", "written_header"]
 

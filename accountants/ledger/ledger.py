@@ -10,6 +10,7 @@ from pathlib import Path
 
 from accountants import check
 from accountants.budgets.uncopied import Uncopied
+from accountants.check import shown
 from accountants.composition.requirements import require_adjacency
 from accountants.events import Event, Repeat, distinct, from_dict
 from accountants.ledger.book import Book, Entry
@@ -20,7 +21,6 @@ from accountants.ledger.locking import locked
 from accountants.ledger.sampler import Sampler
 from accountants.ledger.storage import read_document, require_no_other_heir, write_document
 from accountants.ledger.view import LedgerView
-from accountants.text import shown
 
 __all__ = ["Ledger"]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from accountants.check import shown
 from accountants.errors import LedgerError
-from accountants.text import shown
 
 __all__ = ["locked"]
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from accountants import check
+from accountants.check import shown
 from accountants.events.event import MAX_COUNT
 from accountants.ledger.entries import as_text
-from accountants.text import shown
 
 __all__ = ["KINDS", "Sampler"]
 

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from accountants.check import shown
 from accountants.errors import LedgerError
 from accountants.events.event import MAX_DEPTH
 from accountants.ledger.chain import LISTS, header_of
-from accountants.text import shown
 
 __all__ = ["MAX_BYTES", "read_document", "require_no_other_heir", "write_document"]
 

@@ -7,6 +7,7 @@ from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
 from accountants.budgets.odometer import Odometer
+from accountants.check import shown
 from accountants.composition.epsilon import epsilon_of_parts
 from accountants.errors import UnsupportedEvent
 from accountants.events import Composed, Event, Repeat, floor_of, merge_gaussians, normal_form
@@ -14,7 +15,6 @@ from accountants.ledger.book import Book
 from accountants.ledger.entries import Charge, Claim
 from accountants.ledger.sampler import Sampler
 from accountants.methods.pure import pure_epsilon
-from accountants.text import shown
 
 __all__ = ["LedgerView"]
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from accountants import Adjacency, ApproxDP, Bound, Ledger, check, group_privacy, teacher_ceiling
+from accountants.check import shown
 from accountants.events.event import MAX_COUNT
-from accountants.text import shown
 from privkd.certificates.form import SCHEMA, fields_of, json_of
 from privkd.certificates.groups import Steps, for_steps
 from privkd.certificates.issuance import (

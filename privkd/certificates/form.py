@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from accountants import Adjacency
+from accountants.check import shown
 from accountants.events.event import MAX_COUNT
-from accountants.text import shown
 from privkd.certificates.scopes import Scope
 from privkd.errors import CertificateError
 

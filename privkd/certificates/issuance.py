@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from accountants import Ledger
+from accountants.check import shown
 from accountants.ledger.entries import as_text
-from accountants.text import shown
 from privkd.certificates.scopes import BASES, Scope
 from privkd.errors import CertificateError, GuaranteeError
 

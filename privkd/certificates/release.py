@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accountants import Ledger
+from accountants.check import shown
 from accountants.ledger.chain import canonical_digest
 from accountants.ledger.storage import MAX_BYTES
-from accountants.text import shown
 from privkd.certificates.certificate import Certificate
 from privkd.errors import CertificateError, CheckpointError, GuaranteeError
 from privkd.storage import draft_of, opened, put_back, read_json, sha256_of, write_json

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from accountants.text import shown
+from accountants.check import shown
 from privkd.certificates.leaks import notes_of
 from privkd.certificates.scopes import PROTECTED, Scope, percent_up, rounded_up
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from accountants import Adjacency, Bound, Ledger, UnsupportedEvent, group_privacy
-from accountants.text import shown
+from accountants.check import shown
 from privkd.certificates.groups import Steps, by_general_rule, by_mechanisms
 from privkd.certificates.issuance import DECLARED, NOT_ISSUED, Statement, declared_in, is_seeded, missing, statement_in
 from privkd.certificates.leaks import forbids_leaks, later_leaks

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from accountants.text import shown
+from accountants.check import shown
 from privkd.errors import InputRangeWarning, PrivacyScopeWarning, PrivkdError, WeakSignalWarning
 
 FALSE, REFUSED, INTERRUPTED = 1, 3, 130

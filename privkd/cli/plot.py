@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accountants.text import shown
+from accountants.check import shown
 from privkd.cli.output import emit, refusals
 
 if TYPE_CHECKING:

@@ -104,7 +104,6 @@ class PoissonDraws(Draws):
         return Gaussian(multiplier).poisson(self.q) * steps
 
     def sampler(self, steps: int) -> Sampler:
-        """See `Draws.sampler`."""
         return Sampler(kind=self.kind, q=self.q, batch=self.size, n=self.rows, steps=steps)
 
     def _draw(self, step: int) -> Tensor:
@@ -143,7 +142,6 @@ class ShuffledDraws(Draws):
         return Gaussian(multiplier).shuffled(self.size, self.rows, self._epochs(steps))
 
     def sampler(self, steps: int) -> Sampler:
-        """See `Draws.sampler`."""
         return Sampler(kind=self.kind, batch=self.size, n=self.rows, epochs=self._epochs(steps), steps=steps)
 
     def state_dict(self) -> dict[str, Any]:
@@ -182,7 +180,6 @@ class CyclicDraws(Draws):
         return Gaussian(multiplier / sensitivity) * math.ceil(steps / self.steps_per_epoch)
 
     def sampler(self, steps: int) -> Sampler | None:
-        """See `Draws.sampler`."""
         return None
 
     def _draw(self, step: int) -> Tensor:

@@ -106,11 +106,11 @@ class PrivateRun:
 
     @property
     def steps_per_epoch(self) -> int:
-        """See `GradientRun`."""
+        """Batches in one pass over the records, in expectation."""
         return self._draws.steps_per_epoch
 
     def at(self, step: int) -> Tensor:
-        """See `GradientRun`."""
+        """Rows of a step, int64."""
         return self._draws.at(step)
 
     def fill(self, batch: Batch, context: Context) -> Mapping[str, Tensor | float]:
@@ -148,7 +148,6 @@ class PrivateRun:
         return {"loss": clipped.losses.mean()} if len(clipped.losses) else {}
 
     def certificate(self) -> Certificate:
-        """See `GradientRun`."""
         self._ledgers.end(is_new=self._is_new)
         self._is_new = False
         certificate = Certificate.from_ledger(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from accountants import check
-from accountants.text import shown
+from accountants.check import shown
 from privkd import __version__
 from privkd.certificates.release import read_config, read_release, read_run
 from privkd.certificates.scopes import Scope

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from accountants.text import shown
+from accountants.check import shown
 from privkd.report.study import Study
 
 _SPACE = re.compile(r"[ \t\r\n]+")

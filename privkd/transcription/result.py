@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from accountants.text import shown
+from accountants.check import shown
 from generators import SmallGenerator
 from privkd.certificates.release import CONFIG, GENERATOR, HISTORY, STUDENT, Transcription, read_config, read_files
 from privkd.certificates.release import is_transcription as is_transcription

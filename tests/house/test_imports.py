@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import pkgutil
 import re
 import subprocess
@@ -145,3 +146,20 @@ def test_library_code_never_prints_nor_unpickles():
                 )
                 if name.startswith("cloudpickle.load"):  # of what this program's own worker processes send
                     assert path.name == "transport.py", f"{path}:{node.lineno}"
+
+
+def test_every_public_method_is_documented_by_itself_or_by_the_one_that_it_overrides():
+    bare = []
+    for path in (path for path in LIBRARY if path.name != "__main__.py"):
+        module = importlib.import_module(
+            ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        )
+        for kind in vars(module).values():
+            if inspect.isclass(kind) and kind.__module__ == module.__name__ and not kind.__name__.startswith("_"):
+                bare += [
+                    f"{module.__name__}.{kind.__name__}.{name}"
+                    for name, member in vars(kind).items()
+                    if not name.startswith("_") and (inspect.isroutine(member) or isinstance(member, property))
+                    if not inspect.getdoc(getattr(kind, name))
+                ]
+    assert not bare

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from accountants.text import shown
+from accountants.check import shown
 from privkd import storage
 from privkd.errors import CheckpointError
 from privkd.storage import draft_of, put_back, read_json, sha256_of, write_bytes, write_json, write_text

@@ -56,25 +56,20 @@ class EpsilonAt(Question):
     delta: float
 
     def plan(self, releases: Releases) -> Plan:
-        """See `Question.plan`."""
         tails = tails_for(releases, math.log(self.delta))
         pilots = _pilots(releases, tails)
         return Plan(releases, self.look(pilots, releases.counts), tails, pilots)
 
     def look(self, laws: Sequence[LatticeLaw], counts: Sequence[int]) -> Outlook:
-        """See `Question.look`."""
         return look(laws, counts, log_delta=math.log(self.delta))
 
     def end(self, law: ComposedLaw, sign: float) -> tuple[float, float]:
-        """See `Question.end`."""
         return law.epsilon(self.delta, sign=sign)
 
     def width(self, lower: float, upper: float, outlook: Outlook) -> float:
-        """See `Question.width`."""
         return upper - lower
 
     def weight(self, outlook: Outlook) -> float:
-        """See `Question.weight`."""
         return outlook.epsilon
 
 
@@ -96,21 +91,17 @@ class DeltaAt(Question):
         return Plan(releases, self.look(pilots, releases.counts), tails, pilots)
 
     def look(self, laws: Sequence[LatticeLaw], counts: Sequence[int]) -> Outlook:
-        """See `Question.look`."""
         return look(laws, counts, epsilon=self.epsilon)
 
     def end(self, law: ComposedLaw, sign: float) -> tuple[float, float]:
-        """See `Question.end`."""
         return law.delta(self.epsilon, sign=sign)
 
     def width(self, lower: float, upper: float, outlook: Outlook) -> float:
-        """See `Question.width`."""
         if lower <= 0.0:
             return math.inf if upper > 0.0 else 0.0
         return math.log(upper / lower) / outlook.saddle
 
     def weight(self, outlook: Outlook) -> float:
-        """See `Question.weight`."""
         return outlook.log_delta
 
 

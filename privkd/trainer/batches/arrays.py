@@ -68,12 +68,11 @@ class ArrayBatches:
         self.steps_per_epoch = self._order.steps_per_epoch if self._order else 1
 
     def close(self) -> None:
-        """See `Batches.close`."""
         for one in self._beside.values():
             one.close()
 
     def at(self, step: int) -> Batch:
-        """See `Batches.at`."""
+        """The batch of a step, counted from 0 over all passes."""
         beside = {name: one.at(step) for name, one in self._beside.items()}
         if self._order is None:
             return Batch(torch.empty(0, dtype=torch.int64), (), beside)

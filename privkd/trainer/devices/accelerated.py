@@ -64,13 +64,12 @@ class Accelerated:
         return nullcontext() if self._shards is None else self._shards.whole()
 
     def release(self, *, failed: bool) -> None:
-        """See `Engine.release`."""
+        """Puts back what `prepare` replaced; after a failure without its weights."""
         if self._shards is not None:
             (self._shards.abandon if failed else self._shards.finish)()
         self._shards = None
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """See `Engine.autocast`."""
         return self._accelerator.autocast()
 
     def backward(self, loss: Tensor, inputs: Sequence[Tensor] | None) -> None:
@@ -78,32 +77,26 @@ class Accelerated:
         self._accelerator.backward(loss)
 
     def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> Tensor | None:
-        """See `Engine.step`."""
         norm = None if clip_norm is None else self._accelerator.clip_grad_norm_(parameters, clip_norm)
         optimizer.step()
         return norm
 
     def mean(self, value: Tensor) -> Tensor:
-        """See `Engine.mean`."""
         return self._accelerator.reduce(value.detach().clone(), reduction="mean")  # type: ignore[return-value]
 
     def sum(self, value: Tensor) -> Tensor:
-        """See `Engine.sum`."""
         return self._accelerator.reduce(value.detach().clone(), reduction="sum")  # type: ignore[return-value]
 
     def shared(self, value: Tensor) -> Tensor:
-        """See `Engine.shared`."""
         there = value.detach().to(self.device).contiguous().clone()
         torch.distributed.broadcast(there, src=0)
         return there.to(value.device)
 
     def any(self, flag: bool) -> bool:
-        """See `Engine.any`."""
         raised = torch.tensor([float(flag)], device=self.device)
         return float(self._accelerator.reduce(raised, reduction="sum")) > 0  # type: ignore[arg-type]
 
     def gathered(self, value: Any) -> list[Any]:
-        """See `Engine.gathered`."""
         return gather_object([value])
 
     def state_dict(self) -> dict[str, Any]:
@@ -112,12 +105,10 @@ class Accelerated:
         return {} if scaler is None else scaler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Engine.load_state_dict`."""
         if self._accelerator.scaler is not None:
             self._accelerator.scaler.load_state_dict(state)
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """See `Engine.gather`."""
         return self._accelerator.gather(tensor.detach())  # type: ignore[return-value]
 
     def close(self, *, failed: bool) -> None:

@@ -129,15 +129,12 @@ class OneProcess:
         """See `Engine.release`: nothing was replaced."""
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """See `Engine.autocast`."""
         return nullcontext() if self._dtype is None else torch.autocast(self.device.type, dtype=self._dtype)
 
     def backward(self, loss: Tensor, inputs: Sequence[Tensor] | None) -> None:
-        """See `Engine.backward`."""
         (self._scaler.scale(loss) if self._scaler else loss).backward(inputs=inputs)
 
     def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> Tensor | None:
-        """See `Engine.step`."""
         if self._scaler is None:
             norm = None if clip_norm is None else nn.utils.clip_grad_norm_(parameters, clip_norm)
             optimizer.step()
@@ -150,23 +147,18 @@ class OneProcess:
         return None
 
     def mean(self, value: Tensor) -> Tensor:
-        """See `Engine.mean`."""
         return value
 
     def sum(self, value: Tensor) -> Tensor:
-        """See `Engine.sum`."""
         return value
 
     def shared(self, value: Tensor) -> Tensor:
-        """See `Engine.shared`."""
         return value
 
     def any(self, flag: bool) -> bool:
-        """See `Engine.any`."""
         return flag
 
     def gathered(self, value: Any) -> list[Any]:
-        """See `Engine.gathered`."""
         return [value]
 
     def state_dict(self) -> dict[str, Any]:
@@ -174,12 +166,10 @@ class OneProcess:
         return {} if self._scaler is None else self._scaler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Engine.load_state_dict`."""
         if self._scaler is not None:
             self._scaler.load_state_dict(state)
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """See `Engine.gather`."""
         return tensor.detach()
 
     def close(self, *, failed: bool) -> None:

@@ -39,17 +39,14 @@ class AtomicPair(Pair):
         """Nats between neighbouring losses."""
 
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_p`."""
         losses = self.atoms(max(min(below, above), _TAIL)).losses
         return float(losses[0]), float(losses[-1])
 
     def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_q`."""
         low, high = self.range_under_p(above, below)
         return -high, -low
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Pair.masses`."""
         atoms = self.atoms(_TAIL)
         losses = atoms.losses
         cell = np.searchsorted(edges, losses, side="left")
@@ -76,16 +73,13 @@ class ResponsePair(AtomicPair):
 
     @property
     def spacing(self) -> float:
-        """See `AtomicPair.spacing`."""
         return self.eps0
 
     @property
     def anchor(self) -> tuple[float, float] | None:
-        """See `Pair.anchor`."""
         return -self.eps0, self.eps0
 
     def atoms(self, tail: float) -> Atoms:
-        """See `Pair.atoms`."""
         return Atoms(self.eps0, 0.0, -1, np.array([self.down, self.rest, self.up]), 0.0)
 
 
@@ -132,16 +126,13 @@ class DiscreteLaplacePair(AtomicPair):
 
     @property
     def spacing(self) -> float:
-        """See `AtomicPair.spacing`."""
         return 2.0 * self.rate
 
     @property
     def anchor(self) -> tuple[float, float] | None:
-        """See `Pair.anchor`."""
         return -self.rate * self.sensitivity, self.rate * self.sensitivity
 
     def atoms(self, tail: float) -> Atoms:
-        """See `Pair.atoms`."""
         shift = self.sensitivity
         if shift >= _MAX_ATOMS:
             raise ResolutionError(f"sensitivity={shift} gives more than {_MAX_ATOMS} losses; use method='renyi'")
@@ -171,11 +162,9 @@ class DiscreteGaussianPair(AtomicPair):
 
     @property
     def spacing(self) -> float:
-        """See `AtomicPair.spacing`."""
         return self.sensitivity / self.sigma / self.sigma
 
     def atoms(self, tail: float) -> Atoms:
-        """See `Pair.atoms`."""
         return _discrete_gaussian(self.sigma, self.sensitivity, tail)
 
 

@@ -31,20 +31,16 @@ class GaussianPair(Pair):
 
     @property
     def edge_error(self) -> float:
-        """See `Pair.edge_error`."""
         shift = 1.0 / self.sigma
         return 8.0 * ULP * (1.0 + _FARTHEST * shift + shift * shift)
 
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_p`."""
         return self._range(0.5 / self.sigma, below, above)
 
     def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_q`."""
         return self._range(-0.5 / self.sigma, below, above)
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Pair.masses`."""
         middle = edges * self.sigma
         return normal_cells(middle - 0.5 / self.sigma), normal_cells(middle + 0.5 / self.sigma)
 
@@ -78,23 +74,19 @@ class AntipodalPair(Pair):
 
     @property
     def edge_error(self) -> float:
-        """See `Pair.edge_error`."""
         shift = 1.0 / self.sigma
         return 32.0 * ULP * (1.0 + _FARTHEST * shift + shift * shift)
 
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_p`."""
         low = _quantile(below) * self.sigma
         high = max(-_quantile(0.5 * above) * self.sigma, 1.0 - _quantile(0.5 * above / self.q) * self.sigma)
         return self._loss(low), self._loss(high)
 
     def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_q`."""
         low, high = self.range_under_p(above, below)
         return -high, -low
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Pair.masses`."""
         # With u = e^(x/sigma^2) the edge solves a quadratic: x = sigma^2 (t/2 + asinh((1-q) sinh(t/2) / (q c))).
         log_c = -0.5 / self.sigma**2
         log_ratio = math.log1p(-self.q) - math.log(self.q) - log_c
@@ -137,12 +129,10 @@ class GroupPair(Pair):
 
     @property
     def edge_error(self) -> float:
-        """See `Pair.edge_error`."""
         shift = self.size / self.sigma
         return 64.0 * ULP * (1.0 + _FARTHEST * shift + shift * shift)
 
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_p`."""
         share = 1.0 / (self.size + 1)
         low, high = _quantile(below) * self.sigma, -math.inf
         for moved, log_weight in enumerate(self._log_weights()):
@@ -151,11 +141,9 @@ class GroupPair(Pair):
         return self._loss(low), self._loss(high)
 
     def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_q`."""
         return self._loss(_quantile(below) * self.sigma), self._loss(-_quantile(above) * self.sigma)
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Pair.masses`."""
         z = self._positions(edges) / self.sigma
         base = normal_cells(z)
         mixed = math.exp(self._log_weights()[0]) * base

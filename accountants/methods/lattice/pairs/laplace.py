@@ -29,24 +29,19 @@ class LaplacePair(Pair):
 
     @property
     def edge_error(self) -> float:
-        """See `Pair.edge_error`."""
         return 4.0 * ULP * self.eps0
 
     @property
     def anchor(self) -> tuple[float, float] | None:
-        """See `Pair.anchor`."""
         return -self.eps0, self.eps0
 
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_p`."""
         return -self.eps0, self.eps0
 
     def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_q`."""
         return -self.eps0, self.eps0
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Pair.masses`."""
         inside = np.clip(edges, -self.eps0, self.eps0)
         ends = np.concatenate([[-self.eps0], inside, [self.eps0]])
         left, half_width = ends[:-1], 0.5 * np.diff(ends)

@@ -126,17 +126,14 @@ class ReversedPair(Pair):
         return None if anchor is None else (-anchor[1], -anchor[0])
 
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_p`."""
         low, high = self.base.range_under_q(above, below)
         return -high, -low
 
     def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_q`."""
         low, high = self.base.range_under_p(above, below)
         return -high, -low
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Pair.masses`."""
         p, q = self.base.masses(-edges[::-1])
         return q[::-1], p[::-1]
 

@@ -34,24 +34,20 @@ class SampledPair(Pair):
 
     @property
     def anchor(self) -> tuple[float, float] | None:
-        """See `Pair.anchor`."""
         anchor = self.base.anchor
         return None if anchor is None else (self._loss(anchor[0]), self._loss(anchor[1]))
 
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_p`."""
         stay_low, stay_high = self.base.range_under_q(0.5 * below, 0.5 * above)
         share = 0.5 / self.q
         move_low, move_high = self.base.range_under_p(min(0.5, share * below), min(0.5, share * above))
         return self._loss(min(stay_low, move_low)), self._loss(max(stay_high, move_high))
 
     def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_q`."""
         low, high = self.base.range_under_q(below, above)
         return self._loss(low), self._loss(high)
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Pair.masses`."""
         p, q = self.base.masses(self._base_edges(edges))
         return (1.0 - self.q) * q + self.q * p, q
 
@@ -94,21 +90,17 @@ class SymmetrizedPair(Pair):
 
     @property
     def edge_error(self) -> float:
-        """See `Pair.edge_error`."""
         return self.base.edge_error
 
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_p`."""
         low = min(0.0, -self.base.range_under_q(0.5, below)[1])
         return low, max(0.0, self.base.range_under_p(0.5, above)[1])
 
     def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        """See `Pair.range_under_q`."""
         low, high = self.range_under_p(above, below)
         return -high, -low
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Pair.masses`."""
         left, right = edges[edges < 0.0], edges[edges >= 0.0]
         p_right, q_right = self.base.masses(np.concatenate([[0.0], right]))
         # Cells of -L, from the outermost to the one that ends at 0, where P and Q change places.

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from accountants.text import shown
+from accountants.check import shown
 
 UNSEEN = [
     *map(chr, range(0x20)),
