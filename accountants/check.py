@@ -48,13 +48,7 @@ def integer(*, at_least: int | None = None, at_most: int | None = None, **named:
         >>> integer(count=3, at_least=0)
     """
     for name, value in named.items():
-        if isinstance(value, bool) or not isinstance(value, Integral):
-            raise TypeError(f"{given(name, value)} must be an integer{_range(at_least=at_least, at_most=at_most)}")
-        number = int(value)
-        too_low = at_least is not None and number < at_least
-        too_high = at_most is not None and number > at_most
-        if too_low or too_high:
-            raise ValueError(f"{given(name, value)} must be an integer{_range(at_least=at_least, at_most=at_most)}")
+        _whole(name, value, at_least, at_most)
 
 
 def real(
@@ -81,19 +75,8 @@ def real(
     Example:
         >>> real(delta=1e-5, at_least=0, below=1)
     """
-    allowed = _range(above=above, at_least=at_least, below=below, at_most=at_most)
     for name, value in named.items():
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise TypeError(f"{given(name, value)} must be a finite number{allowed}")
-        number = _as_float(value)
-        inside = math.isfinite(number) and not (
-            (above is not None and number <= above)
-            or (at_least is not None and number < at_least)
-            or (below is not None and number >= below)
-            or (at_most is not None and number > at_most)
-        )
-        if not inside:
-            raise ValueError(f"{given(name, value)} must be a finite number{allowed}")
+        _finite(name, value, above, at_least, below, at_most)
 
 
 def probability_mass(**named: object) -> None:
@@ -124,9 +107,8 @@ def as_float(
         Traceback (most recent call last):
         TypeError: delta=True must be a finite number, >= 0
     """
-    real(above=above, at_least=at_least, below=below, at_most=at_most, **named)
-    (value,) = named.values()
-    return float(value) + 0.0  # pyright: ignore[reportArgumentType]  checked; + 0.0 turns -0.0 into 0.0
+    ((name, value),) = named.items()
+    return _finite(name, value, above, at_least, below, at_most)
 
 
 def as_int(*, at_least: int | None = None, at_most: int | None = None, **named: object) -> int:
@@ -136,9 +118,34 @@ def as_int(*, at_least: int | None = None, at_most: int | None = None, **named: 
         >>> as_int(count=3, at_least=0)
         3
     """
-    integer(at_least=at_least, at_most=at_most, **named)
-    (value,) = named.values()
-    return int(value)  # pyright: ignore[reportArgumentType]  checked
+    ((name, value),) = named.items()
+    return _whole(name, value, at_least, at_most)
+
+
+def _whole(name: str, value: object, at_least: int | None, at_most: int | None) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{given(name, value)} must be an integer{_range(None, at_least, None, at_most)}")
+    number = int(value)
+    if (at_least is not None and number < at_least) or (at_most is not None and number > at_most):
+        raise ValueError(f"{given(name, value)} must be an integer{_range(None, at_least, None, at_most)}")
+    return number
+
+
+def _finite(
+    name: str, value: object, above: float | None, at_least: float | None, below: float | None, at_most: float | None
+) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{given(name, value)} must be a finite number{_range(above, at_least, below, at_most)}")
+    number = _as_float(value)
+    inside = math.isfinite(number) and not (
+        (above is not None and number <= above)
+        or (at_least is not None and number < at_least)
+        or (below is not None and number >= below)
+        or (at_most is not None and number > at_most)
+    )
+    if not inside:
+        raise ValueError(f"{given(name, value)} must be a finite number{_range(above, at_least, below, at_most)}")
+    return number + 0.0  # turns -0.0 into 0.0
 
 
 def _as_float(value: Real) -> float:
@@ -148,9 +155,9 @@ def _as_float(value: Real) -> float:
         return math.inf
 
 
-def _range(**limits: float | None) -> str:
-    signs = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}
-    parts = [f"{signs[name]} {limit:g}" for name, limit in limits.items() if limit is not None]
+def _range(above: float | None, at_least: float | None, below: float | None, at_most: float | None) -> str:
+    limits = {">": above, ">=": at_least, "<": below, "<=": at_most}
+    parts = [f"{sign} {limit:g}" for sign, limit in limits.items() if limit is not None]
     return f", {' and '.join(parts)}" if parts else ""
 
 

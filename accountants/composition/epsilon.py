@@ -19,7 +19,7 @@ from accountants.composition.failures import left_over, revealing_mass, split_fa
 from accountants.composition.requirements import require_adjacency
 from accountants.composition.table import TABLE, Answer
 from accountants.errors import ResolutionError, UnsupportedEvent
-from accountants.events import Event, floor_of, merge_gaussians, normal_form
+from accountants.events import Event, merge_gaussians, normal_form
 from accountants.methods.pure import pure_epsilon
 from accountants.methods.renyi.conversion import quick_rdp_epsilon
 from accountants.version import versions
@@ -70,7 +70,7 @@ def epsilon(
     check.probability_mass(delta=delta)
     relation = require_adjacency(event, adjacency)
     _require_options(width, method)
-    floor = floor_of(event)
+    floor = event.certain_part()
     return epsilon_of_parts(
         normal_form(event, adjacency=relation),
         float(delta),
@@ -219,7 +219,7 @@ def is_quickly_within(parts: Parts, epsilon: float, delta: float, adjacency: Adj
 
 def _profile_of_event(event: Event, question: Question) -> Callable[[float], Bound]:
     ask = _profile_of_parts(normal_form(event, adjacency=question.adjacency), question)
-    floor = floor_of(event)
+    floor = event.certain_part()
     if floor is event:
         return ask
     ask_floor = _profile_of_parts(normal_form(floor, adjacency=question.adjacency), question)

@@ -1,10 +1,10 @@
 """What mechanisms did, as data: primitives, combinators, JSON form and normal form."""
 
-from accountants.events.certain_part import floor_of
 from accountants.events.claims import GDP, RDP, ZCDP, ApproxDP, PureDP
+from accountants.events.combinators import Composed, Repeat
 from accountants.events.correlated import MatrixFactorization, TreeAggregation
 from accountants.events.disjoint_parts import Parallel, parallel
-from accountants.events.event import Composed, Event, Repeat
+from accountants.events.event import KINDS, Event, from_dict
 from accountants.events.gaussian import DiscreteGaussian, Gaussian
 from accountants.events.laplace import DiscreteLaplace, Laplace
 from accountants.events.normal_form import as_event, distinct, merge_gaussians, normal_form
@@ -12,7 +12,6 @@ from accountants.events.person_groups import GroupSampledGaussian
 from accountants.events.response import PriorResponse, RandomizedResponse, SubsetResponse
 from accountants.events.sampling import FixedSizeSampled, PoissonSampled, RandomAllocation, Shuffled
 from accountants.events.selection import Exponential, SparseVector
-from accountants.events.serialization import KINDS, from_dict
 from accountants.events.voting import ConfidentGNMax, GNMax, LNMax
 
 __all__ = [
@@ -47,7 +46,6 @@ __all__ = [
     "TreeAggregation",
     "as_event",
     "distinct",
-    "floor_of",
     "from_dict",
     "merge_gaussians",
     "normal_form",

@@ -1,17 +1,18 @@
 """Guarantees proven elsewhere and taken at their word, as events."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
-from typing import ClassVar
 
-from accountants import check
-from accountants.events.event import Event
+from accountants.events.event import Event, Parts
+from accountants.events.fields import real, reals
+from accountants.events.gaussian import Gaussian
+from accountants.events.registry import event
+from accountants.numerics.rounding import fraction_down
 
 __all__ = ["GDP", "RDP", "ZCDP", "ApproxDP", "PureDP"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("pure_dp")
 class PureDP(Event):
     """A release known to be epsilon-DP and nothing else; the worst such mechanism is assumed.
 
@@ -21,17 +22,14 @@ class PureDP(Event):
     Adjacency: any; the claim must be proven for the ledger's adjacency.
     """
 
-    epsilon: float
+    epsilon: float = real(at_least=0.0)
 
-    type_name: ClassVar[str] = "pure_dp"
-
-    def __post_init__(self) -> None:
-        """Check the field."""
-        check.real(epsilon=self.epsilon, at_least=0.0)
-        object.__setattr__(self, "epsilon", float(self.epsilon) + 0.0)
+    def simplify(self, count: int, parts: Parts) -> None:
+        if self.epsilon > 0.0:
+            parts.add(self, count)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("approx_dp")
 class ApproxDP(Event):
     """A release known to be (epsilon, delta)-DP and nothing else; the worst such mechanism is assumed.
 
@@ -43,20 +41,17 @@ class ApproxDP(Event):
     Source: worst mechanism: Kairouz, Oh, Viswanath 2015.
     """
 
-    epsilon: float
-    delta: float
+    epsilon: float = real(at_least=0.0)
+    delta: float = real(at_least=0.0, below=1.0)
 
-    type_name: ClassVar[str] = "approx_dp"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(epsilon=self.epsilon, at_least=0.0)
-        check.probability_mass(delta=self.delta)
-        object.__setattr__(self, "epsilon", float(self.epsilon) + 0.0)
-        object.__setattr__(self, "delta", float(self.delta) + 0.0)
+    def simplify(self, count: int, parts: Parts) -> None:
+        if self.delta > 0.0:
+            parts.add(self, count)
+        else:
+            parts.collect(PureDP(self.epsilon), count)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("zcdp")
 class ZCDP(Event):
     """A release known to be (xi, rho)-zCDP and nothing else: Rényi divergence <= xi + rho alpha at every order.
 
@@ -68,19 +63,15 @@ class ZCDP(Event):
     Source: Bun and Steinke 2016.
     """
 
-    rho: float
-    xi: float = 0.0
+    rho: float = real(at_least=0.0)
+    xi: float = real(at_least=0.0, default=0.0)
 
-    type_name: ClassVar[str] = "zcdp"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(rho=self.rho, xi=self.xi, at_least=0.0)
-        object.__setattr__(self, "rho", float(self.rho) + 0.0)
-        object.__setattr__(self, "xi", float(self.xi) + 0.0)
+    def simplify(self, count: int, parts: Parts) -> None:
+        if self.rho > 0.0 or self.xi > 0.0:
+            parts.add(self, count)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("gdp")
 class GDP(Event):
     """A release known to be mu-GDP: at least as hard to test as N(0, 1) against N(mu, 1); that Gaussian is assumed.
 
@@ -91,17 +82,14 @@ class GDP(Event):
     Source: Dong, Roth, Su 2019.
     """
 
-    mu: float
+    mu: float = real(at_least=0.0)
 
-    type_name: ClassVar[str] = "gdp"
-
-    def __post_init__(self) -> None:
-        """Check the field."""
-        check.real(mu=self.mu, at_least=0.0)
-        object.__setattr__(self, "mu", float(self.mu) + 0.0)
+    def simplify(self, count: int, parts: Parts) -> None:
+        if self.mu > 0.0:
+            parts.add(Gaussian(fraction_down(1 / Fraction(self.mu))), count)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("rdp")
 class RDP(Event):
     """A release known by upper bounds on its Rényi divergence at some orders, and nothing else.
 
@@ -113,28 +101,12 @@ class RDP(Event):
     Source: Mironov 2017.
     """
 
-    orders: tuple[float, ...]
-    values: tuple[float, ...]
-
-    type_name: ClassVar[str] = "rdp"
+    orders: tuple[float, ...] = reals(above=1.0)
+    values: tuple[float, ...] = reals(at_least=0.0)
 
     def __post_init__(self) -> None:
-        """Check the fields."""
-        orders, values = _reals(orders=self.orders, above=1.0), _reals(values=self.values, at_least=0.0)
-        if not orders or len(orders) != len(values):
-            raise ValueError(f"orders and values must be as long as each other, got {len(orders)} and {len(values)}")
-        if any(later <= earlier for earlier, later in pairwise(orders)):
-            raise ValueError(f"orders={orders!r} must be strictly increasing"[:200])
-        object.__setattr__(self, "orders", orders)
-        object.__setattr__(self, "values", values)
-
-
-def _reals(*, above: float | None = None, at_least: float | None = None, **named: object) -> tuple[float, ...]:
-    """The one named sequence as floats."""
-    ((name, sequence),) = named.items()
-    if isinstance(sequence, str) or not isinstance(sequence, Iterable):
-        raise TypeError(f"{check.given(name, sequence)} must be a sequence of numbers")
-    numbers = tuple(sequence)
-    for number in numbers:
-        check.real(above=above, at_least=at_least, **{name: number})
-    return tuple(float(number) + 0.0 for number in numbers)
+        if not self.orders or len(self.orders) != len(self.values):
+            lengths = f"{len(self.orders)} and {len(self.values)}"
+            raise ValueError(f"orders and values must be as long as each other, got {lengths}")
+        if any(later <= earlier for earlier, later in pairwise(self.orders)):
+            raise ValueError(f"orders={self.orders!r} must be strictly increasing"[:200])

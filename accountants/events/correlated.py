@@ -1,15 +1,17 @@
 """Running sums under correlated noise, as events."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from fractions import Fraction
 
-from accountants import check
-from accountants.events.event import MAX_COUNT, Event
+from accountants.events.event import Event, Parts
+from accountants.events.fields import integer, real
+from accountants.events.gaussian import Gaussian
+from accountants.events.registry import event
+from accountants.numerics.rounding import fraction_down
 
 __all__ = ["MatrixFactorization", "TreeAggregation"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("tree_aggregation")
 class TreeAggregation(Event):
     """All prefix sums of a stream by a binary tree of noisy sums (also the gradients of DP-FTRL).
 
@@ -25,20 +27,9 @@ class TreeAggregation(Event):
     Source: Dwork, Naor, Pitassi, Rothblum 2010; Chan, Shi, Song 2011; DP-FTRL: Kairouz et al. 2021.
     """
 
-    sigma: float
-    steps: int
-    restarts: int = 1
-
-    type_name: ClassVar[str] = "tree_aggregation"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(sigma=self.sigma, at_least=0.0)
-        check.integer(steps=self.steps, at_least=1, at_most=MAX_COUNT)
-        check.integer(restarts=self.restarts, at_least=0, at_most=MAX_COUNT)
-        object.__setattr__(self, "sigma", float(self.sigma) + 0.0)
-        object.__setattr__(self, "steps", int(self.steps))
-        object.__setattr__(self, "restarts", int(self.restarts))
+    sigma: float = real(at_least=0.0)
+    steps: int = integer(at_least=1)
+    restarts: int = integer(at_least=0, default=1)
 
     @property
     def nodes_per_leaf(self) -> int:
@@ -50,8 +41,12 @@ class TreeAggregation(Event):
         """
         return self.steps.bit_length()
 
+    def simplify(self, count: int, parts: Parts) -> None:
+        # All nodes above a leaf, exactly: no rounding of a square root.
+        parts.collect(Gaussian(self.sigma), count * self.restarts * self.nodes_per_leaf)
 
-@dataclass(frozen=True, slots=True, repr=False)
+
+@event("matrix_factorization")
 class MatrixFactorization(Event):
     """A linear workload A = B C released as B (C x + noise): one Gaussian release of C x, however many rows.
 
@@ -64,14 +59,8 @@ class MatrixFactorization(Event):
     Source: Denisov et al. 2022; several participations: Choquette-Choo et al. 2023.
     """
 
-    sigma: float
-    sensitivity: float
+    sigma: float = real(at_least=0.0)
+    sensitivity: float = real(above=0.0)
 
-    type_name: ClassVar[str] = "matrix_factorization"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(sigma=self.sigma, at_least=0.0)
-        check.real(sensitivity=self.sensitivity, above=0.0)
-        object.__setattr__(self, "sigma", float(self.sigma) + 0.0)
-        object.__setattr__(self, "sensitivity", float(self.sensitivity))
+    def simplify(self, count: int, parts: Parts) -> None:
+        parts.add(Gaussian(fraction_down(Fraction(self.sigma) / Fraction(self.sensitivity))), count)

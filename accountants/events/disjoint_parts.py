@@ -1,54 +1,48 @@
 """Events on disjoint parts of the records, as one event."""
 
-from dataclasses import dataclass, field
-from typing import ClassVar
-
 from accountants.adjacency import Adjacency
-from accountants.events.event import EVERY_ADJACENCY, Event, depth_above, require_event
+from accountants.events.combinators import SeveralInside
+from accountants.events.event import Event, Parts
+from accountants.events.gaussian import Gaussian
+from accountants.events.normal_form import as_event, normal_form
+from accountants.events.registry import event
 
 __all__ = ["Parallel", "parallel"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Parallel(Event):
+@event("parallel")
+class Parallel(SeveralInside):
     """Several events, each on a part of the records of its own; a record belongs to exactly one part.
 
     To which part a record belongs depends on nothing but the record. A record that is added or removed touches one part,
-    so the dearest part counts. A record that is replaced may leave one part and enter another: the two dearest are
-    composed, and the parameters of every part must also hold for a record that leaves or enters it.
+    so the part that costs most counts. A record that is replaced may leave one part and enter another: the two that cost
+    most are composed, and the parameters of every part must also hold for a record that leaves or enters it.
 
     Attributes:
         events: the parts; may be empty.
     """
 
     events: tuple[Event, ...]
-    _depth: int = field(init=False, compare=False)
-
-    type_name: ClassVar[str] = "parallel"
-
-    def __post_init__(self) -> None:
-        """Check the parts."""
-        if isinstance(self.events, Event):
-            raise TypeError(f"events={self.events!r} must be a tuple of events")
-        parts = tuple(self.events)
-        for part in parts:
-            require_event(event=part)
-        object.__setattr__(self, "events", parts)
-        object.__setattr__(self, "_depth", depth_above(*parts))
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """Those that every part is stated for."""
-        return EVERY_ADJACENCY.intersection(*(part.adjacencies for part in self.events))
-
-    @property
-    def depth(self) -> int:
-        """One more than that of the deepest part."""
-        return self._depth
 
     def __repr__(self) -> str:
         """For example `parallel(gaussian(1), laplace(2) * 3)`."""
         return f"parallel({', '.join(map(repr, self.events))})"
+
+    def simplify(self, count: int, parts: Parts) -> None:
+        # The part that costs most counts, or the two that cost most under replace-one, where it is known which these are.
+        touched = {None: None, Adjacency.REPLACE_ONE: 2}.get(parts.adjacency, 1)
+        forms = [normal_form(part, adjacency=parts.adjacency) for part in self.events]
+        inside = [as_event(form) for form in forms if form]
+        sigmas = sorted(part.sigma for part in inside if isinstance(part, Gaussian))
+        if touched is not None and len(sigmas) == len(inside):
+            for sigma in sigmas[:touched]:
+                parts.collect(Gaussian(sigma), count)
+        elif len(inside) == 1:
+            parts.collect(inside[0], count)
+        elif touched is not None and len(set(inside)) == 1:
+            parts.collect(inside[0], count * touched)
+        elif inside:
+            parts.add(Parallel(tuple(sorted(inside, key=str))), count)
 
 
 def parallel(*events: Event) -> Parallel:

@@ -1,29 +1,26 @@
-"""The event algebra: what every event can do, repetition and composition. Data only, no curves."""
+"""What every event is: data that adds, repeats, prints itself and goes to JSON and back. No curves."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from accountants import check
 from accountants.adjacency import Adjacency
+from accountants.events.serialization import MAX_DEPTH, arguments_text, parameter_names, read
 
 __all__ = [
     "EVERY_ADJACENCY",
+    "KINDS",
     "MAX_COUNT",
     "MAX_DEPTH",
-    "Composed",
     "Event",
-    "Repeat",
-    "as_operand",
-    "depth_above",
-    "number_text",
-    "parameter_names",
+    "Parts",
+    "from_dict",
+    "require_countable",
     "require_event",
 ]
 
 EVERY_ADJACENCY = frozenset(Adjacency)
 MAX_COUNT = 10**15  # keeps every total exactly representable as a float
-MAX_DEPTH = 100  # keeps every walk over an event far from the recursion limit
 
 
 class Event:
@@ -41,11 +38,16 @@ class Event:
 
     __slots__ = ()
     type_name: ClassVar[str]
+    _adjacencies: ClassVar[frozenset[Adjacency]] = EVERY_ADJACENCY  # this and the next as `registry.event` was told
+    _method: ClassVar[str | None] = None
+
+    def __post_init__(self) -> None:
+        """For a class that has more to check or to compute; `registry.event` has brought the fields into their forms."""
 
     @property
     def adjacencies(self) -> frozenset[Adjacency]:
         """The neighbouring relations that the parameters are stated for."""
-        return EVERY_ADJACENCY
+        return self._adjacencies
 
     @property
     def depth(self) -> int:
@@ -54,7 +56,7 @@ class Event:
 
     def __mul__(self, count: int) -> "Event":
         """The event `count` times, each with fresh noise."""
-        return Repeat(count, self)
+        return _made("repeat", count, self)
 
     __rmul__ = __mul__
 
@@ -62,7 +64,7 @@ class Event:
         """Both events on the same data."""
         if not isinstance(other, Event):
             return NotImplemented
-        return Composed((self, other))
+        return _made("composed", (self, other))
 
     def __radd__(self, other: object) -> "Event":
         """The event itself after 0, so that `sum` takes events."""
@@ -70,27 +72,46 @@ class Event:
 
     def poisson(self, q: float) -> "Event":
         """The event on a batch that each record enters independently with probability `q`."""
-        from accountants.events.sampling import PoissonSampled
-
-        return PoissonSampled(q, self)
+        return _made("poisson_sampled", q, self)
 
     def fixed_size(self, m: int, n: int) -> "Event":
         """The event on a batch of exactly `m` of the `n` records, drawn without replacement."""
-        from accountants.events.sampling import FixedSizeSampled
-
-        return FixedSizeSampled(m, n, self)
+        return _made("fixed_size_sampled", m, n, self)
 
     def shuffled(self, batch: int, n: int, epochs: int = 1) -> "Event":
         """The event on every batch of `batch` of the `n` records, in an order shuffled anew for every epoch."""
-        from accountants.events.sampling import Shuffled
-
-        return Shuffled(batch, n, epochs, self)
+        return _made("shuffled", batch, n, epochs, self)
 
     def random_allocation(self, steps: int, selected: int = 1, epochs: int = 1) -> "Event":
         """The event in each of `steps` rounds, of which every record enters `selected` at random, in every epoch."""
-        from accountants.events.sampling import RandomAllocation
+        return _made("random_allocation", steps, selected, epochs, self)
 
-        return RandomAllocation(steps, selected, epochs, self)
+    def rebuilt(self, change: "Callable[[Event], Event]") -> "Event":
+        """The event with every event inside changed; the event itself where that changes nothing."""
+        return self
+
+    def simplify(self, count: int, parts: "Parts") -> None:
+        """Add what the event consists of, `count` times, to a multiset; by default the event itself.
+
+        Called for counts >= 1. An event that costs exactly, or at most, what others cost overrides it: it calls `parts.collect`
+        for simpler events, `parts.add` for the event itself or for another one that cannot be simplified, and neither if it
+        costs nothing.
+        """
+        parts.add(self, count)
+
+    def certain_part(self) -> "Event":
+        """The event without what `simplify` may give a higher cost than it has; the event itself if there is none.
+
+        Whoever sees the event can forget the rest, so a lower end of the certain part is one of the event.
+
+        Example:
+            >>> from accountants import ConfidentGNMax, Gaussian
+            >>> (Gaussian(2) + Gaussian(1).shuffled(10, 100)).certain_part()
+            gaussian(2) + pure_dp(0)
+            >>> round(ConfidentGNMax(200, 150, 40, checked=9, answered=4).certain_part().sigma, 6)
+            20.0
+        """
+        return self.rebuilt(lambda inner: inner.certain_part())
 
     def to_dict(self) -> dict[str, object]:
         """The event as JSON-able data: "type" and one entry per field."""
@@ -107,8 +128,6 @@ class Event:
             UnsupportedEvent: the type, or the type of an inner event, is unknown.
             ValueError: a field is missing or out of range, or the event is of another class.
         """
-        from accountants.events.serialization import from_dict
-
         event = from_dict(data)
         if not isinstance(event, cls):
             raise ValueError(f"type={data.get('type')!r} is not a {cls.__name__}; use accountants.from_dict")
@@ -116,119 +135,63 @@ class Event:
 
     def __repr__(self) -> str:
         """The expression that `accountants.parse` reads back."""
-        names = parameter_names(type(self))
-        values = {name: number_text(getattr(self, name)) for name in names if getattr(self, name) is not None}
-        inside = values[names[0]] if len(names) == 1 else ", ".join(f"{n}={v}" for n, v in values.items())
-        return f"{self.type_name}({inside})"
+        return f"{self.type_name}({arguments_text(self, parameter_names(type(self)))})"
+
+    def __reduce__(self) -> "tuple[type[Event], tuple[object, ...]]":
+        """Copies are made anew from the parameters, so that they are checked again and leave private data behind."""
+        return type(self), tuple(getattr(self, name) for name in parameter_names(type(self)))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Repeat(Event):
-    """An event run `count` times on the same data, each time with fresh noise.
-
-    Attributes:
-        count: number of runs, 0 to 10^15; a repeat of a repeat becomes one.
-        event: what is run.
-    """
-
-    count: int
-    event: Event
-    _depth: int = field(init=False, compare=False)
-
-    type_name: ClassVar[str] = "repeat"
-
-    def __post_init__(self) -> None:
-        """Check the fields and merge nested repeats."""
-        check.integer(count=self.count, at_least=0, at_most=MAX_COUNT)
-        require_event(event=self.event)
-        count = int(self.count)
-        if isinstance(self.event, Repeat):
-            count *= self.event.count
-            check.integer(count=count, at_most=MAX_COUNT)
-            object.__setattr__(self, "event", self.event.event)
-        object.__setattr__(self, "count", count)
-        object.__setattr__(self, "_depth", depth_above(self.event))
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """Those of the inner event."""
-        return self.event.adjacencies
-
-    @property
-    def depth(self) -> int:
-        """One more than the inner event's."""
-        return self._depth
-
-    def __repr__(self) -> str:
-        """For example `gaussian(1.1).poisson(0.01) * 10000`."""
-        return f"{as_operand(self.event)} * {self.count}"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Composed(Event):
-    """Several events on the same data; nested compositions become one.
+class Parts:
+    """A multiset of parts in simplest form, to which events add what they consist of.
 
     Attributes:
-        events: the parts, in order; may be empty.
+        counts: part -> how often.
+        adjacency: neighbouring relation, or None; see `normal_form`.
     """
 
-    events: tuple[Event, ...]
-    _depth: int = field(init=False, compare=False)
+    def __init__(self, adjacency: Adjacency | None) -> None:
+        self.counts: dict[Event, int] = {}
+        self.adjacency = adjacency
 
-    type_name: ClassVar[str] = "composed"
+    def collect(self, event: Event, count: int) -> None:
+        """Add what the event consists of, `count` times.
 
-    def __post_init__(self) -> None:
-        """Check the parts and flatten nested compositions."""
-        flat: list[Event] = []
-        if isinstance(self.events, Event):
-            raise TypeError(f"events={self.events!r} must be a tuple of events")
-        for part in self.events:
-            require_event(event=part)
-            flat.extend(part.events if isinstance(part, Composed) else (part,))
-        object.__setattr__(self, "events", tuple(flat))
-        object.__setattr__(self, "_depth", depth_above(*flat))
+        Raises:
+            ValueError: the count exceeds 10^15.
+        """
+        require_countable(event, count)
+        if count > 0:
+            event.simplify(count, self)
 
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """Those that every part is stated for."""
-        return EVERY_ADJACENCY.intersection(*(part.adjacencies for part in self.events))
-
-    @property
-    def depth(self) -> int:
-        """One more than that of the deepest part."""
-        return self._depth
-
-    def __repr__(self) -> str:
-        """For example `gaussian(2) + krr(k=10, eps0=1) * 5`."""
-        if len(self.events) < 2:
-            return f"composed({', '.join(map(repr, self.events))})"
-        return " + ".join(map(repr, self.events))
+    def add(self, part: Event, count: int) -> None:
+        """Add a part that is in simplest form."""
+        self.counts[part] = self.counts.get(part, 0) + count
 
 
-def parameter_names(kind: type[Event]) -> list[str]:
-    """Names of the public constructor arguments of an event class, in order; private data does not compare."""
-    return [item.name for item in fields(kind) if item.init and item.compare]  # pyright: ignore[reportArgumentType]
+KINDS: dict[str, type[Event]] = {}  # every event class by its type name; `registry.event` fills it
 
 
-def number_text(value: object) -> str:
-    """The shortest text that reads back as the same number: 1.0 gives "1".
+def from_dict(data: Mapping[str, object]) -> Event:
+    """The event that `Event.to_dict` wrote.
+
+    Args:
+        data: "type" and exactly the fields of that event class.
+
+    Returns:
+        An event equal to the one written.
+
+    Raises:
+        UnsupportedEvent: a type, or a field that may change the meaning of a known type, is unknown; the
+            inner event is named.
+        TypeError: `data` is no mapping, or a field has the wrong type.
+        ValueError: a field is missing or out of range, or events are nested too deeply.
 
     Example:
-        >>> number_text(1.0), number_text(0.01), number_text(10), number_text((2.0,))
-        ('1', '0.01', '10', '(2,)')
+        >>> from_dict({"type": "repeat", "count": 3, "event": {"type": "gaussian", "sigma": 2}})
+        gaussian(2) * 3
     """
-    if isinstance(value, tuple):
-        inside = ", ".join(map(number_text, value))
-        return f"({inside},)" if len(value) == 1 else f"({inside})"
-    return repr(value).removesuffix(".0")
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Event):
-        return value.to_dict()
-    if isinstance(value, tuple):
-        return [_plain(part) for part in value]
-    return value
+    return read(data, KINDS)
 
 
 def require_event(**named: object) -> None:
@@ -243,19 +206,23 @@ def require_event(**named: object) -> None:
             raise TypeError(f"{shown} must be an event, such as Gaussian(sigma=1.1); parse(text) reads one")
 
 
-def depth_above(*parts: Event) -> int:
-    """Depth of a combinator of these parts.
+def require_countable(part: Event, count: int) -> None:
+    """Refuse a count that a float could not hold exactly.
 
     Raises:
-        ValueError: it exceeds MAX_DEPTH.
+        ValueError: the count exceeds 10^15; the part is named.
     """
-    depth = 1 + max((part.depth for part in parts), default=0)
-    if depth > MAX_DEPTH:
-        raise ValueError(f"depth={depth} of nested events must be <= {MAX_DEPTH}; use * count instead of nesting")
-    return depth
+    if count > MAX_COUNT:
+        check.integer(**{f"total count of {part!r}"[:120]: count}, at_most=MAX_COUNT)
 
 
-def as_operand(event: Event) -> str:
-    """The event's text, in brackets where a method or a count would bind to its last part only."""
-    loose = isinstance(event, Repeat) or (isinstance(event, Composed) and len(event.events) > 1)
-    return f"({event!r})" if loose else repr(event)
+def _made(type_name: str, *values: object) -> Event:
+    return KINDS[type_name](*values)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Event):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value

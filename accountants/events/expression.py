@@ -4,26 +4,15 @@ import ast
 from collections.abc import Callable
 
 from accountants import check
-from accountants.events import KINDS, Composed, Event, Parallel, Repeat
+from accountants.events import Composed, Event, Repeat
+from accountants.events.combinators import SeveralInside
+from accountants.events.registry import METHODS, NAMES
 
 __all__ = ["parse"]
 
 _MAX_CHARACTERS = 100_000
 _MAX_BRACKETS = 60  # open at the same time
 _MAX_WORD = 40  # characters of a quoted argument
-_NAMES: dict[str, type[Event]] = {
-    **KINDS,
-    **{kind.__name__: kind for kind in KINDS.values()},
-    "randomized_response": KINDS["krr"],
-    "prior_response": KINDS["rr_topk"],
-    "subset_response": KINDS["subset_selection"],
-    "sparse_vector": KINDS["svt_laplace"],
-}
-_METHODS = ("poisson", "fixed_size", "shuffled", "random_allocation")
-_GRAMMAR = (
-    f"allowed: NAME(numbers), EVENT.METHOD(numbers) with METHOD one of {', '.join(_METHODS)}, EVENT * count, "
-    "EVENT + EVENT, parallel(EVENT, EVENT) and brackets"
-)
 
 
 def parse(text: str) -> Event:
@@ -53,7 +42,7 @@ def parse(text: str) -> Event:
         tree = ast.parse(text.strip(), mode="eval")
         return _event(tree.body, text)
     except (SyntaxError, RecursionError, MemoryError) as error:
-        raise ValueError(f"expression={_shown(text)} cannot be read ({type(error).__name__}); {_GRAMMAR}") from None
+        raise ValueError(f"expression={_shown(text)} cannot be read ({type(error).__name__}); {_grammar()}") from None
 
 
 def _event(node: ast.expr, text: str) -> Event:
@@ -66,12 +55,12 @@ def _event(node: ast.expr, text: str) -> Event:
             return Repeat(_count(count, text), _event(event, text))
         case ast.Call(func=ast.Name(id=name)):
             return _primitive(name, node, text)
-        case ast.Call(func=ast.Attribute(value=event, attr=name)) if name in _METHODS:
+        case ast.Call(func=ast.Attribute(value=event, attr=name)) if name in METHODS:
             return _built(getattr(_event(event, text), name), node, text)
         case ast.Call(func=ast.Attribute(attr=name)):
-            raise ValueError(f"{_shown(text)}: .{name}(...) is unknown; {_GRAMMAR}")
+            raise ValueError(f"{_shown(text)}: .{name}(...) is unknown; {_grammar()}")
         case _:
-            raise ValueError(f"{_shown(text)}: {_source(node, text)} is no event; {_GRAMMAR}")
+            raise ValueError(f"{_shown(text)}: {_source(node, text)} is no event; {_grammar()}")
 
 
 def _terms(node: ast.expr) -> list[ast.expr]:
@@ -84,15 +73,16 @@ def _terms(node: ast.expr) -> list[ast.expr]:
 
 
 def _primitive(name: str, call: ast.Call, text: str) -> Event:
-    kind = _NAMES.get(name)
+    kind = NAMES.get(name)
     if kind is None:
         from difflib import get_close_matches
 
-        begun = [known for known in _NAMES if name and known.startswith(name.lower())]
-        close = [*get_close_matches(name, _NAMES, n=1, cutoff=0.6), *begun]
+        known = sorted(NAMES, key=str.swapcase)
+        begun = [word for word in known if name and word.startswith(name.lower())]
+        close = [*get_close_matches(name, known, n=1, cutoff=0.6), *begun]
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"{_shown(text)}: event {name[:40]!r} is unknown; {hint}known: {', '.join(_NAMES)}")
-    if kind in (Composed, Parallel):
+        raise ValueError(f"{_shown(text)}: event {name[:40]!r} is unknown; {hint}known: {', '.join(known)}")
+    if issubclass(kind, SeveralInside):
         call = ast.Call(func=call.func, args=[ast.Tuple(elts=call.args)], keywords=call.keywords)
     return _built(kind, call, text)
 
@@ -102,7 +92,7 @@ def _built(make: Callable[..., Event], call: ast.Call, text: str) -> Event:
     named: dict[str, object] = {}
     for keyword in call.keywords:
         if keyword.arg is None or keyword.arg in named:
-            raise ValueError(f"{_shown(text)}: name every argument once; {_GRAMMAR}")
+            raise ValueError(f"{_shown(text)}: name every argument once; {_grammar()}")
         named[keyword.arg] = _value(keyword.value, text)
     # Wrong names and counts of arguments are the signature's to report, in its own words.
     try:
@@ -114,9 +104,9 @@ def _built(make: Callable[..., Event], call: ast.Call, text: str) -> Event:
 def _value(node: ast.expr, text: str) -> object:
     match node:
         case ast.Constant(value=bool() | bytes() | complex()) | ast.Constant(value=None):
-            raise ValueError(f"{_shown(text)}: {_source(node, text)} is no number; {_GRAMMAR}")
+            raise ValueError(f"{_shown(text)}: {_source(node, text)} is no number; {_grammar()}")
         case ast.Constant(value=str() as word) if len(word) > _MAX_WORD:
-            raise ValueError(f"{_shown(text)}: {_source(node, text)} is too long for the name of a kind; {_GRAMMAR}")
+            raise ValueError(f"{_shown(text)}: {_source(node, text)} is too long for the name of a kind; {_grammar()}")
         case ast.Constant(value=int() | float() | str() as literal):
             return literal
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
@@ -138,7 +128,7 @@ def _require_shallow(text: str) -> None:
     for character in text:
         depth += (character in "([{") - (character in ")]}")
         if depth > _MAX_BRACKETS:
-            raise ValueError(f"expression={_shown(text)} has more than {_MAX_BRACKETS} open brackets; {_GRAMMAR}")
+            raise ValueError(f"expression={_shown(text)} has more than {_MAX_BRACKETS} open brackets; {_grammar()}")
 
 
 def _source(node: ast.expr, text: str) -> str:
@@ -147,3 +137,10 @@ def _source(node: ast.expr, text: str) -> str:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _grammar() -> str:
+    return (
+        f"allowed: NAME(numbers), EVENT.METHOD(numbers) with METHOD one of {', '.join(METHODS)}, EVENT * count, "
+        "EVENT + EVENT, parallel(EVENT, EVENT) and brackets"
+    )

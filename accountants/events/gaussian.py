@@ -1,17 +1,15 @@
 """Gaussian noise, continuous and on the integers, as events."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from accountants import check
-from accountants.events.event import Event
+from accountants.events.event import Event, Parts
+from accountants.events.fields import integer, real
+from accountants.events.registry import event
 
 __all__ = ["DiscreteGaussian", "Gaussian"]
 
 _MAX_SENSITIVITY = 10**9  # integers below stay exact in every product of two
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("gaussian")
 class Gaussian(Event):
     """Gaussian noise on a query of bounded L2 sensitivity.
 
@@ -24,17 +22,10 @@ class Gaussian(Event):
     Source: Balle and Wang 2018; Gaussian differential privacy: Dong, Roth, Su 2019.
     """
 
-    sigma: float
-
-    type_name: ClassVar[str] = "gaussian"
-
-    def __post_init__(self) -> None:
-        """Check the field."""
-        check.real(sigma=self.sigma, at_least=0.0)
-        object.__setattr__(self, "sigma", float(self.sigma) + 0.0)  # + 0.0 turns -0.0 into 0.0
+    sigma: float = real(at_least=0.0)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("discrete_gaussian")
 class DiscreteGaussian(Event):
     """Integer noise with P(x) proportional to exp(-x^2 / (2 sigma^2)), on one integer.
 
@@ -48,14 +39,8 @@ class DiscreteGaussian(Event):
     Source: Canonne, Kamath, Steinke 2020.
     """
 
-    sigma: float
-    sensitivity: int = 1
+    sigma: float = real(at_least=0.0)
+    sensitivity: int = integer(at_least=1, at_most=_MAX_SENSITIVITY, default=1)
 
-    type_name: ClassVar[str] = "discrete_gaussian"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(sigma=self.sigma, at_least=0.0)
-        check.integer(sensitivity=self.sensitivity, at_least=1, at_most=_MAX_SENSITIVITY)
-        object.__setattr__(self, "sigma", float(self.sigma) + 0.0)
-        object.__setattr__(self, "sensitivity", int(self.sensitivity))
+    def simplify(self, count: int, parts: Parts) -> None:
+        parts.add(self if self.sigma > 0.0 else Gaussian(0.0), count)

@@ -1,7 +1,6 @@
 """From one record to a group of records: what an event, or a guarantee, is worth for several records of one person."""
 
 import math
-import sys
 from dataclasses import replace
 from fractions import Fraction
 from functools import singledispatch
@@ -36,6 +35,7 @@ from accountants.events import (
 )
 from accountants.events.event import MAX_COUNT, require_event
 from accountants.events.person_groups import GroupSampledGaussian
+from accountants.numerics.rounding import fraction_down, fraction_up
 
 __all__ = ["group", "group_privacy"]
 
@@ -91,24 +91,16 @@ def _group(event: Event, size: int) -> Event:
 
 
 @_group.register
-def _(event: Repeat, size: int) -> Event:
-    return Repeat(event.count, _group(event.event, size))
+def _(event: Repeat | Composed, size: int) -> Event:
+    return event.rebuilt(lambda part: _group(part, size))
 
 
 @_group.register
-def _(event: Composed, size: int) -> Event:
-    return Composed(tuple(_group(part, size) for part in event.events))
-
-
-@_group.register(Gaussian)
-@_group.register(TreeAggregation)
-@_group.register(MatrixFactorization)
 def _(event: Gaussian | TreeAggregation | MatrixFactorization, size: int) -> Event:
     return replace(event, sigma=_shared(event.sigma, size))
 
 
-@_group.register(Laplace)
-@_group.register(SparseVector)
+@_group.register
 def _(event: Laplace | SparseVector, size: int) -> Event:
     scale = _shared(event.scale, size)
     return replace(event, scale=scale) if scale > 0.0 else _NO_PRIVACY
@@ -116,7 +108,7 @@ def _(event: Laplace | SparseVector, size: int) -> Event:
 
 @_group.register
 def _(event: GNMax, size: int) -> Event:
-    return GNMax(_shared(event.sigma, size))
+    return GNMax(_shared(event.sigma, size))  # without the votes
 
 
 @_group.register
@@ -132,15 +124,12 @@ def _(event: ConfidentGNMax, size: int) -> Event:
     return ConfidentGNMax(event.threshold, *shared, event.checked, event.answered)
 
 
-@_group.register(DiscreteGaussian)
-@_group.register(DiscreteLaplace)
+@_group.register
 def _(event: DiscreteGaussian | DiscreteLaplace, size: int) -> Event:
     return replace(event, sensitivity=event.sensitivity * size)
 
 
-@_group.register(RandomizedResponse)
-@_group.register(SubsetResponse)
-@_group.register(PriorResponse)
+@_group.register
 def _(event: RandomizedResponse | SubsetResponse | PriorResponse, size: int) -> Event:
     return _pure(event.eps0, size) if event.k > 1 else event
 
@@ -255,14 +244,9 @@ def _pure(epsilon: float, size: int) -> Event:
 
 def _shared(noise: float, size: int) -> float:
     """The noise per record, rounded down."""
-    nearest = noise / size
-    return nearest if Fraction(nearest) * size <= Fraction(noise) else math.nextafter(nearest, 0.0)
+    return fraction_down(Fraction(noise) / size)
 
 
 def _times(value: float, factor: Fraction | int) -> float:
     """The product, rounded up; infinite beyond the largest float."""
-    exact = Fraction(value) * factor
-    if exact > Fraction(sys.float_info.max):
-        return math.inf
-    nearest = float(exact)
-    return nearest if Fraction(nearest) >= exact else math.nextafter(nearest, math.inf)
+    return fraction_up(Fraction(value) * factor)

@@ -1,17 +1,15 @@
 """Laplace noise, continuous and on the integers, as events."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from accountants import check
 from accountants.events.event import Event
+from accountants.events.fields import integer, real
+from accountants.events.registry import event
 
 __all__ = ["DiscreteLaplace", "Laplace"]
 
 _MAX_SENSITIVITY = 10**9  # integers below stay exact in every product of two
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("laplace")
 class Laplace(Event):
     """Laplace noise on a query of bounded L1 sensitivity; (1 / scale)-DP.
 
@@ -22,17 +20,10 @@ class Laplace(Event):
     Source: Dwork, McSherry, Nissim, Smith 2006.
     """
 
-    scale: float
-
-    type_name: ClassVar[str] = "laplace"
-
-    def __post_init__(self) -> None:
-        """Check the field."""
-        check.real(scale=self.scale, above=0.0)
-        object.__setattr__(self, "scale", float(self.scale))
+    scale: float = real(above=0.0)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("discrete_laplace")
 class DiscreteLaplace(Event):
     """Integer noise with P(x) proportional to exp(-rate |x|), on one integer; also called geometric noise.
 
@@ -46,14 +37,5 @@ class DiscreteLaplace(Event):
     Source: Ghosh, Roughgarden, Sundararajan 2009.
     """
 
-    rate: float
-    sensitivity: int = 1
-
-    type_name: ClassVar[str] = "discrete_laplace"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(rate=self.rate, above=0.0)
-        check.integer(sensitivity=self.sensitivity, at_least=1, at_most=_MAX_SENSITIVITY)
-        object.__setattr__(self, "rate", float(self.rate))
-        object.__setattr__(self, "sensitivity", int(self.sensitivity))
+    rate: float = real(above=0.0)
+    sensitivity: int = integer(at_least=1, at_most=_MAX_SENSITIVITY, default=1)

@@ -1,16 +1,19 @@
 """Events of several records of one person, where they differ in kind from those of one record."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from fractions import Fraction
 
-from accountants import check
 from accountants.adjacency import Adjacency
-from accountants.events.event import MAX_COUNT, Event
+from accountants.events.event import Event, Parts
+from accountants.events.fields import integer, real
+from accountants.events.gaussian import Gaussian
+from accountants.events.registry import event
+from accountants.events.sampling import PoissonSampled
+from accountants.numerics.rounding import fraction_down
 
 __all__ = ["GroupSampledGaussian"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("group_poisson_gaussian", adjacencies=(Adjacency.ADD_REMOVE, Adjacency.ZERO_OUT))
 class GroupSampledGaussian(Event):
     """Gaussian noise on the sum over a Poisson-sampled batch, for a person who has up to `size` of the records.
 
@@ -31,22 +34,14 @@ class GroupSampledGaussian(Event):
     unit vectors. A person with fewer records is one some of whose records contribute 0.
     """
 
-    sigma: float
-    q: float
-    size: int
+    sigma: float = real(at_least=0.0)
+    q: float = real(at_least=0.0, at_most=1.0)
+    size: int = integer(at_least=1)
 
-    type_name: ClassVar[str] = "group_poisson_gaussian"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(sigma=self.sigma, at_least=0.0)
-        check.real(q=self.q, at_least=0.0, at_most=1.0)
-        check.integer(size=self.size, at_least=1, at_most=MAX_COUNT)
-        object.__setattr__(self, "sigma", float(self.sigma) + 0.0)
-        object.__setattr__(self, "q", float(self.q) + 0.0)
-        object.__setattr__(self, "size", int(self.size))
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """add-remove and zero-out."""
-        return frozenset({Adjacency.ADD_REMOVE, Adjacency.ZERO_OUT})
+    def simplify(self, count: int, parts: Parts) -> None:
+        if self.size == 1:
+            parts.collect(PoissonSampled(self.q, Gaussian(self.sigma)), count)
+        elif self.q == 1.0:
+            parts.add(Gaussian(fraction_down(Fraction(self.sigma) / self.size)), count)
+        elif self.q > 0.0:
+            parts.add(self, count)

@@ -1,16 +1,16 @@
 """Randomized response, as events."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from accountants import check
 from accountants.adjacency import Adjacency
-from accountants.events.event import Event
+from accountants.events.event import Event, Parts
+from accountants.events.fields import integer, real
+from accountants.events.registry import event
 
 __all__ = ["PriorResponse", "RandomizedResponse", "SubsetResponse"]
 
+_STATED_FOR = (Adjacency.REPLACE_ONE,)
 
-@dataclass(frozen=True, slots=True, repr=False)
+
+@event("krr", alias="randomized_response", adjacencies=_STATED_FOR)
 class RandomizedResponse(Event):
     """k-ary randomized response: keep the symbol with odds e^eps0 : 1 against each other symbol.
 
@@ -22,25 +22,15 @@ class RandomizedResponse(Event):
     Source: Warner 1965; k-ary form Kairouz, Oh, Viswanath 2016.
     """
 
-    k: int
-    eps0: float
+    k: int = integer(at_least=2)
+    eps0: float = real(at_least=0.0)
 
-    type_name: ClassVar[str] = "krr"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.integer(k=self.k, at_least=2, at_most=10**15)
-        check.real(eps0=self.eps0, at_least=0.0)
-        object.__setattr__(self, "k", int(self.k))
-        object.__setattr__(self, "eps0", float(self.eps0) + 0.0)
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """replace-one."""
-        return frozenset({Adjacency.REPLACE_ONE})
+    def simplify(self, count: int, parts: Parts) -> None:
+        if self.eps0 > 0.0:
+            parts.add(self, count)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("rr_topk", alias="prior_response", adjacencies=_STATED_FOR)
 class PriorResponse(Event):
     """Randomized response inside a candidate set that does not depend on the private answer.
 
@@ -55,25 +45,15 @@ class PriorResponse(Event):
     Source: RRTop-k of Ghazi et al. 2021; domination by joint convexity of the hockey-stick divergence.
     """
 
-    k: int
-    eps0: float
+    k: int = integer(at_least=1)
+    eps0: float = real(at_least=0.0)
 
-    type_name: ClassVar[str] = "rr_topk"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.integer(k=self.k, at_least=1, at_most=10**15)
-        check.real(eps0=self.eps0, at_least=0.0)
-        object.__setattr__(self, "k", int(self.k))
-        object.__setattr__(self, "eps0", float(self.eps0) + 0.0)
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """replace-one."""
-        return frozenset({Adjacency.REPLACE_ONE})
+    def simplify(self, count: int, parts: Parts) -> None:
+        if self.k > 1:
+            parts.collect(RandomizedResponse(self.k, self.eps0), count)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("subset_selection", alias="subset_response", adjacencies=_STATED_FOR)
 class SubsetResponse(Event):
     """Subset selection: a set of `d` of the `k` symbols, each set holding the true symbol with odds e^eps0 : 1.
 
@@ -87,22 +67,12 @@ class SubsetResponse(Event):
     Source: Ye and Barg 2018; Wang et al. 2016.
     """
 
-    k: int
-    d: int
-    eps0: float
+    k: int = integer(at_least=2)
+    d: int = integer(at_least=1, at_most="k")
+    eps0: float = real(at_least=0.0)
 
-    type_name: ClassVar[str] = "subset_selection"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.integer(k=self.k, at_least=2, at_most=10**15)
-        check.integer(d=self.d, at_least=1, at_most=int(self.k))
-        check.real(eps0=self.eps0, at_least=0.0)
-        object.__setattr__(self, "k", int(self.k))
-        object.__setattr__(self, "d", int(self.d))
-        object.__setattr__(self, "eps0", float(self.eps0) + 0.0)
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """replace-one."""
-        return frozenset({Adjacency.REPLACE_ONE})
+    def simplify(self, count: int, parts: Parts) -> None:
+        if self.d == 1:
+            parts.collect(RandomizedResponse(self.k, self.eps0), count)
+        elif self.d < self.k and self.eps0 > 0.0:
+            parts.add(self, count)

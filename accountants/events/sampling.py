@@ -3,20 +3,34 @@
 They are never exchanged silently: what a loader did decides which one is charged.
 """
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+import math
 
-from accountants import check
 from accountants.adjacency import Adjacency
-from accountants.events.event import MAX_COUNT, Event, as_operand, depth_above, number_text, require_event
+from accountants.events.claims import PureDP
+from accountants.events.combinators import SingleInside, as_operand
+from accountants.events.event import Event, Parts, require_countable
+from accountants.events.fields import integer, real
+from accountants.events.gaussian import Gaussian
+from accountants.events.normal_form import as_event, normal_form
+from accountants.events.registry import event
+from accountants.events.serialization import arguments_text, parameter_names
 
-__all__ = ["FixedSizeSampled", "PoissonSampled", "RandomAllocation", "Shuffled"]
-
-_PRESENT_OR_NOT = frozenset({Adjacency.ADD_REMOVE, Adjacency.ZERO_OUT})
+__all__ = ["FixedSizeSampled", "PoissonSampled", "RandomAllocation", "Sampled", "Shuffled"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class PoissonSampled(Event):
+class Sampled(SingleInside):
+    """An event on a sample of the records, as a method of `Event` makes it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """For example `gaussian(1.1).poisson(0.01)`."""
+        names = [name for name in parameter_names(type(self)) if name != "event"]
+        return f"{as_operand(self.event)}.{self._method}({arguments_text(self, names)})"
+
+
+@event("poisson_sampled", method="poisson")
+class PoissonSampled(Sampled):
     """An event on a batch that every record enters independently with probability `q`.
 
     Only for loaders that really draw Poisson batches; shuffled or fixed-size batches are other events.
@@ -36,36 +50,32 @@ class PoissonSampled(Event):
     y < 1 follows by symmetry.
     """
 
-    q: float
+    q: float = real(at_least=0.0, at_most=1.0)
     event: Event
-    _depth: int = field(init=False, compare=False)
 
-    type_name: ClassVar[str] = "poisson_sampled"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(q=self.q, at_least=0.0, at_most=1.0)
-        require_event(event=self.event)
-        object.__setattr__(self, "q", float(self.q) + 0.0)
-        object.__setattr__(self, "_depth", depth_above(self.event))
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """Those of the inner event; an accountant may support fewer."""
-        return self.event.adjacencies
-
-    @property
-    def depth(self) -> int:
-        """One more than the inner event's."""
-        return self._depth
-
-    def __repr__(self) -> str:
-        """For example `gaussian(1.1).poisson(0.01)`."""
-        return f"{as_operand(self.event)}.poisson({number_text(self.q)})"
+    def simplify(self, count: int, parts: Parts) -> None:
+        # What is inside is stated for adding or removing a record, under every adjacency.
+        present_or_not = parts.adjacency in (Adjacency.ADD_REMOVE, Adjacency.ZERO_OUT)
+        if self.q == 1.0 and present_or_not:
+            parts.collect(self.event, count)
+            return
+        inner = normal_form(self.event, adjacency=parts.adjacency if present_or_not else None) if self.q > 0.0 else {}
+        if not inner:
+            return
+        inside, q = as_event(inner), self.q
+        if isinstance(inside, PoissonSampled):
+            # A sample of a sample is a sample; rounded up because a larger q never costs less.
+            exact = 1.0 in (q, inside.q)
+            q = q * inside.q if exact else min(1.0, math.nextafter(q * inside.q, 1.0))
+            inside = inside.event
+        if q == 1.0 and parts.adjacency is Adjacency.REPLACE_ONE and isinstance(inside, Gaussian):
+            parts.add(Gaussian(0.5 * inside.sigma), count)  # from one end of the unit ball to the other
+        else:
+            parts.add(PoissonSampled(q, inside), count)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class FixedSizeSampled(Event):
+@event("fixed_size_sampled", method="fixed_size", adjacencies=(Adjacency.REPLACE_ONE,))
+class FixedSizeSampled(Sampled):
     """An event on a batch of exactly `m` of the `n` records, drawn uniformly without replacement.
 
     Attributes:
@@ -79,39 +89,21 @@ class FixedSizeSampled(Event):
     Source: Balle, Barthe, Gaboardi 2018; Wang, Balle, Kasiviswanathan 2019.
     """
 
-    m: int
-    n: int
+    m: int = integer(at_least=0, at_most="n")
+    n: int = integer(at_least=1)
     event: Event
-    _depth: int = field(init=False, compare=False)
 
-    type_name: ClassVar[str] = "fixed_size_sampled"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.integer(n=self.n, at_least=1, at_most=MAX_COUNT)
-        check.integer(m=self.m, at_least=0, at_most=int(self.n))
-        require_event(event=self.event)
-        object.__setattr__(self, "m", int(self.m))
-        object.__setattr__(self, "n", int(self.n))
-        object.__setattr__(self, "_depth", depth_above(self.event))
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """replace-one, if the inner event is stated for it."""
-        return self.event.adjacencies & {Adjacency.REPLACE_ONE}
-
-    @property
-    def depth(self) -> int:
-        """One more than the inner event's."""
-        return self._depth
-
-    def __repr__(self) -> str:
-        """For example `gaussian(2).fixed_size(m=100, n=60000)`."""
-        return f"{as_operand(self.event)}.fixed_size(m={self.m}, n={self.n})"
+    def simplify(self, count: int, parts: Parts) -> None:
+        if self.m == self.n:
+            parts.collect(self.event, count)
+            return
+        inner = normal_form(self.event, adjacency=parts.adjacency) if self.m > 0 else {}
+        if inner:
+            parts.add(FixedSizeSampled(self.m, self.n, as_event(inner)), count)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Shuffled(Event):
+@event("shuffled", method="shuffled", adjacencies=(Adjacency.ZERO_OUT,))
+class Shuffled(Sampled):
     """An event on every batch of a shuffled data set; each epoch is shuffled anew and uses every record once.
 
     No amplification by shuffling is certified: an epoch costs one release of the event. Only the batch of a record sees
@@ -129,41 +121,20 @@ class Shuffled(Event):
     Source: lower bounds that forbid Poisson accounting: Chua et al. 2024, arXiv 2411.04205.
     """
 
-    batch: int
-    n: int
-    epochs: int
+    batch: int = integer(at_least=1, at_most="n")
+    n: int = integer(at_least=1)
+    epochs: int = integer(at_least=0)
     event: Event
-    _depth: int = field(init=False, compare=False)
 
-    type_name: ClassVar[str] = "shuffled"
+    def simplify(self, count: int, parts: Parts) -> None:
+        parts.collect(self.event, count * self.epochs)
 
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.integer(n=self.n, at_least=1, at_most=MAX_COUNT)
-        check.integer(batch=self.batch, at_least=1, at_most=int(self.n))
-        check.integer(epochs=self.epochs, at_least=0, at_most=MAX_COUNT)
-        require_event(event=self.event)
-        for name in ("batch", "n", "epochs"):
-            object.__setattr__(self, name, int(getattr(self, name)))
-        object.__setattr__(self, "_depth", depth_above(self.event))
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """zero-out, if the inner event is stated for it."""
-        return self.event.adjacencies & {Adjacency.ZERO_OUT}
-
-    @property
-    def depth(self) -> int:
-        """One more than the inner event's."""
-        return self._depth
-
-    def __repr__(self) -> str:
-        """For example `gaussian(1.1).shuffled(batch=100, n=60000, epochs=5)`."""
-        return f"{as_operand(self.event)}.shuffled(batch={self.batch}, n={self.n}, epochs={self.epochs})"
+    def certain_part(self) -> Event:
+        return PureDP(0.0)  # nothing: shuffling may amplify
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class RandomAllocation(Event):
+@event("random_allocation", method="random_allocation", adjacencies=(Adjacency.ADD_REMOVE, Adjacency.ZERO_OUT))
+class RandomAllocation(Sampled):
     """An event in each of `steps` rounds, of which every record enters `selected`, drawn by itself and uniformly.
 
     Attributes:
@@ -178,35 +149,20 @@ class RandomAllocation(Event):
     Source: Feldman and Shenfeld 2025, arXiv 2502.08202.
     """
 
-    steps: int
-    selected: int
-    epochs: int
+    steps: int = integer(at_least=1)
+    selected: int = integer(at_least=0, at_most="steps")
+    epochs: int = integer(at_least=0)
     event: Event
-    _depth: int = field(init=False, compare=False)
 
-    type_name: ClassVar[str] = "random_allocation"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.integer(steps=self.steps, at_least=1, at_most=MAX_COUNT)
-        check.integer(selected=self.selected, at_least=0, at_most=int(self.steps))
-        check.integer(epochs=self.epochs, at_least=0, at_most=MAX_COUNT)
-        require_event(event=self.event)
-        for name in ("steps", "selected", "epochs"):
-            object.__setattr__(self, name, int(getattr(self, name)))
-        object.__setattr__(self, "_depth", depth_above(self.event))
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """add-remove and zero-out, if the inner event is stated for them."""
-        return self.event.adjacencies & _PRESENT_OR_NOT
-
-    @property
-    def depth(self) -> int:
-        """One more than the inner event's."""
-        return self._depth
-
-    def __repr__(self) -> str:
-        """For example `gaussian(1.1).random_allocation(steps=600, selected=1, epochs=5)`."""
-        inside = f"steps={self.steps}, selected={self.selected}, epochs={self.epochs}"
-        return f"{as_operand(self.event)}.random_allocation({inside})"
+    def simplify(self, count: int, parts: Parts) -> None:
+        count *= self.epochs
+        require_countable(self, count)
+        if self.selected == self.steps:
+            parts.collect(self.event, count * self.steps)
+            return
+        inner = normal_form(self.event, adjacency=parts.adjacency) if self.selected > 0 else {}
+        if not inner or count == 0:
+            return
+        inside = as_event(inner)
+        epoch = Gaussian(0.0) if inside == Gaussian(0.0) else RandomAllocation(self.steps, self.selected, 1, inside)
+        parts.add(epoch, count)

@@ -1,17 +1,19 @@
 """Private selection, as events: the exponential mechanism and the sparse vector technique."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+import math
+from fractions import Fraction
 
-from accountants import check
-from accountants.events.event import MAX_COUNT, Event
+from accountants.events.claims import PureDP
+from accountants.events.event import Event, Parts
+from accountants.events.fields import choice, integer, real
+from accountants.events.gaussian import Gaussian
+from accountants.events.registry import event
+from accountants.numerics.rounding import fraction_up
 
 __all__ = ["Exponential", "SparseVector"]
 
-_KINDS = ("bounded-range", "pure")
 
-
-@dataclass(frozen=True, slots=True, repr=False)
+@event("exponential")
 class Exponential(Event):
     """Exponential mechanism: an answer drawn with probability proportional to exp(utility / temperature).
 
@@ -26,23 +28,15 @@ class Exponential(Event):
     Source: McSherry and Talwar 2007; bounded range: Durfee and Rogers 2019, Dong, Durfee, Rogers 2020.
     """
 
-    epsilon: float
-    kind: str = "bounded-range"
+    epsilon: float = real(at_least=0.0)
+    kind: str = choice("bounded-range", "pure", default="bounded-range")
 
-    type_name: ClassVar[str] = "exponential"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(epsilon=self.epsilon, at_least=0.0)
-        if self.kind not in _KINDS:
-            raise ValueError(f"{check.given('kind', self.kind)} is unknown; pass one of {', '.join(map(repr, _KINDS))}")
-        object.__setattr__(
-            self, "kind", _KINDS[_KINDS.index(self.kind)]
-        )  # of a text enum or a numpy string the text itself
-        object.__setattr__(self, "epsilon", float(self.epsilon) + 0.0)
+    def simplify(self, count: int, parts: Parts) -> None:
+        if self.epsilon > 0.0:
+            parts.add(PureDP(self.epsilon) if self.kind == "pure" else self, count)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@event("svt_laplace", alias="sparse_vector")
 class SparseVector(Event):
     """Sparse vector technique: says of each query whether it exceeds a threshold, until `cutoff` of them did.
 
@@ -58,18 +52,13 @@ class SparseVector(Event):
     Source: Lyu, Su, Li 2017, algorithm 1 with threshold noise Lap(1 / e1) and query noise Lap(2 cutoff / e2).
     """
 
-    scale: float
-    cutoff: int
-    queries: int | None = None
+    scale: float = real(above=0.0)
+    cutoff: int = integer(at_least=1)
+    queries: int | None = integer(at_least=1, default=None)
 
-    type_name: ClassVar[str] = "svt_laplace"
+    def simplify(self, count: int, parts: Parts) -> None:
+        epsilon = fraction_up(Fraction(1 + 2 * self.cutoff) / Fraction(self.scale))
+        parts.add(PureDP(epsilon) if epsilon < math.inf else Gaussian(0.0), count)
 
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(scale=self.scale, above=0.0)
-        check.integer(cutoff=self.cutoff, at_least=1, at_most=MAX_COUNT)
-        object.__setattr__(self, "scale", float(self.scale))
-        object.__setattr__(self, "cutoff", int(self.cutoff))
-        if self.queries is not None:
-            check.integer(queries=self.queries, at_least=1, at_most=MAX_COUNT)
-            object.__setattr__(self, "queries", int(self.queries))
+    def certain_part(self) -> Event:
+        return PureDP(0.0)  # nothing: the pure level need not be reached

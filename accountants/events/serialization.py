@@ -1,92 +1,62 @@
-"""Events from JSON-able data; anything unknown is refused, never skipped."""
+"""How events are written and read: their arguments as text, and events from JSON-able data."""
 
 from collections.abc import Mapping
+from dataclasses import fields
+from typing import TypeVar
 
 from accountants import check
 from accountants.check import shown
 from accountants.errors import UnsupportedEvent
-from accountants.events.claims import GDP, RDP, ZCDP, ApproxDP, PureDP
-from accountants.events.correlated import MatrixFactorization, TreeAggregation
-from accountants.events.disjoint_parts import Parallel
-from accountants.events.event import MAX_DEPTH, Composed, Event, Repeat, parameter_names
-from accountants.events.gaussian import DiscreteGaussian, Gaussian
-from accountants.events.laplace import DiscreteLaplace, Laplace
-from accountants.events.person_groups import GroupSampledGaussian
-from accountants.events.response import PriorResponse, RandomizedResponse, SubsetResponse
-from accountants.events.sampling import FixedSizeSampled, PoissonSampled, RandomAllocation, Shuffled
-from accountants.events.selection import Exponential, SparseVector
-from accountants.events.voting import ConfidentGNMax, GNMax, LNMax
 
-__all__ = ["KINDS", "from_dict"]
+__all__ = ["MAX_DEPTH", "arguments_text", "number_text", "parameter_names", "read"]
 
+MAX_DEPTH = 100  # keeps every walk over an event far from the recursion limit
 _NAMED = 5  # unknown fields that a message names
 
-KINDS: dict[str, type[Event]] = {
-    kind.type_name: kind
-    for kind in (
-        Gaussian,
-        Laplace,
-        DiscreteGaussian,
-        DiscreteLaplace,
-        RandomizedResponse,
-        PriorResponse,
-        SubsetResponse,
-        Exponential,
-        SparseVector,
-        GNMax,
-        ConfidentGNMax,
-        LNMax,
-        TreeAggregation,
-        MatrixFactorization,
-        PureDP,
-        ApproxDP,
-        ZCDP,
-        GDP,
-        RDP,
-        Repeat,
-        Composed,
-        Parallel,
-        PoissonSampled,
-        FixedSizeSampled,
-        Shuffled,
-        RandomAllocation,
-        GroupSampledGaussian,
-    )
-}
+E = TypeVar("E")
 
 
-def from_dict(data: Mapping[str, object]) -> Event:
-    """The event that `Event.to_dict` wrote.
+def parameter_names(kind: type) -> list[str]:
+    """Names of the public constructor arguments of an event class, in order; private data does not compare."""
+    return [item.name for item in fields(kind) if item.init and item.compare]
 
-    Args:
-        data: "type" and exactly the fields of that event class.
 
-    Returns:
-        An event equal to the one written.
+def arguments_text(event: object, names: list[str]) -> str:
+    """The named parameters as they stand in a call: one by its value, several by name, without those that are None."""
+    values = {name: number_text(value) for name in names if (value := getattr(event, name)) is not None}
+    return values[names[0]] if len(names) == 1 else ", ".join(f"{name}={text}" for name, text in values.items())
 
-    Raises:
-        UnsupportedEvent: a type, or a field that may change the meaning of a known type, is unknown; the
-            inner event is named.
-        TypeError: `data` is no mapping, or a field has the wrong type.
-        ValueError: a field is missing or out of range, or events are nested too deeply.
+
+def number_text(value: object) -> str:
+    """The shortest text that reads back as the same number: 1.0 gives "1".
 
     Example:
-        >>> from_dict({"type": "repeat", "count": 3, "event": {"type": "gaussian", "sigma": 2}})
-        gaussian(2) * 3
+        >>> number_text(1.0), number_text(0.01), number_text(10), number_text((2.0,))
+        ('1', '0.01', '10', '(2,)')
     """
-    return _read(data, depth=0)
+    if isinstance(value, tuple):
+        inside = ", ".join(map(number_text, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    return repr(value).removesuffix(".0")
 
 
-def _read(data: object, *, depth: int) -> Event:
+def read(data: object, kinds: Mapping[str, type[E]], *, depth: int = 0) -> E:
+    """The event that `Event.to_dict` wrote, of one of these kinds; anything unknown is refused, never skipped.
+
+    Args:
+        data: what was written.
+        kinds: event classes by their type names.
+        depth: how many events it lies inside.
+    """
     if not isinstance(data, Mapping):
         raise TypeError(f"{check.given('event', data)} must be an object with a 'type', as Event.to_dict writes it")
     if depth > MAX_DEPTH:
         raise ValueError(f"events nested deeper than {MAX_DEPTH} levels; use a repeat with a count")
     type_name = data.get("type")
-    kind = KINDS.get(type_name) if isinstance(type_name, str) else None
+    kind = kinds.get(type_name) if isinstance(type_name, str) else None
     if kind is None:
         raise UnsupportedEvent(
-            f"event {check.given('type', type_name)} is unknown; supported: {', '.join(sorted(KINDS))}"
+            f"event {check.given('type', type_name)} is unknown; supported: {', '.join(sorted(kinds))}"
         )
     names = parameter_names(kind)
     missing = [name for name in names if name not in data]
@@ -99,14 +69,14 @@ def _read(data: object, *, depth: int) -> Event:
             f"event type {type_name!r} carries unknown fields {', '.join(extra[:_NAMED])}{more}, which may change its cost; "
             f"supported: {', '.join(names)}"
         )
-    return kind(**{name: _value(name, data[name], depth=depth + 1) for name in names})
+    return kind(**{name: _value(name, data[name], kinds, depth + 1) for name in names})
 
 
-def _value(name: str, value: object, *, depth: int) -> object:
+def _value(name: str, value: object, kinds: Mapping[str, type[object]], depth: int) -> object:
     if name == "event":
-        return _read(value, depth=depth)
+        return read(value, kinds, depth=depth)
     if name == "events":
         if not isinstance(value, list | tuple):
             raise TypeError(f"{check.given('events', value)} must be a list of events")
-        return tuple(_read(part, depth=depth) for part in value)
+        return tuple(read(part, kinds, depth=depth) for part in value)
     return tuple(value) if isinstance(value, list) else value

@@ -5,18 +5,22 @@ themselves never depend on them. No text, dictionary or comparison of an event k
 `copy.copy`, `copy.deepcopy`, `dataclasses.asdict` and ledgers are left with an event without votes.
 """
 
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from numbers import Real
-from typing import ClassVar
 
-from accountants import check
 from accountants.adjacency import Adjacency
-from accountants.events.event import MAX_COUNT, Event, parameter_names
+from accountants.events.claims import PureDP
+from accountants.events.event import MAX_COUNT, Event, Parts
+from accountants.events.fields import integer, kept, real
+from accountants.events.gaussian import Gaussian
+from accountants.events.laplace import Laplace
+from accountants.events.registry import event
 
 __all__ = ["ConfidentGNMax", "GNMax", "LNMax", "Votes"]
 
-_VOTING = frozenset({Adjacency.ADD_REMOVE, Adjacency.REPLACE_ONE})
+_UP = 1.0 + 2.0**-50  # more than the rounding of a quotient and a square root
+_STATED_FOR = (Adjacency.ADD_REMOVE, Adjacency.REPLACE_ONE)
 _DEMAND = "non-negative whole numbers, one per class, at least 2 classes (the values are private and not shown)"
 
 
@@ -50,126 +54,17 @@ class Votes:
         return type(None), ()
 
 
-class _Voting:
-    """What events with votes share: the votes stay with the one object that they were given to."""
-
-    __slots__ = ()
-
-    @property
-    def adjacencies(self) -> frozenset[Adjacency]:
-        """add-remove and replace-one."""
-        return _VOTING
-
-    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        names = parameter_names(type(self))  # pyright: ignore[reportArgumentType]  of an event, see below
-        return type(self), tuple(getattr(self, name) for name in names)
+def _boxed_histogram(_: Event, name: str, votes: object) -> Votes | None:
+    return None if votes is None else Votes(_histogram(_unboxed(votes)))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class GNMax(_Voting, Event):
-    """Noisy vote histogram of teachers on disjoint shards, or its argmax: one query.
-
-    One changed record moves one vote, so the L2 sensitivity is sqrt(2) and the cost that of Gaussian(sigma /
-    sqrt(2)). Both ends of a bound are about the noisy counts: a release of nothing but the argmax may cost less than the
-    lower end.
-
-    Attributes:
-        sigma: standard deviation of the noise on every vote count, in votes, >= 0; 0 means no privacy.
-        votes: PRIVATE counts per class, or None; kept as a box of `Votes`, for data-dependent accountants only.
-
-    Adjacency: one record added, removed or replaced, with a shard assignment that no other record can move.
-    Source: Papernot et al. 2018 (data-independent cost).
-    """
-
-    sigma: float
-    votes: Iterable[float] | Votes | None = field(default=None, compare=False)
-
-    type_name: ClassVar[str] = "gnmax"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(sigma=self.sigma, at_least=0.0)
-        object.__setattr__(self, "sigma", float(self.sigma) + 0.0)
-        object.__setattr__(self, "votes", _boxed(self.votes, _histogram))
+def _boxed_table(event: "ConfidentGNMax", name: str, votes: object) -> Votes | None:
+    return None if votes is None else Votes(_table(_unboxed(votes), rows=event.checked))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class ConfidentGNMax(_Voting, Event):
-    """A series of queries answered by GNMax only where the noisy largest count reaches a threshold.
-
-    Moving one vote changes the largest count by at most 1, also after a public histogram is subtracted (the interactive
-    variant), so a threshold test costs at most Gaussian(sigma1); an answer costs GNMax(sigma2). A test publishes one bit
-    of the noisy largest count, which may cost far less: the lower end of a bound is that of the answers alone, with their
-    noisy counts.
-
-    Attributes:
-        threshold: in votes; finite; does not enter the cost.
-        sigma1: standard deviation of the noise of the threshold test, in votes, >= 0; 0 means no privacy.
-        sigma2: standard deviation of the noise on every vote count of an answer, in votes, >= 0.
-        checked: number of queries whose threshold test was run, >= 0.
-        answered: number of queries answered, at most `checked`. Which ones is public. Both numbers are limits set in
-            advance, or kept within a budget while the series runs.
-        votes: PRIVATE counts per class, one row per checked query, or None; kept as a box of `Votes`.
-
-    Adjacency: one record added, removed or replaced, with a shard assignment that no other record can move.
-    Source: Papernot et al. 2018, Confident-GNMax and Interactive-GNMax (data-independent cost).
-    """
-
-    threshold: float
-    sigma1: float
-    sigma2: float
-    checked: int
-    answered: int
-    votes: Iterable[Iterable[float]] | Votes | None = field(default=None, compare=False)
-
-    type_name: ClassVar[str] = "confident_gnmax"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(threshold=self.threshold)
-        check.real(sigma1=self.sigma1, sigma2=self.sigma2, at_least=0.0)
-        check.integer(checked=self.checked, at_least=0, at_most=MAX_COUNT)
-        check.integer(answered=self.answered, at_least=0, at_most=int(self.checked))
-        for name in ("threshold", "sigma1", "sigma2"):
-            object.__setattr__(self, name, float(getattr(self, name)) + 0.0)
-        for name in ("checked", "answered"):
-            object.__setattr__(self, name, int(getattr(self, name)))
-        object.__setattr__(self, "votes", _boxed(self.votes, lambda votes: _table(votes, rows=self.checked)))
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class LNMax(_Voting, Event):
-    """Vote histogram with Laplace noise, or its argmax: one query.
-
-    One changed record moves one vote: two counts change by 1, each under noise of its own. The cost is that of two
-    releases of Laplace(scale), which is (2 / scale)-DP. Both ends of a bound are about the noisy counts: a release of
-    nothing but the argmax may cost less than the lower end.
-
-    Attributes:
-        scale: scale of the noise on every vote count, in votes, > 0.
-        votes: PRIVATE counts per class, or None; kept as a box of `Votes`, for data-dependent accountants only.
-
-    Adjacency: one record added, removed or replaced, with a shard assignment that no other record can move.
-    Source: Papernot et al. 2017 (data-independent cost).
-    """
-
-    scale: float
-    votes: Iterable[float] | Votes | None = field(default=None, compare=False)
-
-    type_name: ClassVar[str] = "lnmax"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check.real(scale=self.scale, above=0.0)
-        object.__setattr__(self, "scale", float(self.scale))
-        object.__setattr__(self, "votes", _boxed(self.votes, _histogram))
-
-
-def _boxed(votes: object, checked: Callable[[object], tuple]) -> Votes | None:
-    """The counts, checked, in their box; a box of another event is opened and checked again."""
-    if votes is None:
-        return None
-    return Votes(checked(votes.unsafe_value() if isinstance(votes, Votes) else votes))
+def _unboxed(votes: object) -> object:
+    """The counts themselves, to be checked again, where the box of another event was passed."""
+    return votes.unsafe_value() if isinstance(votes, Votes) else votes
 
 
 def _histogram(votes: object) -> tuple[int, ...]:
@@ -195,3 +90,87 @@ def _table(votes: object, *, rows: int) -> tuple[tuple[int, ...], ...]:
     if len({len(row) for row in table}) > 1:
         raise ValueError("votes has rows of different lengths; every query needs the same classes")
     return table
+
+
+@event("gnmax", adjacencies=_STATED_FOR)
+class GNMax(Event):
+    """Noisy vote histogram of teachers on disjoint shards, or its argmax: one query.
+
+    One changed record moves one vote, so the L2 sensitivity is sqrt(2) and the cost that of Gaussian(sigma /
+    sqrt(2)). Both ends of a bound are about the noisy counts: a release of nothing but the argmax may cost less than the
+    lower end.
+
+    Attributes:
+        sigma: standard deviation of the noise on every vote count, in votes, >= 0; 0 means no privacy.
+        votes: PRIVATE counts per class, or None; kept as a box of `Votes`, for data-dependent accountants only.
+
+    Adjacency: one record added, removed or replaced, with a shard assignment that no other record can move.
+    Source: Papernot et al. 2018 (data-independent cost).
+    """
+
+    sigma: float = real(at_least=0.0)
+    votes: Iterable[float] | Votes | None = kept(_boxed_histogram, default=None, compare=False)
+
+    def simplify(self, count: int, parts: Parts) -> None:
+        parts.add(GNMax(self.sigma), count)  # without the votes
+
+
+@event("confident_gnmax", adjacencies=_STATED_FOR)
+class ConfidentGNMax(Event):
+    """A series of queries answered by GNMax only where the noisy largest count reaches a threshold.
+
+    Moving one vote changes the largest count by at most 1, also after a public histogram is subtracted (the interactive
+    variant), so a threshold test costs at most Gaussian(sigma1); an answer costs GNMax(sigma2). A test publishes one bit
+    of the noisy largest count, which may cost far less: the lower end of a bound is that of the answers alone, with their
+    noisy counts.
+
+    Attributes:
+        threshold: in votes; finite; does not enter the cost.
+        sigma1: standard deviation of the noise of the threshold test, in votes, >= 0; 0 means no privacy.
+        sigma2: standard deviation of the noise on every vote count of an answer, in votes, >= 0.
+        checked: number of queries whose threshold test was run, >= 0.
+        answered: number of queries answered, at most `checked`. Which ones is public. Both numbers are limits set in
+            advance, or kept within a budget while the series runs.
+        votes: PRIVATE counts per class, one row per checked query, or None; kept as a box of `Votes`.
+
+    Adjacency: one record added, removed or replaced, with a shard assignment that no other record can move.
+    Source: Papernot et al. 2018, Confident-GNMax and Interactive-GNMax (data-independent cost).
+    """
+
+    threshold: float = real()
+    sigma1: float = real(at_least=0.0)
+    sigma2: float = real(at_least=0.0)
+    checked: int = integer(at_least=0)
+    answered: int = integer(at_least=0, at_most="checked")
+    votes: Iterable[Iterable[float]] | Votes | None = kept(_boxed_table, default=None, compare=False)
+
+    def simplify(self, count: int, parts: Parts) -> None:
+        parts.collect(Gaussian(self.sigma1), count * self.checked)
+        parts.collect(GNMax(self.sigma2), count * self.answered)
+
+    def certain_part(self) -> Event:
+        # The tests, which publish one bit each, are forgotten; the answers become one GNMax of less noise.
+        return GNMax(self.sigma2 / math.sqrt(self.answered) * _UP) if self.answered else PureDP(0.0)
+
+
+@event("lnmax", adjacencies=_STATED_FOR)
+class LNMax(Event):
+    """Vote histogram with Laplace noise, or its argmax: one query.
+
+    One changed record moves one vote: two counts change by 1, each under noise of its own. The cost is that of two
+    releases of Laplace(scale), which is (2 / scale)-DP. Both ends of a bound are about the noisy counts: a release of
+    nothing but the argmax may cost less than the lower end.
+
+    Attributes:
+        scale: scale of the noise on every vote count, in votes, > 0.
+        votes: PRIVATE counts per class, or None; kept as a box of `Votes`, for data-dependent accountants only.
+
+    Adjacency: one record added, removed or replaced, with a shard assignment that no other record can move.
+    Source: Papernot et al. 2017 (data-independent cost).
+    """
+
+    scale: float = real(above=0.0)
+    votes: Iterable[float] | Votes | None = kept(_boxed_histogram, default=None, compare=False)
+
+    def simplify(self, count: int, parts: Parts) -> None:
+        parts.collect(Laplace(self.scale), count * 2)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from accountants import check
 from accountants.bound import Bound
 from accountants.composition.epsilon import epsilon as epsilon_of
-from accountants.events import Composed, Event, Repeat, distinct, floor_of
+from accountants.events import Composed, Event, Repeat, distinct
 from accountants.ledger.ledger import Ledger
 
 __all__ = ["spending"]
@@ -50,7 +50,7 @@ def spending(ledger: Ledger, delta: float | None = None, *, points: int | None =
     for charged in range(len(events) + 1):
         if charged > 0:
             charges.add(events[charged - 1])
-            floors.add(floor_of(events[charged - 1]))
+            floors.add(events[charged - 1].certain_part())
         if charged in shown:
             bound = epsilon_of(charges.event, used, adjacency=ledger.adjacency)
             if floors.counts != charges.counts:

@@ -10,7 +10,7 @@ from accountants.budgets.odometer import Odometer
 from accountants.check import shown
 from accountants.composition.epsilon import epsilon_of_parts
 from accountants.errors import UnsupportedEvent
-from accountants.events import Composed, Event, Repeat, floor_of, merge_gaussians, normal_form
+from accountants.events import Composed, Event, Repeat, merge_gaussians, normal_form
 from accountants.ledger.book import Book
 from accountants.ledger.entries import Charge, Claim
 from accountants.ledger.sampler import Sampler
@@ -151,7 +151,7 @@ class LedgerView:
     def floor(self) -> dict[Event, int] | None:
         """What is certainly released, in normal form, if some charge is counted by a bound that it need not reach."""
         events = self.events
-        floors = [floor_of(event) for event in events]
+        floors = [event.certain_part() for event in events]
         if all(floor is event for floor, event in zip(floors, events, strict=True)):
             return None
         return normal_form(Composed(tuple(floors)), adjacency=self.adjacency)

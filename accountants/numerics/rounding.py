@@ -1,8 +1,10 @@
-"""Exponentials with a one-sided promise, also where floats get coarse."""
+"""Numbers with a one-sided promise: exponentials, also where floats get coarse, and exact fractions as floats."""
 
 import math
+import sys
+from fractions import Fraction
 
-__all__ = ["exp_down", "exp_up"]
+__all__ = ["exp_down", "exp_up", "fraction_down", "fraction_up"]
 
 _ULP = 2.0**-53
 
@@ -30,3 +32,27 @@ def exp_up(exponent: float) -> float:
         return 0.0
     value = math.exp(exponent) * (1.0 + 4.0 * _ULP)
     return math.nextafter(math.nextafter(value, math.inf), math.inf)
+
+
+def fraction_up(value: Fraction) -> float:
+    """The smallest float that is at least the value; infinite beyond the largest one.
+
+    Example:
+        >>> fraction_up(Fraction(1, 3)) > Fraction(1, 3), fraction_up(Fraction(3, 2)), fraction_up(Fraction(10) ** 400)
+        (True, 1.5, inf)
+    """
+    if value > Fraction(sys.float_info.max):
+        return math.inf
+    nearest = float(value)
+    return nearest if nearest >= value else math.nextafter(nearest, math.inf)
+
+
+def fraction_down(value: Fraction) -> float:
+    """The largest finite float that is at most the value, which is at least 0.
+
+    Example:
+        >>> fraction_down(Fraction(2, 3)) < Fraction(2, 3), fraction_down(Fraction(3, 2))
+        (True, 1.5)
+    """
+    nearest = float(min(value, Fraction(sys.float_info.max)))
+    return nearest if nearest <= value else math.nextafter(nearest, 0.0)

@@ -22,7 +22,6 @@ from accountants.events import (
     PureDP,
     Repeat,
     SparseVector,
-    floor_of,
     parallel,
 )
 from accountants.events.event import MAX_DEPTH
@@ -55,7 +54,7 @@ def test_answers_keep_their_lower_end_beside_the_tests():
     answers = epsilon(GNMax(40.0) * 400, DELTA, adjacency="replace-one")
     both = epsilon(ConfidentGNMax(200, 150, 40, 1000, 400), DELTA, adjacency="replace-one")
     assert answers.lower * (1 - 1e-12) <= both.lower <= answers.upper < both.upper
-    assert floor_of(ConfidentGNMax(200, 150, 40, 1000, 400)).sigma >= 2.0
+    assert ConfidentGNMax(200, 150, 40, 1000, 400).certain_part().sigma >= 2.0
 
 
 CHEAP = [
@@ -97,11 +96,11 @@ def test_a_shuffled_part_does_not_hide_it_either_and_has_no_lower_end_itself():
 def test_the_floor_keeps_what_is_certain_at_any_depth():
     odd, kept = SparseVector(10.0, 1), Gaussian(2.0)
     plain = kept * 3 + Laplace(1.0).poisson(0.5)
-    assert floor_of(plain) is plain
+    assert plain.certain_part() is plain
     nothing = PureDP(0.0)
-    assert floor_of(odd) == nothing
-    assert floor_of((odd + kept).poisson(0.5) * 2) == Repeat(2, Composed((nothing, kept)).poisson(0.5))
-    assert floor_of(parallel(odd, kept)) == parallel(nothing, kept)
+    assert odd.certain_part() == nothing
+    assert ((odd + kept).poisson(0.5) * 2).certain_part() == Repeat(2, Composed((nothing, kept)).poisson(0.5))
+    assert parallel(odd, kept).certain_part() == parallel(nothing, kept)
 
 
 def test_no_floor_is_deeper_than_its_event():
