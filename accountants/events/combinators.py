@@ -56,7 +56,9 @@ class SingleInside(Combinator):
 
     def rebuilt(self, change: Callable[[Event], Event]) -> Event:
         changed = change(self.event)
-        return self if changed is self.event else replace(self, event=changed)  # pyright: ignore[reportArgumentType]  a dataclass
+        if changed is self.event:
+            return self
+        return replace(self, event=changed)  # pyright: ignore[reportArgumentType]  the classes below are dataclasses
 
 
 class SeveralInside(Combinator):
@@ -79,8 +81,9 @@ class SeveralInside(Combinator):
 
     def rebuilt(self, change: Callable[[Event], Event]) -> Event:
         changed = tuple(map(change, self.events))
-        is_same = all(new is old for new, old in zip(changed, self.events, strict=True))
-        return self if is_same else replace(self, events=changed)  # pyright: ignore[reportArgumentType]  a dataclass
+        if all(new is old for new, old in zip(changed, self.events, strict=True)):
+            return self
+        return replace(self, events=changed)  # pyright: ignore[reportArgumentType]  the classes below are dataclasses
 
 
 @event("repeat")

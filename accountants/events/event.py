@@ -38,11 +38,11 @@ class Event:
 
     __slots__ = ()
     type_name: ClassVar[str]
-    _adjacencies: ClassVar[frozenset[Adjacency]] = EVERY_ADJACENCY  # this and the next as `registry.event` was told
-    _method: ClassVar[str | None] = None
+    _adjacencies: ClassVar[frozenset[Adjacency]] = EVERY_ADJACENCY  # set by `registry.event`
+    _method: ClassVar[str | None] = None  # set by `registry.event`
 
     def __post_init__(self) -> None:
-        """For a class that has more to check or to compute; `registry.event` has brought the fields into their forms."""
+        """Checks or computes what a class adds to its fields, which are checked and in their forms already."""
 
     @property
     def adjacencies(self) -> frozenset[Adjacency]:

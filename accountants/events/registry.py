@@ -27,7 +27,8 @@ def event(
     """Makes an event of a class: a frozen dataclass with slots, its fields checked, known under its names.
 
     The fields are those of `accountants.events.fields`. A `__post_init__` of the class runs after them and finds every field
-    in the form in which it is kept.
+    in the form in which it is kept; it calls that of a base class by the name of the base, as `super()` of a class with slots
+    does not find it. What the event costs is said by `Event.simplify`, or by a function registered with an accountant.
 
     Args:
         type_name: the "type" in JSON and the name in expressions; never change what a field of it means.
