@@ -77,7 +77,7 @@ def _primitive(name: str, call: ast.Call, text: str) -> Event:
     if kind is None:
         from difflib import get_close_matches
 
-        known = sorted(NAMES, key=str.swapcase)
+        known = sorted(NAMES)
         begun = [word for word in known if name and word.startswith(name.lower())]
         close = [*get_close_matches(name, known, n=1, cutoff=0.6), *begun]
         hint = f"did you mean {close[0]!r}? " if close else ""

@@ -81,7 +81,7 @@ def kept(form: Form, *, default: Any = MISSING, compare: bool = True, limit: str
 
 
 def forms_of(kind: type) -> list[tuple[str, Form]]:
-    """Name and form of each field of an event class, those first that limit another one."""
-    declared = [item for item in fields(kind) if "form" in item.metadata]
-    limits = {item.metadata["limit"] for item in declared}
-    return [(item.name, item.metadata["form"]) for item in sorted(declared, key=lambda item: item.name not in limits)]
+    """Name and form of each field of an event class in order, but a field that limits another one before that one."""
+    declared = {item.name: item.metadata for item in fields(kind) if "form" in item.metadata}
+    order = dict.fromkeys(name for own, data in declared.items() for name in (data["limit"] or own, own))
+    return [(name, declared[name]["form"]) for name in order]
