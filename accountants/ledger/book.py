@@ -8,8 +8,8 @@ from accountants.check import shown
 from accountants.composition.requirements import require_adjacency
 from accountants.errors import LedgerError, PrivkdError
 from accountants.events import distinct, from_dict
-from accountants.ledger.account import Account
-from accountants.ledger.chain import LISTS, canonical_digest, header_of, link, verified_records
+from accountants.ledger.chain import LISTS, canonical_digest, header_of, verified_records
+from accountants.ledger.charging import Account
 from accountants.ledger.entries import Charge, Claim, as_text, claim_of
 from accountants.ledger.header import FIELDS, SCHEMA, Header
 
@@ -19,7 +19,7 @@ _LONGEST = 2000  # characters of a message about an event, which quotes the even
 
 
 class Entry(NamedTuple):
-    """One entry: the list of the file that it lies in, what is written there, and what that means."""
+    """An entry: the list of the file that it lies in, its record there, and the record's meaning."""
 
     name: str
     record: dict[str, object]
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
 
 class Book:
-    """Header and entries. It decides nothing and locks nothing.
+    """Header and entries; it decides nothing and locks nothing.
 
     Args:
         header: in the layout of the file.
@@ -39,8 +39,8 @@ class Book:
 
     def __init__(self, header: dict[str, object]) -> None:
         self.header = header
-        self.stated = found = Header.from_dict(header)
-        self.account = Account(found.adjacency, found.epsilon, found.delta, found.shared)
+        self.stated = Header.from_dict(header)
+        self.account = Account(self.stated)
         self.entries: list[Entry] = []
 
     @classmethod
@@ -69,7 +69,7 @@ class Book:
         return book
 
     def take_over(self, document: Mapping[str, object], *, name: str) -> None:
-        """Append what a file holds beyond this book.
+        """Append what a file holds beyond this book, as other programs have written it.
 
         Raises:
             LedgerError: the file does not begin with this book, or is damaged; what was taken over before the fault stays.
@@ -104,10 +104,6 @@ class Book:
         """The disclosures, in order."""
         return tuple(entry.value for entry in self.entries if isinstance(entry.value, str))
 
-    def linked(self, content: Mapping[str, object]) -> dict[str, object]:
-        """The record of the next entry; it is not appended yet."""
-        return link(content, index=len(self.entries), previous=self.head)
-
     def to_dict(self, *more: tuple[str, dict[str, object]]) -> dict[str, object]:
         """The layout of the file, with more records at the end."""
         lists: dict[str, list[object]] = {name: [] for name in LISTS}
@@ -141,7 +137,5 @@ class Book:
             raise TypeError(f"{check.given('event', data)} must be an object")
         event = from_dict(data)
         require_adjacency(event, self.stated.adjacency)
-        added = distinct(event, adjacency=self.stated.adjacency)
-        self.account.require_countable(added)
-        self.account.take_over(added)
+        self.account.take_over(distinct(event, adjacency=self.stated.adjacency))
         return Charge(event, where, time, len(self.entries))

@@ -1,18 +1,17 @@
 """The file that a ledger is bound to, which other programs may write as well."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from accountants.check import shown
 from accountants.errors import LedgerError
-from accountants.ledger.storage import read_document, write_document
+from accountants.ledger.storage import read_document
 
 __all__ = ["BoundFile"]
 
 
 class BoundFile:
-    """A ledger file and how it looked when it was last read or written here. All methods need its lock.
+    """A ledger file, and how it looked when it was last read or written here; all methods need its lock.
 
     Args:
         path: absolute, links resolved, so that every program finds the same lock beside it.
@@ -33,21 +32,12 @@ class BoundFile:
             return None
         return read_document(self.path)
 
-    def write(self, document: Mapping[str, object]) -> None:
-        """Replace the content, durably. `settle` says that the ledger in memory is the same.
-
-        Raises:
-            LedgerError: the document is too large.
-            OSError: it cannot be written.
-        """
-        write_document(self.path, document)
-
     def settle(self) -> None:
         """Note that the ledger in memory is what lies in the file."""
         self._seen = self._stamp()
 
     def _stamp(self) -> tuple[int, ...]:
-        """What changes with every write: the file is replaced, and longer than before."""
+        """Properties of the file that change with every write, because the file is replaced and grows."""
         try:
             found = os.stat(self.path)
         except FileNotFoundError:

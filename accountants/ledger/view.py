@@ -1,4 +1,4 @@
-"""What can be read of a ledger: its header, its entries, and what they cost."""
+"""The readable side of a ledger: its header, its entries, and what they cost."""
 
 import math
 import threading
@@ -16,7 +16,7 @@ from accountants.ledger.entries import Charge, Claim
 from accountants.ledger.sampler import Sampler
 from accountants.methods.pure import pure_epsilon
 
-__all__ = ["LedgerView"]
+__all__ = ["LedgerView", "delta_or_own"]
 
 _FAILURE = 0.25  # share of delta that the running epsilon sets aside for failures of claims
 
@@ -109,7 +109,7 @@ class LedgerView:
         """
         with self._lock:
             parts = merge_gaussians(self._book.account.parts)
-        return epsilon_of_parts(parts, self._delta_or(delta), self.adjacency, floor=self.floor)
+        return epsilon_of_parts(parts, delta_or_own(delta, self.delta), self.adjacency, floor=self.floor)
 
     def adaptive_epsilon(self, delta: float | None = None) -> float:
         """Epsilon, nats, rounded up, that may be claimed for all charges so far however they were chosen.
@@ -134,7 +134,7 @@ class LedgerView:
             >>> round(ledger.epsilon().upper, 3), round(ledger.adaptive_epsilon(), 3)
             (0.561, 0.732)
         """
-        used = self._delta_or(delta)
+        used = delta_or_own(delta, self.delta)
         with self._lock:
             parts = dict(self._book.account.parts)
         if used == 0.0:
@@ -168,14 +168,18 @@ class LedgerView:
         with self._lock:
             return self._book.to_dict()
 
-    def _delta_or(self, delta: float | None) -> float:
-        """The delta that is given, or the ledger's own."""
-        used = self.delta if delta is None else delta
-        if used is None:
-            raise ValueError("delta=None: this ledger has no delta of its own; pass one, for example 1e-5")
-        return check.as_float(delta=used, at_least=0.0, below=1.0)
-
     def __repr__(self) -> str:
-        """Adjacency, unit and sizes."""
         sizes = f"{len(self.charges)} charges, {len(self.claims)} claims"
         return f"<Ledger {self.adjacency}, {shown(self.unit, 60)}, {sizes}>"
+
+
+def delta_or_own(delta: float | None, own: float | None) -> float:
+    """The delta that is given, or the ledger's own.
+
+    Raises:
+        ValueError: there is neither, or it is out of range.
+    """
+    used = own if delta is None else delta
+    if used is None:
+        raise ValueError("delta=None: this ledger has no delta of its own; pass one, for example 1e-5")
+    return check.as_float(delta=used, at_least=0.0, below=1.0)
