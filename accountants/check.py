@@ -17,7 +17,7 @@ _UNSEEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u1
 
 
 def given(name: str, value: object) -> str:
-    """What was passed, for a message: a number or a short string is quoted, of anything else only the type is told.
+    """What was passed, for a message: a number or a short string is quoted, of anything else the type is named.
 
     Example:
         >>> given("sigma", -1.5), given("sigma", [77, 5])
@@ -51,9 +51,7 @@ def integer(*, at_least: int | None = None, at_most: int | None = None, **named:
         if isinstance(value, bool) or not isinstance(value, Integral):
             raise TypeError(f"{given(name, value)} must be an integer{_range(at_least=at_least, at_most=at_most)}")
         number = int(value)
-        too_low = at_least is not None and number < at_least
-        too_high = at_most is not None and number > at_most
-        if too_low or too_high:
+        if (at_least is not None and number < at_least) or (at_most is not None and number > at_most):
             raise ValueError(f"{given(name, value)} must be an integer{_range(at_least=at_least, at_most=at_most)}")
 
 
@@ -85,7 +83,7 @@ def real(
     for name, value in named.items():
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{given(name, value)} must be a finite number{allowed}")
-        number = _as_float(value)
+        number = _float_or_infinity(value)
         inside = math.isfinite(number) and not (
             (above is not None and number <= above)
             or (at_least is not None and number < at_least)
@@ -141,7 +139,7 @@ def as_int(*, at_least: int | None = None, at_most: int | None = None, **named: 
     return int(value)  # pyright: ignore[reportArgumentType]  checked
 
 
-def _as_float(value: Real) -> float:
+def _float_or_infinity(value: Real) -> float:
     try:
         return float(value)
     except OverflowError:
@@ -174,7 +172,7 @@ def shown(text: object, most: int | None = None, *, lines: bool = False) -> str:
     """
     whole, kept = str(text), "\n\t" if lines else ""
     cut = whole if most is None else whole[:most]
-    escaped = "".join(one if _is_seen(one) or one in kept else _escaped(ord(one)) for one in cut)
+    escaped = "".join(mark if _is_seen(mark) or mark in kept else _escaped(ord(mark)) for mark in cut)
     return escaped if len(cut) == len(whole) else f"{escaped}..."
 
 

@@ -22,13 +22,13 @@ from accountants import check
 from accountants.pate.gnmax import gnmax_log_q, gnmax_renyi
 from accountants.pate.votes import prediction_table
 
-__all__ = ["answer_log_probability", "check_log_q", "check_renyi", "confidence", "expected_costs", "realised_costs"]
+__all__ = ["check_log_q", "check_renyi", "confidence", "realised_costs"]
 
 FloatArray = NDArray[np.float64]
 
 
 def confidence(counts: FloatArray, *, predictions: ArrayLike | None = None) -> FloatArray:
-    """What the test compares with the threshold, without noise: max_j n_j, or max_j (n_j - teachers * s_j).
+    """The value that the test compares with the threshold, without noise: max_j n_j, or max_j (n_j - teachers * s_j).
 
     Args:
         counts: votes, shape (queries, classes), rows summing to the number of teachers.
@@ -46,20 +46,13 @@ def confidence(counts: FloatArray, *, predictions: ArrayLike | None = None) -> F
     return (counts - counts.sum(axis=1, keepdims=True) * table).max(axis=1)
 
 
-def answer_log_probability(reached: FloatArray, *, threshold: float, sigma1: float) -> FloatArray:
-    """Log probability of passing the test, from `confidence`; private; shape (queries,).
+def check_log_q(reached: FloatArray, *, threshold: float, sigma1: float) -> FloatArray:
+    """Log probability of the less likely outcome of the test, from `confidence`; private; shape (queries,).
 
     Example:
-        >>> answer_log_probability(np.array([240.0]), threshold=200.0, sigma1=150.0).round(6)
-        array([-0.5023])
+        >>> check_log_q(np.array([240.0]), threshold=200.0, sigma1=150.0).round(6)
+        array([-0.929217])
     """
-    sigma1 = check.as_float(sigma1=sigma1, above=0.0)
-    threshold = check.as_float(threshold=threshold)
-    return log_ndtr((np.asarray(reached) - threshold) / sigma1)
-
-
-def check_log_q(reached: FloatArray, *, threshold: float, sigma1: float) -> FloatArray:
-    """Log probability of the less likely outcome of the test, from `confidence`; shape (queries,)."""
     sigma1 = check.as_float(sigma1=sigma1, above=0.0)
     threshold = check.as_float(threshold=threshold)
     return log_ndtr(-np.abs(np.asarray(reached) - threshold) / sigma1)
@@ -115,23 +108,3 @@ def realised_costs(
     tests = check_renyi(check_log_q(reached, threshold=threshold, sigma1=sigma1), sigma1, alpha)
     answers = gnmax_renyi(gnmax_log_q(counts, sigma2), sigma2, alpha)
     return tests + np.where(np.asarray(answered, dtype=bool)[:, None], answers, 0.0)
-
-
-def expected_costs(
-    counts: FloatArray,
-    *,
-    threshold: float,
-    sigma1: float,
-    sigma2: float,
-    alpha: ArrayLike,
-    predictions: ArrayLike | None = None,
-) -> FloatArray:
-    """FOR PLANNING ONLY: the mean of `realised_costs` over the noise of the tests. It bounds no privacy loss.
-
-    Arguments and shapes as for `realised_costs`, without the outcomes, which are not known yet.
-    """
-    reached = confidence(counts, predictions=predictions)
-    tests = check_renyi(check_log_q(reached, threshold=threshold, sigma1=sigma1), sigma1, alpha)
-    answers = gnmax_renyi(gnmax_log_q(counts, sigma2), sigma2, alpha)
-    chance = np.exp(answer_log_probability(reached, threshold=threshold, sigma1=sigma1))
-    return tests + chance[:, None] * answers
