@@ -51,7 +51,9 @@ def integer(*, at_least: int | None = None, at_most: int | None = None, **named:
         if isinstance(value, bool) or not isinstance(value, Integral):
             raise TypeError(f"{given(name, value)} must be an integer{_range(at_least=at_least, at_most=at_most)}")
         number = int(value)
-        if (at_least is not None and number < at_least) or (at_most is not None and number > at_most):
+        too_low = at_least is not None and number < at_least
+        too_high = at_most is not None and number > at_most
+        if too_low or too_high:
             raise ValueError(f"{given(name, value)} must be an integer{_range(at_least=at_least, at_most=at_most)}")
 
 
@@ -83,7 +85,7 @@ def real(
     for name, value in named.items():
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{given(name, value)} must be a finite number{allowed}")
-        number = _float_or_infinity(value)
+        number = _as_float(value)
         inside = math.isfinite(number) and not (
             (above is not None and number <= above)
             or (at_least is not None and number < at_least)
@@ -139,7 +141,7 @@ def as_int(*, at_least: int | None = None, at_most: int | None = None, **named: 
     return int(value)  # pyright: ignore[reportArgumentType]  checked
 
 
-def _float_or_infinity(value: Real) -> float:
+def _as_float(value: Real) -> float:
     try:
         return float(value)
     except OverflowError:

@@ -163,15 +163,10 @@ def _done_by(release: Event) -> _Done:
 
 def _kinds_inside(event: Event) -> Iterator[str]:
     """The kind of every sampling in an event, at any depth."""
-    for kind, sampling in _SAMPLING.items():
-        if isinstance(event, sampling):
-            yield kind
-    match event:
-        case Composed() | Parallel():
-            for part in event.events:
-                yield from _kinds_inside(part)
-        case Repeat() | PoissonSampled() | FixedSizeSampled() | Shuffled() | RandomAllocation():
-            yield from _kinds_inside(event.event)
+    yield from (kind for kind, sampling in _SAMPLING.items() if isinstance(event, sampling))
+    for part in getattr(event, "events", None) or (getattr(event, "event", None),):
+        if part is not None:
+            yield from _kinds_inside(part)
 
 
 def _is_sampled_twice(event: Event) -> bool:

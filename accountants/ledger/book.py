@@ -1,7 +1,7 @@
 """The content of a ledger: its header, its entries in order, and what they add up to."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from accountants import check
 from accountants.check import shown
@@ -16,6 +16,9 @@ from accountants.ledger.header import FIELDS, SCHEMA, Header
 __all__ = ["Book", "Entry"]
 
 _LONGEST = 2000  # characters of a message about an event, which quotes the event
+
+
+Value = TypeVar("Value", Charge, Claim, str)
 
 
 class Entry(NamedTuple):
@@ -89,20 +92,9 @@ class Book:
         """Hash of the last entry, or of the header."""
         return str(self.entries[-1].record["hash"]) if self.entries else canonical_digest(self.header)
 
-    @property
-    def charges(self) -> tuple[Charge, ...]:
-        """The charges, in order."""
-        return tuple(entry.value for entry in self.entries if isinstance(entry.value, Charge))
-
-    @property
-    def claims(self) -> tuple[Claim, ...]:
-        """The claims, in order."""
-        return tuple(entry.value for entry in self.entries if isinstance(entry.value, Claim))
-
-    @property
-    def disclosed(self) -> tuple[str, ...]:
-        """The disclosures, in order."""
-        return tuple(entry.value for entry in self.entries if isinstance(entry.value, str))
+    def values(self, kind: type[Value]) -> tuple[Value, ...]:
+        """The charges (`Charge`), claims (`Claim`) or disclosures (`str`), in order."""
+        return tuple(entry.value for entry in self.entries if isinstance(entry.value, kind))
 
     def to_dict(self, *more: tuple[str, dict[str, object]]) -> dict[str, object]:
         """The layout of the file, with more records at the end."""

@@ -14,12 +14,11 @@ from accountants.check import shown
 from accountants.composition.requirements import require_adjacency
 from accountants.events import Event, Repeat, distinct, from_dict
 from accountants.ledger.book import Book, Entry
-from accountants.ledger.bound_file import BoundFile
 from accountants.ledger.chain import link
 from accountants.ledger.entries import Charge, Claim, as_text, claim_of, now
 from accountants.ledger.header import EVERY_KIND, Header, require_agreement
-from accountants.ledger.locking import locked
 from accountants.ledger.sampler import Sampler
+from accountants.ledger.shared_file import BoundFile, locked
 from accountants.ledger.storage import read_document, require_no_other_heir, write_document
 from accountants.ledger.view import LedgerView
 

@@ -34,7 +34,7 @@ class LedgerView:
 
     @property
     def budget(self) -> float | None:
-        """Most epsilon that may be spent, nats, or None."""
+        """The largest epsilon that may be spent, nats, or None."""
         return self._book.stated.epsilon
 
     @property
@@ -44,7 +44,7 @@ class LedgerView:
 
     @property
     def unit(self) -> str:
-        """What one record is."""
+        """The meaning of one record, such as "training-record"."""
         return self._book.stated.unit
 
     @property
@@ -71,19 +71,19 @@ class LedgerView:
     def charges(self) -> tuple[Charge, ...]:
         """The charged events with place, time and index, in order."""
         with self._lock:
-            return self._book.charges
+            return self._book.values(Charge)
 
     @property
     def claims(self) -> tuple[Claim, ...]:
         """The claimed guarantees, in order."""
         with self._lock:
-            return self._book.claims
+            return self._book.values(Claim)
 
     @property
     def disclosed(self) -> tuple[str, ...]:
         """The disclosures, in order."""
         with self._lock:
-            return self._book.disclosed
+            return self._book.values(str)
 
     @property
     def total(self) -> Composed:

@@ -20,11 +20,9 @@ from scipy.special import log_ndtr
 
 from accountants import check
 from accountants.pate.gnmax import gnmax_log_q, gnmax_renyi
-from accountants.pate.votes import prediction_table
+from accountants.pate.votes import FloatArray, prediction_table
 
-__all__ = ["check_log_q", "check_renyi", "confidence", "realised_costs"]
-
-FloatArray = NDArray[np.float64]
+__all__ = ["check_log_q", "confidence", "realised_costs"]
 
 
 def confidence(counts: FloatArray, *, predictions: ArrayLike | None = None) -> FloatArray:
@@ -58,25 +56,6 @@ def check_log_q(reached: FloatArray, *, threshold: float, sigma1: float) -> Floa
     return log_ndtr(-np.abs(np.asarray(reached) - threshold) / sigma1)
 
 
-def check_renyi(log_q: FloatArray, sigma1: float, alpha: ArrayLike) -> FloatArray:
-    """Rényi cost of tests whose less likely outcome has probability q; never above alpha / (2 sigma1^2).
-
-    The test has sensitivity 1 where GNMax has sqrt(2); all else in the theorem is the same.
-
-    Args:
-        log_q: as `check_log_q` gives it, shape (queries,).
-        sigma1: standard deviation of the noise of the test, in votes, > 0.
-        alpha: orders, > 1, shape (orders,).
-
-    Returns:
-        Nats, shape (queries, orders).
-
-    Raises:
-        ValueError: an order is not above 1, or sigma1 is not above 0.
-    """
-    return gnmax_renyi(log_q, math.sqrt(2.0) * sigma1, alpha)
-
-
 def realised_costs(
     counts: FloatArray,
     answered: NDArray[np.bool_],
@@ -105,6 +84,8 @@ def realised_costs(
         ValueError: an argument is out of range or shapes differ.
     """
     reached = confidence(counts, predictions=predictions)
-    tests = check_renyi(check_log_q(reached, threshold=threshold, sigma1=sigma1), sigma1, alpha)
+    # A test has sensitivity 1 where GNMax has sqrt(2); all else in the theorem is the same.
+    log_q = check_log_q(reached, threshold=threshold, sigma1=sigma1)
+    tests = gnmax_renyi(log_q, math.sqrt(2.0) * sigma1, alpha)
     answers = gnmax_renyi(gnmax_log_q(counts, sigma2), sigma2, alpha)
     return tests + np.where(np.asarray(answered, dtype=bool)[:, None], answers, 0.0)

@@ -12,14 +12,13 @@ Source: Papernot et al. 2018, Theorem 6 and Proposition 10.
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import log_ndtr
 
 from accountants import check
+from accountants.pate.votes import FloatArray
 
 __all__ = ["checked_orders", "gaps_log_q", "gnmax_log_q", "gnmax_renyi", "total_over_rows", "two_term_bound"]
-
-FloatArray = NDArray[np.float64]
 
 _SLACK = 1e-10  # relative, covers the rounding of log q and of the curve
 _SUBTRACTION = 1e-13  # relative to the terms that partly cancel

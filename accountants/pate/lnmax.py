@@ -9,14 +9,13 @@ Source: Papernot et al. 2017, Theorem 3 and Lemma 4, in Rényi form.
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from accountants import check
 from accountants.pate.gnmax import checked_orders, two_term_bound
+from accountants.pate.votes import FloatArray
 
 __all__ = ["lnmax_log_q", "lnmax_renyi"]
-
-FloatArray = NDArray[np.float64]
 
 
 def lnmax_log_q(counts: FloatArray, scale: float) -> FloatArray:

@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from accountants import check
@@ -26,10 +26,9 @@ from accountants.bound import round_up
 from accountants.events.claims import RDP
 from accountants.pate.gnmax import checked_orders
 from accountants.pate.hidden_cost import PrivateCost
+from accountants.pate.votes import FloatArray
 
 __all__ = ["CostPlan", "PublishedEpsilon", "Smoothing", "release_renyi", "renyi_epsilon"]
-
-FloatArray = NDArray[np.float64]
 
 _SLACK = 1e-12  # relative, covers rounding
 _SHARE = 0.3  # of beta * order by default: noise scales of neighbours differ little, and sensitivities decay fast

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from accountants import check
 
-__all__ = ["prediction_table", "vote_table"]
+__all__ = ["FloatArray", "prediction_table", "vote_table"]
 
 FloatArray = NDArray[np.float64]
 
