@@ -35,7 +35,7 @@ _SEVERITY = (3, 1, 2, 0)  # an unusable audit before a proven lie before an open
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the audit says about one claim.
+    """The judgement of one claim.
 
     Attributes:
         claim: the claim, read as one about everything in the ledger.

@@ -54,7 +54,7 @@ class BudgetRule:
         adjacency: neighbouring relation.
         rule: what is counted.
         failure: part of delta, in [0, delta), set aside for failures of (epsilon, delta)-claims.
-        first: distinct parts of a first charge that may use any accountant, or None.
+        first: distinct parts of the first charge, which alone may use any accountant; None if a plan fixed the rule.
     """
 
     epsilon: float
@@ -65,9 +65,7 @@ class BudgetRule:
     first: Parts | None = None
 
     @classmethod
-    def fixed_by(
-        cls, plan: Parts, *, epsilon: float, delta: float, adjacency: Adjacency, first: Parts | None = None
-    ) -> "BudgetRule":
+    def fixed_by(cls, plan: Parts, *, epsilon: float, delta: float, adjacency: Adjacency) -> "BudgetRule":
         """The rule that suits a plan, chosen before anything was seen.
 
         Args:
@@ -75,17 +73,15 @@ class BudgetRule:
             epsilon: budget, nats.
             delta: failure mass, in [0, 1).
             adjacency: neighbouring relation.
-            first: the plan itself if it is the first charge, else None.
         """
         if all(isinstance(part, Gaussian | GNMax) for part in plan):
-            return cls(epsilon, delta, adjacency, GaussianRule(), first=first)
+            return cls(epsilon, delta, adjacency, GaussianRule())
         responses = [response for part in plan if (response := as_response(part)) is not None]
         if len(responses) == len(plan) and len({response.eps0 for response in responses}) == 1:
-            smallest = min(responses, key=lambda response: response.k)
-            return cls(epsilon, delta, adjacency, CopiesRule(smallest), first=first)
+            return cls(epsilon, delta, adjacency, CopiesRule(min(responses, key=lambda response: response.k)))
         only, *others = plan
         if isinstance(only, ApproxDP) and not others:
-            return cls(epsilon, delta, adjacency, CopiesRule(only), first=first)
+            return cls(epsilon, delta, adjacency, CopiesRule(only))
         failure = 0.5 * delta if any(isinstance(part, ApproxDP) for part in plan) else 0.0
         has_curve = RenyiRule((2.0,)).weigh
         counted = {
@@ -93,7 +89,7 @@ class BudgetRule:
         }
         left = _left_of(delta, failure)
         order = best_order_to_repeat(counted, epsilon, left, adjacency) if counted and left > 0.0 else 2.0
-        return cls(epsilon, delta, adjacency, RenyiRule((order,)), failure, first)
+        return cls(epsilon, delta, adjacency, RenyiRule((order,)), failure)
 
     def fits(self, total: Parts) -> bool:
         """Whether this total is admitted; the first charge alone may use any accountant."""

@@ -47,9 +47,9 @@ class EveryKindRule(BudgetRule):
     """
 
     @classmethod
-    def fixed_for(cls, *, epsilon: float, delta: float, adjacency: Adjacency, first: Parts) -> "EveryKindRule":
-        """The rule of a budget; the first charge may use any accountant, as in `BudgetRule`."""
-        return cls(epsilon, delta, adjacency, GaussianRule(), _FAILURE * delta, first)
+    def fixed_for(cls, *, epsilon: float, delta: float, adjacency: Adjacency) -> "EveryKindRule":
+        """The rule of a budget."""
+        return cls(epsilon, delta, adjacency, GaussianRule(), _FAILURE * delta)
 
     def weigh(self, parts: Parts) -> Spent:
         """The sums after these parts as a first charge."""

@@ -107,7 +107,7 @@ class Filter(Uncopied):
 
     @property
     def rule(self) -> str:
-        """What decides, in words."""
+        """The rule that decides, in words."""
         standing = self._standing
         return "fixed by the first spend" if standing is None else str(standing.rule)
 
@@ -176,7 +176,7 @@ class Filter(Uncopied):
     def _after(self, before: Standing | None, added: Parts) -> Standing:
         """The standing once these parts are spent, whether they fit or not; a first spend fixes the rule."""
         if before is None:
-            return Standing.of_first(self._fixed_by(added, first=added), added)
+            return Standing.of_first(self._fixed_by(added), added)
         return before.after(added)
 
     def _admits(self, after: Standing, added: Parts) -> bool:
@@ -192,10 +192,8 @@ class Filter(Uncopied):
             )
         return False
 
-    def _fixed_by(self, plan: Parts, *, first: Parts | None = None) -> BudgetRule:
-        return BudgetRule.fixed_by(
-            plan, epsilon=self._epsilon, delta=self._delta, adjacency=self._adjacency, first=first
-        )
+    def _fixed_by(self, plan: Parts) -> BudgetRule:
+        return BudgetRule.fixed_by(plan, epsilon=self._epsilon, delta=self._delta, adjacency=self._adjacency)
 
     def __repr__(self) -> str:
         return f"<Filter epsilon={self._epsilon:g} delta={self._delta:g} {self._adjacency}, {self.rule}>"

@@ -1,5 +1,6 @@
 """Where a budget stands: the rule that checks it and what the rule has counted."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from accountants.budgets.budget import BudgetRule, Parts
@@ -24,7 +25,7 @@ class Standing(NamedTuple):
     @classmethod
     def of_first(cls, rule: BudgetRule, first: Parts) -> "Standing":
         """The standing after the first charge, which has fixed the rule."""
-        return cls(rule, rule.weigh(first), first)
+        return cls(replace(rule, first=first), rule.weigh(first), first)
 
     def after(self, added: Parts) -> "Standing":
         """The standing once one more charge, of these parts, is made, whether it fits or not."""

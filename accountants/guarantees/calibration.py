@@ -205,6 +205,7 @@ def _crossing(trial: _Trial) -> tuple[float, float] | None:
 
 def _chase(trial: _Trial, first: float, second: float) -> tuple[float, float] | None:
     """Follow the line through the latest two points a little past the budget; None where that leads nowhere."""
+    # A cost is often close to a power of the parameter, which is a line here.
     for _ in range(_CHASES):
         before, now = trial.excess(first), trial.excess(second)
         if not (math.isfinite(before) and math.isfinite(now)):

@@ -1,4 +1,4 @@
-"""Whether one more charge fits: what all charges add up to, where the budget stands, and the message of a refusal."""
+"""Whether one more charge fits: the sum of all charges, the standing of the budget, and the message of a refusal."""
 
 import math
 from collections import Counter
@@ -102,7 +102,7 @@ class Account:
 
     def _first(self, added: Parts, epsilon: float, delta: float) -> Standing:
         """The standing after a first charge."""
-        budget = {"epsilon": epsilon, "delta": delta, "adjacency": self._header.adjacency, "first": added}
+        budget = {"epsilon": epsilon, "delta": delta, "adjacency": self._header.adjacency}
         rule = EveryKindRule.fixed_for(**budget) if self._header.shared else BudgetRule.fixed_by(added, **budget)
         return Standing.of_first(rule, added)
 

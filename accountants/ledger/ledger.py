@@ -364,7 +364,7 @@ _BOUND: weakref.WeakSet[Ledger] = weakref.WeakSet()
 
 
 def _free_locks() -> None:
-    """In a forked process: a lock that another thread held at the fork would never be released here."""
+    """Replace the locks in a forked process, because one that another thread held at the fork would never be released."""
     for ledger in _BOUND:
         ledger._lock = threading.RLock()
 

@@ -1,4 +1,4 @@
-"""How epsilon grew from charge to charge."""
+"""The growth of epsilon from charge to charge."""
 
 from collections import Counter
 from dataclasses import replace
@@ -46,7 +46,7 @@ def spending(ledger: Ledger, delta: float | None = None, *, points: int | None =
         points = min(_MOST, max(_LEAST, _EFFORT // max(1, len(set(events)))))
     shown = {round(step * len(events) / (points - 1)) for step in range(points)}
     charged: Counter[Event] = Counter()
-    certain: Counter[Event] = Counter()  # what is released in any case, where a charge counts more than that
+    certain: Counter[Event] = Counter()  # released in any case, where a charge is counted by more than that
     found = []
     for number in range(len(events) + 1):
         if number > 0:

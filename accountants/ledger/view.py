@@ -149,7 +149,7 @@ class LedgerView:
 
     @property
     def floor(self) -> dict[Event, int] | None:
-        """What is certainly released, in normal form, if some charge is counted by a bound that it need not reach."""
+        """The certain part of all releases, in normal form, if some charge is counted by a bound that it need not reach."""
         events = self.events
         floors = [floor_of(event) for event in events]
         if all(floor is event for floor, event in zip(floors, events, strict=True)):

@@ -19,7 +19,7 @@ _SIGMAS = (0.3, 1000.0)
 def common_obstacle(
     parts: Mapping[Event, int], delta: float, adjacency: Adjacency, bound: Bound, *, smallest_delta: float
 ) -> str | None:
-    """Why a lattice accountant of somebody else must not be asked, or None.
+    """The reason why a lattice accountant of another library must not be asked, or None.
 
     Args:
         parts: normal form of what was done.
