@@ -225,14 +225,13 @@ def _verdict(claim: Claim, costs: _Costs | str, *, void: str | None) -> Verdict:
     if isinstance(costs, str):
         return Verdict(claim, "UNSUPPORTED", None, (), (), None, costs)
     bound, others, opinions = costs.bound, costs.others, costs.opinions
-    status = _judged(claim.epsilon, bound)
+    status, reason = _judged(claim.epsilon, bound)
     if status == "UNPROVEN":
         bound = costs.narrower
-        status = _judged(claim.epsilon, bound)
+        status, reason = _judged(claim.epsilon, bound)
     excess = None
     if status == "PASS-LOOSE" and bound.lower > 0.0 and claim.epsilon < math.inf:
         excess = claim.epsilon / bound.lower - 1.0
-    reason = _reason(claim.epsilon, bound, status)
     contradiction = _contradiction(bound, others, opinions)
     if contradiction is not None:
         status, reason, excess = "INTERNAL-ERROR", f"{contradiction}; please report this", None
@@ -256,23 +255,16 @@ def _contradiction(bound: Bound, others: Sequence[Bound], opinions: Sequence[Opi
     return None
 
 
-def _judged(claimed: float, bound: Bound) -> str:
+def _judged(claimed: float, bound: Bound) -> tuple[str, str]:
+    """Status and reason of a claimed epsilon, by the bound alone."""
     if claimed < bound.lower:
-        return "FAIL"
+        return "FAIL", f"proven false: the truth is at least {round_down(bound.lower)}"
     if claimed < bound.upper:
-        return "UNPROVEN"
-    return "PASS" if claimed <= _LOOSE * bound.lower or claimed == bound.upper == bound.lower else "PASS-LOOSE"
-
-
-def _reason(claimed: float, bound: Bound, status: str) -> str:
-    if status == "FAIL":
-        return f"proven false: the truth is at least {round_down(bound.lower)}"
-    if status == "UNPROVEN":
-        return f"the truth lies in {bound}"
-    if status == "PASS":
-        return f"proven: {bound}"
+        return "UNPROVEN", f"the truth lies in {bound}"
+    if claimed <= _LOOSE * bound.lower or claimed == bound.upper == bound.lower:
+        return "PASS", f"proven: {bound}"
     if claimed == math.inf:
-        return f"an infinite epsilon claims nothing; the truth lies in {bound}"
+        return "PASS-LOOSE", f"an infinite epsilon claims nothing; the truth lies in {bound}"
     if bound.lower == 0.0:
-        return f"proven: at most {round_up(bound.upper)} ({bound.method}); how tight is not known"
-    return f"proven, and {100.0 * (claimed / bound.lower - 1.0):.0f} % more than needed: {bound}"
+        return "PASS-LOOSE", f"proven: at most {round_up(bound.upper)} ({bound.method}); how tight is not known"
+    return "PASS-LOOSE", f"proven, and {100.0 * (claimed / bound.lower - 1.0):.0f} % more than needed: {bound}"

@@ -69,13 +69,7 @@ def disagreements(
 
 
 def remarks(sampler: Sampler, events: Iterable[Event], *, n: int | None = None) -> list[str]:
-    """What the loader leaves open or states twice, a sentence each, for a reader of the comparison.
-
-    Args:
-        sampler: what the loader did.
-        events: what was charged.
-        n: number of records of the ledger, or None.
-    """
+    """What the loader leaves open or states twice, a sentence each; arguments as for `disagreements`."""
     stated = _completed(sampler, n)
     releases, done = _collected(events)
     sampled = [release for release in releases if isinstance(release, _SAMPLING.get(sampler.kind, ()))]

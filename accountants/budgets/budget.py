@@ -66,14 +66,7 @@ class BudgetRule:
 
     @classmethod
     def fixed_by(cls, plan: Parts, *, epsilon: float, delta: float, adjacency: Adjacency) -> "BudgetRule":
-        """The rule that suits a plan, chosen before anything was seen.
-
-        Args:
-            plan: distinct parts that cost something, with their counts; not empty.
-            epsilon: budget, nats.
-            delta: failure mass, in [0, 1).
-            adjacency: neighbouring relation.
-        """
+        """The rule that suits a plan: distinct parts that cost something, chosen before anything was seen; not empty."""
         if all(isinstance(part, Gaussian | GNMax) for part in plan):
             return cls(epsilon, delta, adjacency, GaussianRule())
         responses = [response for part in plan if (response := as_response(part)) is not None]

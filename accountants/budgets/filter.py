@@ -1,8 +1,5 @@
 """The privacy filter: says, release by release, whether a budget still allows the next one."""
 
-import os
-import threading
-
 from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.budgets.budget import BudgetRule, Parts, distinct_parts
@@ -87,8 +84,7 @@ class Filter(Uncopied):
                 raise ValueError(f"plan={plan!r} costs nothing and fits no rule; pass what is expected to be spent")
             fixed = self._fixed_by(parts)
         self._standing = None if fixed is None else Standing(fixed, Spent.nothing(fixed.rule.size))
-        self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._note_process()
 
     @property
     def epsilon(self) -> float:

@@ -1,8 +1,6 @@
 """The privacy odometer: a running epsilon that stays true although releases and the end are chosen on the way."""
 
 import math
-import os
-import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -84,8 +82,7 @@ class Odometer(Uncopied):
         self._orders = RenyiRule(_ORDERS if orders is None else tuple(orders))
         self._rule = BudgetRule(math.inf, float(delta), Adjacency(adjacency), self._orders, float(failure))
         self._spent = Spent.nothing(self._orders.size)
-        self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._note_process()
 
     @property
     def delta(self) -> float:

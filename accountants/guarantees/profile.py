@@ -54,15 +54,7 @@ def curve(
 
 
 def falling(delta_at: Callable[[float], Bound], points: Sequence[float]) -> tuple[Bound, ...]:
-    """Bounds on delta at some epsilons, made to fall.
-
-    Args:
-        delta_at: as `composition.profile` gives it.
-        points: nats, each >= 0, any order.
-
-    Returns:
-        One bound per point, in their order.
-    """
+    """Bounds on delta, made to fall, at epsilons in any order; `delta_at` as `composition.epsilon.profile` gives it."""
     order = sorted(range(len(points)), key=lambda place: points[place])
     # From the largest epsilon on: what was computed for a small delta serves larger ones.
     found = {place: delta_at(points[place]) for place in reversed(order)}

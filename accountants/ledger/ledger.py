@@ -97,8 +97,7 @@ class Ledger(LedgerView, Uncopied):
 
     def _begin(self, book: Book) -> None:
         self._book = book
-        self._process = os.getpid()
-        self._lock = threading.RLock()
+        self._note_process()
         self._file: BoundFile | None = None
         self._filed: set[str] = set()  # the heads that this ledger had when it was read or saved
 

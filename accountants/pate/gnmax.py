@@ -47,15 +47,7 @@ def gnmax_log_q(counts: FloatArray, sigma: float) -> FloatArray:
 
 
 def gaps_log_q(gaps: FloatArray, sigma: float) -> FloatArray:
-    """`gnmax_log_q` from the leads of the first class over each of the others.
-
-    Args:
-        gaps: leads in votes, shape (queries, classes - 1).
-        sigma: as for `gnmax_log_q`.
-
-    Returns:
-        log q, shape (queries,).
-    """
+    """`gnmax_log_q` from the votes by which the first class leads each other one, shape (queries, classes - 1)."""
     logs = np.logaddexp.reduce(log_ndtr(-gaps / (math.sqrt(2.0) * sigma)), axis=1)
     return np.minimum(logs, math.log1p(-1.0 / (gaps.shape[1] + 1)))
 

@@ -19,15 +19,7 @@ _SIGMAS = (0.3, 1000.0)
 def common_obstacle(
     parts: Mapping[Event, int], delta: float, adjacency: Adjacency, bound: Bound, *, smallest_delta: float
 ) -> str | None:
-    """The reason why a lattice accountant of another library must not be asked, or None.
-
-    Args:
-        parts: normal form of what was done.
-        delta: failure mass.
-        adjacency: neighbouring relation.
-        bound: our interval around epsilon.
-        smallest_delta: the smallest failure mass at which it is accurate.
-    """
+    """The reason why a lattice accountant, accurate from `smallest_delta` on, must not be asked about a bound, or None."""
     if not parts:
         return "nothing was done"
     if math.isinf(bound.upper):

@@ -76,17 +76,9 @@ OUTSIDERS: dict[str, Outsider] = {
 
 
 def ask(name: str, parts: Parts, delta: float, adjacency: Adjacency, bound: Bound) -> Opinion:
-    """The opinion of one outside accountant.
+    """The opinion of one outside accountant on a certified interval around the epsilon of parts in normal form.
 
-    Args:
-        name: a key of OUTSIDERS.
-        parts: normal form of what was done.
-        delta: failure mass, in [0, 1).
-        adjacency: neighbouring relation.
-        bound: our certified interval around epsilon.
-
-    Returns:
-        Its opinion; "not applicable", with the reason, where it is not installed, must not be asked or fails.
+    It is "not applicable", with the reason, where the accountant is not installed, must not be asked or fails.
 
     Raises:
         ValueError: the name is unknown.
