@@ -170,7 +170,7 @@ def _both_curves(profile: _Profile, rates: FloatArray) -> tuple[FloatArray, Floa
     with np.errstate(over="ignore"):  # of places beyond every float, where the nearest border is taken instead
         odds, deltas = _lower_envelope(np.exp(epsilons), low_deltas, high_deltas)
     upper, deciding = _largest(odds, deltas, rates)
-    decisive = np.minimum(np.log(odds[deciding]), epsilons[-1])  # beyond, next to nothing is left to be told
+    decisive = np.minimum(np.log(odds[deciding]), epsilons[-1])  # beyond, next to nothing is left
     return np.maximum(0.0, lower - _ROUNDING), np.minimum(1.0 - rates, upper + _ROUNDING), decisive
 
 
