@@ -30,20 +30,20 @@ class Entry(NamedTuple):
 
 
 class Book:
-    """Header and entries; it decides nothing and locks nothing.
+    """Header, entries and their sum; it decides nothing and locks nothing.
 
     Args:
-        header: in the layout of the file.
+        written: the header in the layout of the file, with fields that this version does not know.
 
     Raises:
         TypeError: a field of the header has the wrong type.
         ValueError: a field of the header is out of range.
     """
 
-    def __init__(self, header: dict[str, object]) -> None:
-        self.header = header
-        self.stated = Header.from_dict(header)
-        self.account = Account(self.stated)
+    def __init__(self, written: dict[str, object]) -> None:
+        self.written = written
+        self.header = Header.from_dict(written)
+        self.account = Account(self.header)
         self.entries: list[Entry] = []
 
     @classmethod
@@ -78,7 +78,7 @@ class Book:
             LedgerError: the file does not begin with this book, or is damaged; what was taken over before the fault stays.
             UnsupportedEvent: an event is unknown; it is named.
         """
-        if header_of(document) != self.header:
+        if header_of(document) != self.written:
             raise LedgerError(f"{shown(name)}: another ledger lies there now; nothing was changed. Put the file back")
         try:
             news = verified_records(document, [(entry.name, entry.record) for entry in self.entries])
@@ -90,7 +90,7 @@ class Book:
     @property
     def head(self) -> str:
         """Hash of the last entry, or of the header."""
-        return str(self.entries[-1].record["hash"]) if self.entries else canonical_digest(self.header)
+        return str(self.entries[-1].record["hash"]) if self.entries else canonical_digest(self.written)
 
     def values(self, kind: type[Value]) -> tuple[Value, ...]:
         """The charges (`Charge`), claims (`Claim`) or disclosures (`str`), in order."""
@@ -103,7 +103,7 @@ class Book:
             lists[entry.name].append(entry.record)
         for name, record in more:
             lists[name].append(record)
-        return {**self.header, **lists, "head": more[-1][1]["hash"] if more else self.head}
+        return {**self.written, **lists, "head": more[-1][1]["hash"] if more else self.head}
 
     def _take_over(self, name: str, record: dict[str, object]) -> None:
         """Append a verified record."""
@@ -128,6 +128,6 @@ class Book:
         if not isinstance(data, Mapping):
             raise TypeError(f"{check.given('event', data)} must be an object")
         event = from_dict(data)
-        require_adjacency(event, self.stated.adjacency)
-        self.account.take_over(distinct(event, adjacency=self.stated.adjacency))
+        require_adjacency(event, self.header.adjacency)
+        self.account.take_over(distinct(event, adjacency=self.header.adjacency))
         return Charge(event, where, time, len(self.entries))

@@ -151,7 +151,7 @@ class Ledger(LedgerView, Uncopied):
         with locked(path):
             if os.path.lexists(path):
                 ledger = cls.read(path)
-                require_agreement(path.name, ledger._book.header, stated)
+                require_agreement(path.name, ledger._book.written, stated)
             else:
                 if adjacency is None:
                     raise ValueError(
@@ -303,7 +303,7 @@ class Ledger(LedgerView, Uncopied):
             self.refresh()
             return
         with self._lock, locked(path):
-            require_no_other_heir(path, self._book.header, self._filed)
+            require_no_other_heir(path, self._book.written, self._filed)
             write_document(path, self._book.to_dict())
             self._filed.add(self._book.head)
 

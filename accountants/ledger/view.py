@@ -30,37 +30,37 @@ class LedgerView:
     @property
     def adjacency(self) -> Adjacency:
         """Neighbouring relation of every event."""
-        return self._book.stated.adjacency
+        return self._book.header.adjacency
 
     @property
     def budget(self) -> float | None:
         """The largest epsilon that may be spent, nats, or None."""
-        return self._book.stated.epsilon
+        return self._book.header.epsilon
 
     @property
     def delta(self) -> float | None:
         """Failure mass at which the budget is checked, or None."""
-        return self._book.stated.delta
+        return self._book.header.delta
 
     @property
     def unit(self) -> str:
         """The meaning of one record, such as "training-record"."""
-        return self._book.stated.unit
+        return self._book.header.unit
 
     @property
     def n(self) -> int | None:
         """Public number of records, or None."""
-        return self._book.stated.n
+        return self._book.header.n
 
     @property
     def note(self) -> str | None:
         """Free text, or None."""
-        return self._book.stated.note
+        return self._book.header.note
 
     @property
     def sampler(self) -> Sampler | None:
         """How the data loader drew batches, or None if that is not stated."""
-        return self._book.stated.sampler
+        return self._book.header.sampler
 
     @property
     def events(self) -> tuple[Event, ...]:
