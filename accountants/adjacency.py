@@ -1,4 +1,4 @@
-"""Which two data sets count as neighbours; part of the meaning of every epsilon."""
+"""The relation between two data sets that count as neighbours; part of the meaning of every epsilon."""
 
 from enum import StrEnum
 

@@ -17,7 +17,7 @@ _UNSEEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u1
 
 
 def given(name: str, value: object) -> str:
-    """What was passed, for a message: a number or a short string is quoted, of anything else only the type is told.
+    """What was passed, for a message: a number or a short string is quoted, of anything else the type is named.
 
     Example:
         >>> given("sigma", -1.5), given("sigma", [77, 5])
@@ -181,7 +181,7 @@ def shown(text: object, most: int | None = None, *, lines: bool = False) -> str:
     """
     whole, kept = str(text), "\n\t" if lines else ""
     cut = whole if most is None else whole[:most]
-    escaped = "".join(one if _is_seen(one) or one in kept else _escaped(ord(one)) for one in cut)
+    escaped = "".join(mark if _is_seen(mark) or mark in kept else _escaped(ord(mark)) for mark in cut)
     return escaped if len(cut) == len(whole) else f"{escaped}..."
 
 

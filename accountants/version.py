@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 
 
 def versions() -> dict[str, str]:
-    """What a number was computed with."""
+    """The versions of the libraries that a number was computed with."""
     import numpy
     import scipy
 

@@ -8,8 +8,7 @@ from functools import cached_property
 from accountants import check
 from accountants.auditing.flags import disclosed_leaks, flags_of
 from accountants.auditing.loader import disagreements, remarks
-from accountants.auditing.opinions.asking import OUTSIDERS, ask
-from accountants.auditing.opinions.opinion import Opinion
+from accountants.auditing.opinions.opinion import OUTSIDERS, Opinion, ask
 from accountants.bound import Bound, round_down, round_up
 from accountants.composition.epsilon import METHODS, epsilon_of_parts
 from accountants.errors import PrivkdError
@@ -36,7 +35,7 @@ _SEVERITY = (3, 1, 2, 0)  # an unusable audit before a proven lie before an open
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the audit says about one claim.
+    """The judgement of one claim.
 
     Attributes:
         claim: the claim, read as one about everything in the ledger.
@@ -46,7 +45,7 @@ class Verdict:
         bound: recomputed epsilon at the claim's delta, by the tightest accountant; None if there is none.
         others: the same by every other accountant that applies; they share no numerics with it.
         opinions: what outside accountants say about `bound`.
-        excess: how much the claim exceeds what is proven necessary, relative; None if it does not, or by an unknown share.
+        excess: by how much a PASS-LOOSE claim exceeds what is proven necessary, relative; None if that is not known.
         reason: one sentence for people.
     """
 
@@ -73,9 +72,7 @@ class Verdict:
         }
 
     def __str__(self) -> str:
-        """One line."""
-        loose = self.status == "PASS-LOOSE" and self.excess is not None
-        status = f"{self.status}({100.0 * self.excess:.0f} %)" if loose and self.excess is not None else self.status
+        status = self.status if self.excess is None else f"{self.status}({100.0 * self.excess:.0f} %)"
         return f"{status}: epsilon={self.claim.epsilon:g} at delta={self.claim.delta:g}; {self.reason}"
 
 
@@ -97,7 +94,7 @@ class AuditReport:
 
     @property
     def exit_code(self) -> int:
-        """0 all claims proven, 1 one is false or void, 2 one is unproven or there is none, 3 one cannot be judged."""
+        """0: all claims are proven; 1: one is false or void; 2: one is unproven or there is none; 3: one cannot be judged."""
         codes = {_EXIT_CODES[verdict.status] for verdict in self.verdicts} or {2}
         codes |= {_EXIT_CODES["ERROR"]} if self.errors else set()
         return next(code for code in _SEVERITY if code in codes)
@@ -113,7 +110,6 @@ class AuditReport:
         }
 
     def __str__(self) -> str:
-        """One line per verdict, opinion, error and flag."""
         lines = [
             *map(str, self.verdicts),
             *(f"opinion: {opinion}" for verdict in self.verdicts for opinion in verdict.opinions),
@@ -166,8 +162,8 @@ def audit(ledger: Ledger, *, opinions: Sequence[str] = ()) -> AuditReport:
     flags = [*flags_of(ledger), *(f"count mismatch: {text}" for text in differences)]
     if ledger.sampler is not None:
         flags += remarks(ledger.sampler, ledger.events, n=ledger.n)
-    asked = [opinion for one in costs.values() if isinstance(one, _Costs) for opinion in one.opinions]
-    flags += [f"{opinion}" for opinion in asked if opinion.finding == "contradicts"]
+    asked = [opinion for cost in costs.values() if isinstance(cost, _Costs) for opinion in cost.opinions]
+    flags += [str(opinion) for opinion in asked if opinion.finding == "contradicts"]
     return AuditReport(verdicts, (*leaked, *understated), tuple(dict.fromkeys(flags)), ledger.digest)
 
 
@@ -197,7 +193,7 @@ class _Costs:
         return epsilon_of_parts(self._parts, self._delta, self._adjacency, method, width, floor=self._floor)
 
     def _by_others(self) -> tuple[Bound, ...]:
-        """Epsilon by every other accountant that applies; at delta = 0 all of them take the same road."""
+        """Epsilon by every other accountant that applies; none at delta = 0, where all of them compute the same."""
         found = []
         for method in METHODS if self._delta > 0.0 else ():
             if method in ("auto", self.bound.method):
@@ -229,14 +225,13 @@ def _verdict(claim: Claim, costs: _Costs | str, *, void: str | None) -> Verdict:
     if isinstance(costs, str):
         return Verdict(claim, "UNSUPPORTED", None, (), (), None, costs)
     bound, others, opinions = costs.bound, costs.others, costs.opinions
-    status = _judged(claim.epsilon, bound)
+    status, reason = _judged(claim.epsilon, bound)
     if status == "UNPROVEN":
         bound = costs.narrower
-        status = _judged(claim.epsilon, bound)
+        status, reason = _judged(claim.epsilon, bound)
     excess = None
     if status == "PASS-LOOSE" and bound.lower > 0.0 and claim.epsilon < math.inf:
         excess = claim.epsilon / bound.lower - 1.0
-    reason = _reason(claim.epsilon, bound, status)
     contradiction = _contradiction(bound, others, opinions)
     if contradiction is not None:
         status, reason, excess = "INTERNAL-ERROR", f"{contradiction}; please report this", None
@@ -247,36 +242,29 @@ def _verdict(claim: Claim, costs: _Costs | str, *, void: str | None) -> Verdict:
 
 def _contradiction(bound: Bound, others: Sequence[Bound], opinions: Sequence[Opinion]) -> str | None:
     everyone = (bound, *others)
-    highest = max(everyone, key=lambda one: one.lower)
-    lowest = min(everyone, key=lambda one: one.upper)
+    highest = max(everyone, key=lambda found: found.lower)
+    lowest = min(everyone, key=lambda found: found.upper)
     if highest.lower > lowest.upper:
         return f"{highest.method} {highest.lower!r} contradicts {lowest.method} {lowest.upper!r}"
     # One outsider may be wrong, and some are known to be; two that share nothing are hardly wrong on the same side.
-    said = [(one.lower, one.upper) for one in opinions if one.finding == "contradicts"]
-    above = [lower for lower, _ in said if lower is not None and lower > bound.upper]
-    below = [upper for _, upper in said if upper is not None and upper < bound.lower]
+    said = [opinion for opinion in opinions if opinion.finding == "contradicts"]
+    above = [opinion for opinion in said if opinion.lower is not None and opinion.lower > bound.upper]
+    below = [opinion for opinion in said if opinion.upper is not None and opinion.upper < bound.lower]
     if max(len(above), len(below)) >= 2:
-        return f"{' and '.join(one.source for one in opinions)} contradict {bound}"
+        return f"{' and '.join(opinion.source for opinion in opinions)} contradict {bound}"
     return None
 
 
-def _judged(claimed: float, bound: Bound) -> str:
+def _judged(claimed: float, bound: Bound) -> tuple[str, str]:
+    """Status and reason of a claimed epsilon, by the bound alone."""
     if claimed < bound.lower:
-        return "FAIL"
+        return "FAIL", f"proven false: the truth is at least {round_down(bound.lower)}"
     if claimed < bound.upper:
-        return "UNPROVEN"
-    return "PASS" if claimed <= _LOOSE * bound.lower or claimed == bound.upper == bound.lower else "PASS-LOOSE"
-
-
-def _reason(claimed: float, bound: Bound, status: str) -> str:
-    if status == "FAIL":
-        return f"proven false: the truth is at least {round_down(bound.lower)}"
-    if status == "UNPROVEN":
-        return f"the truth lies in {bound}"
-    if status == "PASS":
-        return f"proven: {bound}"
+        return "UNPROVEN", f"the truth lies in {bound}"
+    if claimed <= _LOOSE * bound.lower or claimed == bound.upper == bound.lower:
+        return "PASS", f"proven: {bound}"
     if claimed == math.inf:
-        return f"an infinite epsilon claims nothing; the truth lies in {bound}"
+        return "PASS-LOOSE", f"an infinite epsilon claims nothing; the truth lies in {bound}"
     if bound.lower == 0.0:
-        return f"proven: at most {round_up(bound.upper)} ({bound.method}); how tight is not known"
-    return f"proven, and {100.0 * (claimed / bound.lower - 1.0):.0f} % more than needed: {bound}"
+        return "PASS-LOOSE", f"proven: at most {round_up(bound.upper)} ({bound.method}); how tight is not known"
+    return "PASS-LOOSE", f"proven, and {100.0 * (claimed / bound.lower - 1.0):.0f} % more than needed: {bound}"

@@ -1,4 +1,4 @@
-"""Whether the events of a ledger say the same as its data loader."""
+"""Whether the events of a ledger agree with what its data loader did."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ _CLOSE = 1e-9  # relative; a rate may have been computed as batch / n
 def disagreements(
     sampler: Sampler | None, events: Iterable[Event], *, n: int | None = None
 ) -> tuple[list[str], list[str]]:
-    """Where events and loader differ.
+    """The differences between events and loader.
 
     An event that claims no amplification by sampling fits every loader: it only costs more. Of parallel parts a record
     touches one only, so that the part with most steps counts.
@@ -50,11 +50,9 @@ def disagreements(
     too_small: list[str] = []
     others: list[str] = []
     for release in releases:
-        strange = next((kind for kind in _kinds_inside(release) if sampler is not None and kind != sampler.kind), None)
-        if strange is not None:
-            too_small.append(
-                f"{release!r} is accounted as {strange} sampling, but the loader drew {stated.kind} batches"
-            )
+        other = next((kind for kind in _kinds_inside(release) if sampler is not None and kind != sampler.kind), None)
+        if other is not None:
+            too_small.append(f"{release!r} is accounted as {other} sampling, but the loader drew {stated.kind} batches")
             continue
         if sampler is not None and _is_sampled_twice(release):
             too_small.append(f"{release!r} is accounted as a sample of a sample, but the loader stated one sampling")
@@ -71,17 +69,13 @@ def disagreements(
 
 
 def remarks(sampler: Sampler, events: Iterable[Event], *, n: int | None = None) -> list[str]:
-    """What a reader should know about the comparison, one sentence each: what the loader leaves open or states twice.
-
-    Args:
-        sampler: what the loader did.
-        events: what was charged.
-        n: number of records of the ledger, or None.
-    """
+    """What the loader leaves open or states twice, a sentence each; arguments as for `disagreements`."""
     stated = _completed(sampler, n)
     releases, done = _collected(events)
     sampled = [release for release in releases if isinstance(release, _SAMPLING.get(sampler.kind, ()))]
-    names = {name for one in sampled for name, _, used, sign in _parameters(one, stated) if used is None and sign}
+    names = {
+        name for release in sampled for name, _, used, sign in _parameters(release, stated) if used is None and sign
+    }
     if sampled and _least_steps(stated) is None:
         names.add("steps")
     if sampled and sampler.kind == "random-allocation":
@@ -128,14 +122,11 @@ def _completed(sampler: Sampler | None, n: int | None) -> Sampler:
 def _collected(events: Iterable[Event]) -> tuple[dict[Event, None], _Done]:
     """Every release once, in order, and what all of them amount to."""
     found: dict[Event, None] = {}
-    done = _Done()
-    for event in events:
-        done += _walk(event, found)
-    return found, done
+    return found, sum((_walk(event, found) for event in events), _Done())
 
 
 def _walk(event: Event, found: dict[Event, None]) -> _Done:
-    """Adds the outermost samplings, and the primitives outside of them, not simplified; says what they amount to."""
+    """What an event amounts to; adds its outermost samplings, and the primitives outside of them, to what was found."""
     match event:
         case Repeat(count):
             return _walk(event.event, found) * count if count else _Done()
@@ -143,7 +134,7 @@ def _walk(event: Event, found: dict[Event, None]) -> _Done:
             return sum((_walk(part, found) for part in events), _Done())
         case Parallel(events):
             parts = [_walk(part, found) for part in events]
-            return max(parts, key=lambda one: (one.steps + one.unsampled, one.epochs), default=_Done())
+            return max(parts, key=lambda part: (part.steps + part.unsampled, part.epochs), default=_Done())
         case PoissonSampled(q) if q == 1.0:  # no amplification is claimed
             return _walk(event.event, found)
         case _:
@@ -166,15 +157,10 @@ def _done_by(release: Event) -> _Done:
 
 def _kinds_inside(event: Event) -> Iterator[str]:
     """The kind of every sampling in an event, at any depth."""
-    for kind, sampling in _SAMPLING.items():
-        if isinstance(event, sampling):
-            yield kind
-    match event:
-        case Composed() | Parallel():
-            for part in event.events:
-                yield from _kinds_inside(part)
-        case Repeat() | PoissonSampled() | FixedSizeSampled() | Shuffled() | RandomAllocation():
-            yield from _kinds_inside(event.event)
+    yield from (kind for kind, sampling in _SAMPLING.items() if isinstance(event, sampling))
+    for part in getattr(event, "events", None) or (getattr(event, "event", None),):
+        if part is not None:
+            yield from _kinds_inside(part)
 
 
 def _is_sampled_twice(event: Event) -> bool:

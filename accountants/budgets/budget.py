@@ -1,11 +1,9 @@
-"""A budget and the one rule that checks it: what a ledger's first charge fixes, and what a filter is opened with.
-
-The FIRST charge, which is chosen before anything was seen, fixes the rule for good:
+"""A budget and the rule that checks it, which is fixed before anything was seen: by a plan or by the first charge.
 
 - Gaussians only: the Gaussian rule.
 - Responses (or pure guarantees) of one eps0 only: copies of the one with the smallest alphabet.
 - One kind of (epsilon, delta)-claim: copies of it.
-- Everything else: the Rényi rule at ONE order, the best one for repeating the first charge. If it names claims too, half
+- Everything else: the Rényi rule at ONE order, the best one for repeating the plan. If it names claims too, half
   of delta is set aside for their failures.
 
 Three additions keep the promise of a rule that admits only what has value at most delta.
@@ -25,20 +23,23 @@ pure game, the value is E[1 - w + w v] <= F + (1 - F) E[v], which is delta if th
 Sources: Rogers, Roth, Ullman, Vadhan 2016 (pure filter); Kairouz, Oh, Viswanath 2015 (claims).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.budgets.exact_sums import Spent, rounded_up
 from accountants.budgets.levels import as_response, pure_level
 from accountants.budgets.rules import CopiesRule, GaussianRule, RenyiRule, Rule
 from accountants.composition.epsilon import epsilon_of_parts, is_quickly_within
 from accountants.composition.failures import left_over, split_failures
-from accountants.events import ApproxDP, Event, Gaussian, GNMax, PureDP, merge_gaussians
+from accountants.composition.requirements import require_adjacency
+from accountants.events import ApproxDP, Event, Gaussian, GNMax, PureDP, Repeat, distinct, merge_gaussians
 from accountants.methods.renyi.conversion import best_order_to_repeat
 
-__all__ = ["BudgetRule", "weigh"]
+__all__ = ["BudgetRule", "Parts", "distinct_parts"]
 
 Parts = Mapping[Event, int]
 
@@ -48,12 +49,12 @@ class BudgetRule:
     """A budget and its rule; sound for releases chosen after earlier answers were seen.
 
     Attributes:
-        epsilon: budget, nats.
+        epsilon: budget, nats; infinite for an odometer.
         delta: failure mass of the budget, in [0, 1).
         adjacency: neighbouring relation.
         rule: what is counted.
         failure: part of delta, in [0, delta), set aside for failures of (epsilon, delta)-claims.
-        first: distinct parts of a first charge that may use any accountant, or None.
+        first: distinct parts of the first charge, which alone may use any accountant; None if a plan fixed the rule.
     """
 
     epsilon: float
@@ -64,44 +65,28 @@ class BudgetRule:
     first: Parts | None = None
 
     @classmethod
-    def fixed_by(
-        cls, plan: Parts, *, epsilon: float, delta: float, adjacency: Adjacency, first: Parts | None = None
-    ) -> "BudgetRule":
-        """The rule that suits a plan, chosen before anything was seen.
-
-        Args:
-            plan: distinct parts that cost something, with their counts; not empty.
-            epsilon: budget, nats.
-            delta: failure mass, in [0, 1).
-            adjacency: neighbouring relation.
-            first: the plan itself if it is the first charge, else None.
-        """
+    def fixed_by(cls, plan: Parts, *, epsilon: float, delta: float, adjacency: Adjacency) -> "BudgetRule":
+        """The rule that suits a plan: distinct parts that cost something, chosen before anything was seen; not empty."""
         if all(isinstance(part, Gaussian | GNMax) for part in plan):
-            return cls(epsilon, delta, adjacency, GaussianRule(), first=first)
-        responses = [as_response(part) for part in plan]
-        known = [one for one in responses if one is not None]
-        if len(known) == len(responses) and len({one.eps0 for one in known}) == 1:
-            return cls(epsilon, delta, adjacency, CopiesRule(min(known, key=lambda one: one.k)), first=first)
-        (one, *others) = plan
-        if isinstance(one, ApproxDP) and not others:
-            return cls(epsilon, delta, adjacency, CopiesRule(one), first=first)
+            return cls(epsilon, delta, adjacency, GaussianRule())
+        responses = [response for part in plan if (response := as_response(part)) is not None]
+        if len(responses) == len(plan) and len({response.eps0 for response in responses}) == 1:
+            return cls(epsilon, delta, adjacency, CopiesRule(min(responses, key=lambda response: response.k)))
+        only, *others = plan
+        if isinstance(only, ApproxDP) and not others:
+            return cls(epsilon, delta, adjacency, CopiesRule(only))
         failure = 0.5 * delta if any(isinstance(part, ApproxDP) for part in plan) else 0.0
-        counted = {part: count for part, count in split_failures(plan)[0].items() if _has_curve(part, adjacency)}
+        has_curve = RenyiRule((2.0,)).weigh
+        counted = {
+            part: count for part, count in split_failures(plan)[0].items() if has_curve(part, adjacency) is not None
+        }
         left = _left_of(delta, failure)
         order = best_order_to_repeat(counted, epsilon, left, adjacency) if counted and left > 0.0 else 2.0
-        return cls(epsilon, delta, adjacency, RenyiRule((order,)), failure, first)
-
-    def refixed_by(self, first: Parts) -> "BudgetRule":
-        """The rule of the same budget if these parts were its first charge."""
-        return BudgetRule.fixed_by(first, epsilon=self.epsilon, delta=self.delta, adjacency=self.adjacency, first=first)
-
-    def is_first(self, total: Parts) -> bool:
-        """Whether this total is the first charge alone, which may use any accountant."""
-        return self.first is not None and total == self.first
+        return cls(epsilon, delta, adjacency, RenyiRule((order,)), failure)
 
     def fits(self, total: Parts) -> bool:
-        """Whether this total is admitted."""
-        if self.is_first(total):
+        """Whether this total is admitted; the first charge alone may use any accountant."""
+        if total == self.first:
             if is_quickly_within(total, self.epsilon, self.delta, self.adjacency):
                 return True
             if self.cost_in_advance(total) <= self.epsilon:
@@ -111,7 +96,7 @@ class BudgetRule:
     def cost(self, total: Parts) -> float:
         """What the total costs, nats, rounded up; infinite if the rule cannot count it."""
         found = self.cost_of(self.weigh(total))
-        return min(found, self.cost_in_advance(total)) if self.is_first(total) else found
+        return min(found, self.cost_in_advance(total)) if total == self.first else found
 
     def cost_in_advance(self, total: Parts) -> float:
         """What the total costs as a plan fixed in advance, by the tightest accountant, nats, rounded up."""
@@ -121,19 +106,21 @@ class BudgetRule:
         """Whether these sums are admitted."""
         if spent.pure_epsilon <= self.epsilon:
             return True
-        sums, left = self._counted(spent)
+        sums, left = self.usable(spent)
         return sums is not None and self.rule.is_within(sums, self.epsilon, left, self.adjacency)
 
     def cost_of(self, spent: Spent) -> float:
         """What these sums cost, nats, rounded up; infinite if the rule cannot count them."""
-        sums, left = self._counted(spent)
-        return (
-            spent.pure_epsilon if sums is None else min(spent.pure_epsilon, self.rule.price(sums, left, self.adjacency))
-        )
+        sums, left = self.usable(spent)
+        price = math.inf if sums is None else self.rule.price(sums, left, self.adjacency)
+        return min(spent.pure_epsilon, price)
 
     def weigh(self, parts: Parts) -> Spent:
         """What these parts add to the sums."""
-        return weigh(self.rule, parts, self.adjacency, takes_claims=self.failure > 0.0)
+        total = Spent.nothing(self.rule.size)
+        for part, count in parts.items():
+            total += _weighed(self.rule, part, self.adjacency, self.failure > 0.0) * count
+        return total
 
     def added(self, spent: Spent, parts: Parts) -> Spent:
         """The sums once one more charge, of these parts, is made."""
@@ -143,9 +130,9 @@ class BudgetRule:
         """Whether `added` takes next to no time, so that it may be tried for many counts."""
         return True
 
-    def stranger(self, total: Parts) -> Event | None:
+    def unsupported_part(self, total: Parts) -> Event | None:
         """The first part that the rule cannot count, or None."""
-        if self.is_first(total):
+        if total == self.first:
             return None
         return next((part for part in total if self.weigh({part: 1}).counted is None), None)
 
@@ -153,26 +140,23 @@ class BudgetRule:
         """The rule in words, for messages."""
         return f"{self.rule}, {self.failure:.4g} of delta set aside for failures" if self.failure else str(self.rule)
 
-    def _counted(self, spent: Spent) -> tuple[tuple[float, ...] | None, float]:
-        """The rule's sums, None if they are no use, and the delta that is left for them."""
+    def usable(self, spent: Spent) -> tuple[tuple[float, ...] | None, float]:
+        """The rule's sums, None if they bound nothing, and the delta that is left for them beside the failures."""
         left = _left_of(self.delta, self.failure)
         usable = left > 0.0 and rounded_up(spent.failures) <= self.failure
         return (spent.weights if usable else None), left
 
 
-def weigh(rule: Rule, parts: Parts, adjacency: Adjacency, *, takes_claims: bool) -> Spent:
-    """What parts add to the sums of a rule.
+def distinct_parts(event: Event, count: int, adjacency: Adjacency) -> dict[Event, int]:
+    """The distinct parts of an event that is done `count` times, with how often each of them is done.
 
-    Args:
-        rule: what is counted.
-        parts: distinct parts -> count.
-        adjacency: neighbouring relation.
-        takes_claims: whether (epsilon, delta)-claims that the rule cannot count are split into a failure and a pure release.
+    Raises:
+        AdjacencyError: the event is not stated for the adjacency.
+        ValueError: count is negative, or a total count exceeds 10^15.
     """
-    total = Spent.nothing(rule.size)
-    for part, count in parts.items():
-        total += _weighed(rule, part, adjacency, takes_claims) * count
-    return total
+    check.integer(count=count, at_least=0)
+    require_adjacency(event, adjacency)
+    return distinct(event if count == 1 else Repeat(count, event), adjacency=adjacency)
 
 
 @lru_cache(maxsize=64)
@@ -182,15 +166,12 @@ def _price(total: frozenset[tuple[Event, int]], delta: float, adjacency: Adjacen
 
 @lru_cache(maxsize=4096)
 def _weighed(rule: Rule, part: Event, adjacency: Adjacency, takes_claims: bool) -> Spent:
+    """What one release adds; claims that the rule cannot count may be split into a failure and a pure release."""
     weights, failure = rule.weigh(part, adjacency), 0.0
     if weights is None and takes_claims and isinstance(part, ApproxDP):
         failure = part.delta
         weights = rule.weigh(PureDP(part.epsilon), adjacency) if part.epsilon > 0.0 else (0.0,) * rule.size
-    return Spent.on(weights=weights, pure=pure_level(part), failure=failure)
-
-
-def _has_curve(part: Event, adjacency: Adjacency) -> bool:
-    return RenyiRule((2.0,)).weigh(part, adjacency) is not None
+    return Spent.of(weights=weights, pure=pure_level(part), failure=failure)
 
 
 def _left_of(delta: float, failure: float) -> float:

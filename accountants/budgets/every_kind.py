@@ -47,43 +47,36 @@ class EveryKindRule(BudgetRule):
     """
 
     @classmethod
-    def fixed_for(cls, *, epsilon: float, delta: float, adjacency: Adjacency, first: Parts) -> "EveryKindRule":
-        """The rule of a budget; the first charge may use any accountant, as in `BudgetRule`."""
-        return cls(epsilon, delta, adjacency, GaussianRule(), _FAILURE * delta, first)
-
-    def refixed_by(self, first: Parts) -> "EveryKindRule":
-        """The rule of the same budget if these parts were its first charge."""
-        return self.fixed_for(epsilon=self.epsilon, delta=self.delta, adjacency=self.adjacency, first=first)
+    def fixed_for(cls, *, epsilon: float, delta: float, adjacency: Adjacency) -> "EveryKindRule":
+        """The rule of a budget."""
+        return cls(epsilon, delta, adjacency, GaussianRule(), _FAILURE * delta)
 
     def weigh(self, parts: Parts) -> Spent:
-        """What these parts count as a first charge."""
+        """The sums after these parts as a first charge."""
         return self.added(Spent.nothing(1), parts)
 
     def added(self, spent: Spent, parts: Parts) -> Spent:
-        """The sums once one more charge, of these parts, is made."""
         others: dict[Event, int] = {}
         for part, count in parts.items():
             pure = pure_level(part)
             if isinstance(part, Gaussian | GNMax):
-                spent += Spent.on(weights=(gaussian_level(part) or 0.0,), pure=pure, failure=0.0) * count
+                spent += Spent.of(weights=(gaussian_level(part) or 0.0,), pure=pure, failure=0.0) * count
                 continue
             failure = part.delta if isinstance(part, ApproxDP) else 0.0
-            spent += Spent.on(weights=(0.0,), pure=pure, failure=failure) * count
+            spent += Spent.of(weights=(0.0,), pure=pure, failure=failure) * count
             kept = PureDP(part.epsilon) if isinstance(part, ApproxDP) else part
             if kept != PureDP(0.0):
                 others[kept] = others.get(kept, 0) + count
         return spent + self._converted(others, spent.conversions) if others else spent
 
     def counts_quickly(self, parts: Parts) -> bool:
-        """Whether nothing has to be converted."""
         return all(isinstance(part, Gaussian | GNMax) for part in parts)
 
-    def stranger(self, total: Parts) -> Event | None:
-        """None: there is no kind that this rule does not take; what has no finite cost does not fit."""
+    def unsupported_part(self, total: Parts) -> Event | None:
+        """None, because the rule takes every kind; what has no finite cost does not fit."""
         return None
 
     def __str__(self) -> str:
-        """For messages."""
         return "Gaussians that may fail, for releases of every kind"
 
     def _converted(self, others: Parts, conversions: int) -> Spent:
@@ -91,14 +84,14 @@ class EveryKindRule(BudgetRule):
         never = Spent.nothing(1)
         for part, count in others.items():
             level = gaussian_level(part)
-            never += Spent.on(weights=(math.inf if level is None else level,), pure=0.0, failure=0.0) * count
+            never += Spent.of(weights=(math.inf if level is None else level,), pure=0.0, failure=0.0) * count
         failure = self._failure_of(conversions)
         if failure <= 0.0:
             return never
         level = failing_gaussian_level(frozenset(others.items()), failure, self.adjacency)
         if never.weights is not None and never.weights[0] <= level:
             return never
-        return Spent.on(weights=(level,), pure=0.0, failure=failure, conversions=1)
+        return Spent.of(weights=(level,), pure=0.0, failure=failure, conversions=1)
 
     def _failure_of(self, conversions: int) -> float:
         """The failure that the conversion with this number, from 0, has."""

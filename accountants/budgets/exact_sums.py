@@ -37,7 +37,7 @@ def rounded_up(total: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What has been spent, in every currency that a budget looks at; adds up without any rounding.
+    """Everything that a budget counts of the releases so far; sums are exact.
 
     Attributes:
         counted: sums of the rule's weights, in units, each None once it is infinite; None once something could not be
@@ -60,38 +60,38 @@ class Spent:
         return Spent(counted, _sum(self.pure, other.pure), failures, conversions)
 
     def __mul__(self, count: int) -> "Spent":
-        counted = None if self.counted is None else tuple(_product(one, count) for one in self.counted)
-        return Spent(counted, _product(self.pure, count), count * self.failures, count * self.conversions)
+        counted = None if self.counted is None else tuple(_times(count, total) for total in self.counted)
+        return Spent(counted, _times(count, self.pure), count * self.failures, count * self.conversions)
 
     @property
     def weights(self) -> tuple[float, ...] | None:
         """The rule's sums as floats, each rounded up; None if something could not be counted."""
-        return None if self.counted is None else tuple(map(_as_float, self.counted))
+        return None if self.counted is None else tuple(map(_float_of, self.counted))
 
     @property
     def pure_epsilon(self) -> float:
         """Sum of the pure guarantees, nats, rounded up; infinite if something had none."""
-        return _as_float(self.pure)
+        return _float_of(self.pure)
 
     @staticmethod
     def nothing(size: int) -> "Spent":
-        """Before the first release, for a rule of this many weights."""
+        """The sums before the first release, for a rule of this many weights."""
         return Spent((0,) * size, 0, 0)
 
     @staticmethod
-    def on(*, weights: Iterable[float] | None, pure: float | None, failure: float, conversions: int = 0) -> "Spent":
-        """One release: its weights under the rule, its pure guarantee and its failure mass."""
-        counted = None if weights is None else tuple(exact(one) if one < math.inf else None for one in weights)
+    def of(*, weights: Iterable[float] | None, pure: float | None, failure: float, conversions: int = 0) -> "Spent":
+        """What one release adds: its weights under the rule, its pure guarantee and its failure mass."""
+        counted = None if weights is None else tuple(exact(value) if value < math.inf else None for value in weights)
         return Spent(counted, None if pure is None else exact(pure), exact(failure), conversions)
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
+def _sum(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else first + second
 
 
-def _product(one: int | None, count: int) -> int | None:
-    return None if one is None else count * one
+def _times(count: int, total: int | None) -> int | None:
+    return None if total is None else count * total
 
 
-def _as_float(total: int | None) -> float:
+def _float_of(total: int | None) -> float:
     return math.inf if total is None else rounded_up(total)

@@ -76,6 +76,7 @@ def _smallest_level(points: FloatArray, curve: FloatArray, failure: float) -> fl
         lines = [failure + (1.0 - failure) * (inside - end * outside) * (1.0 - _SLACK) for end in (y[:-1], y[1:])]
         return bool(np.all(curve[:-1] <= lines[0]) and np.all(curve[1:] <= lines[1]))
 
+    # Only a mu that was tested is given back, so that nothing needs to be assumed about the others.
     high = _SMALLEST
     while not dominates(high):
         high *= 2.0

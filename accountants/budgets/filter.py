@@ -1,32 +1,18 @@
 """The privacy filter: says, release by release, whether a budget still allows the next one."""
 
-import os
-import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from accountants import check
 from accountants.adjacency import Adjacency
-from accountants.budgets.budget import BudgetRule
+from accountants.budgets.budget import BudgetRule, Parts, distinct_parts
 from accountants.budgets.exact_sums import Spent
 from accountants.budgets.largest_count import largest_count
 from accountants.budgets.rules import Rule
+from accountants.budgets.standing import Standing
 from accountants.budgets.uncopied import Uncopied
-from accountants.composition.requirements import require_adjacency
 from accountants.errors import UnsupportedEvent
-from accountants.events import Event, Repeat, distinct
+from accountants.events import Event
 from accountants.events.event import MAX_COUNT
 
 __all__ = ["Filter"]
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """Replaced as a whole, so that no reader and no crash ever sees half a spend."""
-
-    rule: BudgetRule | None
-    spent: Spent | None = None
-    epsilon: float | None = None  # cost of a first spend that only its exact price admits
 
 
 class Filter(Uncopied):
@@ -93,13 +79,12 @@ class Filter(Uncopied):
         if rule is not None:
             fixed = BudgetRule(self._epsilon, self._delta, self._adjacency, rule, float(failure))
         elif plan is not None:
-            parts = self._parts(plan, 1)
+            parts = distinct_parts(plan, 1, self._adjacency)
             if not parts:
                 raise ValueError(f"plan={plan!r} costs nothing and fits no rule; pass what is expected to be spent")
             fixed = self._fixed_by(parts)
-        self._state = _State(fixed)
-        self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._standing = None if fixed is None else Standing(fixed, Spent.nothing(fixed.rule.size))
+        self._note_process()
 
     @property
     def epsilon(self) -> float:
@@ -118,9 +103,9 @@ class Filter(Uncopied):
 
     @property
     def rule(self) -> str:
-        """What decides, in words."""
-        rule = self._state.rule
-        return "fixed by the first spend" if rule is None else str(rule)
+        """The rule that decides, in words."""
+        standing = self._standing
+        return "fixed by the first spend" if standing is None else str(standing.rule)
 
     @property
     def spent(self) -> float:
@@ -129,10 +114,8 @@ class Filter(Uncopied):
         It says how full the budget is. It is no guarantee of its own if the choices depended on answers: then only the
         whole budget is proven (an `Odometer` proves a running number).
         """
-        state = self._state
-        if state.epsilon is not None:
-            return state.epsilon
-        return 0.0 if state.rule is None or state.spent is None else state.rule.cost_of(state.spent)
+        standing = self._standing
+        return 0.0 if standing is None else standing.cost()
 
     def try_spend(self, event: Event, count: int = 1) -> bool:
         """Count the event if the budget allows it; call this before the noise is drawn, and release nothing on False.
@@ -152,13 +135,14 @@ class Filter(Uncopied):
             AdjacencyError: the event is not stated for the filter's adjacency.
             ValueError: count is out of range.
         """
-        added = self._parts(event, count)
+        added = distinct_parts(event, count, self._adjacency)
         self._require_own_process()
         with self._lock:
-            after = self._after(self._state, added)
-            if after is None:
-                return False
-            self._state = after
+            if added:
+                after = self._after(self._standing, added)
+                if not self._admits(after, added):
+                    return False
+                self._standing = after
             return True
 
     def remaining(self, event: Event) -> int:
@@ -170,64 +154,42 @@ class Filter(Uncopied):
             UnsupportedEvent: the rule cannot count the event, or no accountant can bound it.
             AdjacencyError: the event is not stated for the filter's adjacency.
         """
-        state, single = self._state, self._parts(event, 1)
+        before, single = self._standing, distinct_parts(event, 1, self._adjacency)
         if not single:
             return MAX_COUNT
 
-        def times(count: int) -> dict[Event, int]:
-            return {part: count * number for part, number in single.items()}
+        def after(count: int) -> tuple[Standing, Parts]:
+            added = {part: count * number for part, number in single.items()}
+            return self._after(before, added), added
 
         return largest_count(
-            lambda count: self._allows(state, times(count)),
-            lambda count: self._cost_after(state, times(count)),
+            lambda count: self._admits(*after(count)),
+            lambda count: after(count)[0].cost(),
             self._epsilon,
             MAX_COUNT // max(single.values()),
         )
 
-    def _parts(self, event: Event, count: int) -> Mapping[Event, int]:
-        """The event's distinct parts, checked."""
-        check.integer(count=count, at_least=0)
-        require_adjacency(event, self._adjacency)
-        return distinct(event if count == 1 else Repeat(count, event), adjacency=self._adjacency)
+    def _after(self, before: Standing | None, added: Parts) -> Standing:
+        """The standing once these parts are spent, whether they fit or not; a first spend fixes the rule."""
+        if before is None:
+            return Standing.of_first(self._fixed_by(added), added)
+        return before.after(added)
 
-    def _after(self, state: _State, added: Mapping[Event, int]) -> _State | None:
-        """The state once these parts are spent, or None if they do not fit."""
-        if not added:
-            return state
-        if not self._allows(state, added):
-            return None
-        rule, spent = self._summed(state, added)
-        return _State(rule, spent, rule.cost(added) if state.rule is None else None)
-
-    def _allows(self, state: _State, added: Mapping[Event, int]) -> bool:
-        rule, spent = self._summed(state, added)
-        if rule.fits(added) if state.rule is None else rule.admits(spent):
+    def _admits(self, after: Standing, added: Parts) -> bool:
+        """Whether the budget allows this standing, which these parts have led to."""
+        if after.is_within():
             return True
-        stranger = rule.stranger(added)
-        if stranger is not None:
+        unsupported = after.rule.unsupported_part(added)
+        if unsupported is not None:
             raise UnsupportedEvent(
-                f"{stranger!r} cannot be counted by this filter's rule, which is {rule}, and a rule chosen after "
+                f"{unsupported!r} cannot be counted by this filter's rule, which is {after.rule}, and a rule chosen after "
                 "answers were seen proves nothing; nothing was spent. Open the filter with plan=a + b that names one event "
                 "of every kind, or with rule=RenyiRule(...), or spend from a filter of its own"
             )
         return False
 
-    def _cost_after(self, state: _State, added: Mapping[Event, int]) -> float:
-        """What the rule would count once these parts are spent, nats, whether they fit or not."""
-        rule, spent = self._summed(state, added)
-        return rule.cost(added) if state.rule is None else rule.cost_of(spent)
-
-    def _summed(self, state: _State, added: Mapping[Event, int]) -> tuple[BudgetRule, Spent]:
-        """The rule that decides, and its sums once these parts are spent; a first spend fixes the rule."""
-        rule = self._fixed_by(added, first=added) if state.rule is None else state.rule
-        weighed = rule.weigh(added)
-        return rule, weighed if state.spent is None else state.spent + weighed
-
-    def _fixed_by(self, plan: Mapping[Event, int], *, first: Mapping[Event, int] | None = None) -> BudgetRule:
-        return BudgetRule.fixed_by(
-            plan, epsilon=self._epsilon, delta=self._delta, adjacency=self._adjacency, first=first
-        )
+    def _fixed_by(self, plan: Parts) -> BudgetRule:
+        return BudgetRule.fixed_by(plan, epsilon=self._epsilon, delta=self._delta, adjacency=self._adjacency)
 
     def __repr__(self) -> str:
-        """Budget, adjacency and rule."""
         return f"<Filter epsilon={self._epsilon:g} delta={self._delta:g} {self._adjacency}, {self.rule}>"

@@ -1,4 +1,4 @@
-"""How often something fits into a budget: the largest count, found with few questions, because one may take a second."""
+"""The largest count that fits into a budget, found with few tries, because a single one may take a second."""
 
 import math
 from collections.abc import Callable
@@ -29,6 +29,7 @@ def largest_count(fits: Callable[[int], bool], cost: Callable[[int], float], bud
         low, high = high, 2 * high
     asked = [(high, _excess(cost(high), budget))] if high <= most else []
     high = min(high, most + 1)
+    # A secant may creep towards one end: every third step halves the range, unless the last three have done so.
     before, step = high - low, 0
     while high - low > 1:
         guess = _crossing(asked)

@@ -1,4 +1,4 @@
-"""What one release satisfies by itself, in the currencies that add up under adaptive choices: pure DP, zCDP, Gaussian DP."""
+"""Guarantees of one release that add up under adaptive choices: pure DP, zCDP and Gaussian DP."""
 
 import math
 
@@ -107,10 +107,8 @@ def is_dominated(part: Event, by: Event) -> bool:
             level, failure = (part.epsilon, part.delta) if isinstance(part, ApproxDP) else (pure_level(part), 0.0)
             return level is not None and level <= epsilon and failure <= delta
         case RandomizedResponse() | PureDP(), _:
-            dearest, response = as_response(by), as_response(part)
-            if dearest is None or response is None:
-                return False
-            return response.eps0 <= dearest.eps0 and response.k >= dearest.k
+            larger, smaller = as_response(by), as_response(part)
+            return larger is not None and smaller is not None and smaller.eps0 <= larger.eps0 and smaller.k >= larger.k
         case _:
             return False
 

@@ -1,8 +1,6 @@
 """The privacy odometer: a running epsilon that stays true although releases and the end are chosen on the way."""
 
 import math
-import os
-import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,14 +8,12 @@ from numpy.typing import NDArray
 
 from accountants import check
 from accountants.adjacency import Adjacency
-from accountants.budgets.budget import weigh
-from accountants.budgets.exact_sums import Spent, rounded_up
+from accountants.budgets.budget import BudgetRule, distinct_parts
+from accountants.budgets.exact_sums import Spent
 from accountants.budgets.rules import RenyiRule
 from accountants.budgets.uncopied import Uncopied
-from accountants.composition.failures import left_over
-from accountants.composition.requirements import require_adjacency
 from accountants.errors import UnsupportedEvent
-from accountants.events import Event, Repeat, distinct
+from accountants.events import Event
 
 __all__ = ["Odometer"]
 
@@ -83,21 +79,20 @@ class Odometer(Uncopied):
     ) -> None:
         check.real(delta=delta, above=0.0, below=1.0)
         check.real(failure=failure, at_least=0.0, below=float(delta))
-        self._delta, self._failure, self._adjacency = float(delta), float(failure), Adjacency(adjacency)
-        self._rule = RenyiRule(_ORDERS if orders is None else tuple(orders))
-        self._spent = Spent.nothing(self._rule.size)
-        self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._orders = RenyiRule(_ORDERS if orders is None else tuple(orders))
+        self._rule = BudgetRule(math.inf, float(delta), Adjacency(adjacency), self._orders, float(failure))
+        self._spent = Spent.nothing(self._orders.size)
+        self._note_process()
 
     @property
     def delta(self) -> float:
         """Failure mass of the reading."""
-        return self._delta
+        return self._rule.delta
 
     @property
     def adjacency(self) -> Adjacency:
         """Neighbouring relation of every event."""
-        return self._adjacency
+        return self._rule.adjacency
 
     def spend(self, event: Event, count: int = 1) -> None:
         """Count the event, or raise and change nothing; call this before the noise is drawn.
@@ -112,10 +107,7 @@ class Odometer(Uncopied):
             AdjacencyError: the event is not stated for the odometer's adjacency.
             ValueError: count is out of range.
         """
-        check.integer(count=count, at_least=0)
-        require_adjacency(event, self._adjacency)
-        parts = distinct(event if count == 1 else Repeat(count, event), adjacency=self._adjacency)
-        added = weigh(self._rule, parts, self._adjacency, takes_claims=self._failure > 0.0)
+        added = self._rule.weigh(distinct_parts(event, count, self._rule.adjacency))
         if added.counted is None:
             raise UnsupportedEvent(
                 f"{event!r} has no Rényi curve that an odometer could add up; nothing was spent. Odometer(..., failure=...) "
@@ -151,23 +143,16 @@ class Odometer(Uncopied):
     def _usable(self) -> tuple[Spent, tuple[FloatArray, FloatArray, float] | None]:
         """What is spent, and if that bounds anything: orders - 1, summed curves, log(number of orders / delta)."""
         spent = self._spent
-        sums = spent.weights
-        if sums is None or rounded_up(spent.failures) > self._failure:
-            return spent, None
-        left = left_over(self._delta, (self._failure, self._failure))[0]
-        curve = np.array(sums)
+        sums, left = self._rule.usable(spent)
+        curve = np.array(() if sums is None else sums)
         finite = np.isfinite(curve)
-        if left <= 0.0 or not finite.any():
+        if not finite.any():
             return spent, None
-        return spent, (
-            np.array(self._rule.orders)[finite] - 1.0,
-            curve[finite],
-            math.log(self._rule.size) - math.log(left),
-        )
+        log_level = math.log(self._orders.size) - math.log(left)
+        return spent, (np.array(self._orders.orders)[finite] - 1.0, curve[finite], log_level)
 
     def __repr__(self) -> str:
-        """Delta, adjacency and reading."""
-        return f"<Odometer delta={self._delta:g} {self._adjacency}, reading {self.read():.5g}>"
+        return f"<Odometer delta={self.delta:g} {self.adjacency}, reading {self.read():.5g}>"
 
 
 def _crossing(above: FloatArray, curve: FloatArray, log_level: float) -> float:

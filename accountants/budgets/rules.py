@@ -44,7 +44,7 @@ _UP = 1.0 + 2.0**-48  # covers the roundings of a square root and a quotient
 
 
 class Rule(ABC):
-    """What a budget counts: weights of a release, which add up, and the price of their sums."""
+    """What a budget counts: the weights of a release, which add up, and the epsilon that their sums cost."""
 
     @property
     def size(self) -> int:
@@ -86,44 +86,39 @@ class GaussianRule(Rule):
     """
 
     def weigh(self, part: Event, adjacency: Adjacency) -> Weights | None:
-        """The squared mu."""
         level = gaussian_level(part)
         return None if level is None else (level,)
 
     def price(self, sums: Weights, delta: float, adjacency: Adjacency) -> float:
-        """The exact epsilon of one Gaussian."""
         return gaussian.epsilon_of(math.sqrt(sums[0]) * _UP, delta)[1]
 
     def is_within(self, sums: Weights, epsilon: float, delta: float, adjacency: Adjacency) -> bool:
-        """Whether the delta of one Gaussian at epsilon is small enough."""
         return gaussian.delta_of(math.sqrt(sums[0]) * _UP, epsilon)[1] <= delta
 
     def __str__(self) -> str:
-        """For messages."""
         return "the exact Gaussian curve"
 
 
 @dataclass(frozen=True)
 class CopiesRule(Rule):
-    """The number of releases is at most the number of copies of the dearest one that is (epsilon, delta)-DP, exactly.
+    """At most as many releases as there are copies of the most expensive release that are (epsilon, delta)-DP, exactly.
 
-    Counts what the dearest release dominates: for a randomized response or a pure guarantee, pure releases of no larger
+    Counts what that release dominates: for a randomized response or a pure guarantee, pure releases of no larger
     eps0 answered among no fewer symbols; for an (epsilon, delta)-claim, claims with both numbers no larger; for a
     Poisson-sampled Gaussian, others of no larger q and no smaller sigma; for anything else, itself.
 
-    Proof: by domination every release is a copy of the dearest one. By the argument of the Gaussian rule, with the number
+    Proof: by domination every release is a copy of the most expensive one. By the argument of the Gaussian rule, with the number
     of copies left in place of s, no choice beats running all of them.
     Source: Kairouz, Oh, Viswanath 2015 (responses and claims). A smaller q is a sample of the sample, a larger sigma is more
     noise on the same sample.
 
     Attributes:
-        dearest: what everything is counted as; one release that costs something.
+        dearest: the most expensive release, which everything is counted as; it costs something.
     """
 
     dearest: Event
 
     def __post_init__(self) -> None:
-        """Check the field and simplify it."""
         parts = distinct(self.dearest)
         if list(parts.values()) != [1]:
             raise ValueError(
@@ -132,23 +127,19 @@ class CopiesRule(Rule):
         object.__setattr__(self, "dearest", next(iter(parts)))
 
     def weigh(self, part: Event, adjacency: Adjacency) -> Weights | None:
-        """One, if the part is dominated."""
         return (1.0,) if is_dominated(part, self.dearest) else None
 
     def price(self, sums: Weights, delta: float, adjacency: Adjacency) -> float:
-        """The exact epsilon of that many copies."""
         count = _whole(sums)
         return _cost_of_copies(self.dearest, count, delta, adjacency) if count else 0.0
 
     def is_within(self, sums: Weights, epsilon: float, delta: float, adjacency: Adjacency) -> bool:
-        """Tries a cheap bound first; then finds the largest number once."""
         count = _whole(sums)
         if is_quickly_within({self.dearest: count}, epsilon, delta, adjacency):
             return True
         return count <= _most_copies(self.dearest, epsilon, delta, adjacency)
 
     def __str__(self) -> str:
-        """For messages."""
         return f"the exact law of repeated {self.dearest!r}"
 
 
@@ -175,7 +166,6 @@ class RenyiRule(Rule):
     orders: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Check the field."""
         orders = tuple(self.orders) if isinstance(self.orders, tuple | list) else (self.orders,)
         for order in orders:
             check.real(order=order, above=1.0)
@@ -185,11 +175,9 @@ class RenyiRule(Rule):
 
     @property
     def size(self) -> int:
-        """The number of orders."""
         return len(self.orders)
 
     def weigh(self, part: Event, adjacency: Adjacency) -> Weights | None:
-        """The Rényi curve at the orders."""
         if isinstance(part, ApproxDP):
             return None  # a failure mass has no finite curve
         try:
@@ -198,11 +186,9 @@ class RenyiRule(Rule):
             return None
 
     def price(self, sums: Weights, delta: float, adjacency: Adjacency) -> float:
-        """The smallest of the epsilons of the orders, each at its share of delta."""
         return float(epsilon_at_orders(np.array(self.orders), np.array(sums), delta / self.size).min())
 
     def __str__(self) -> str:
-        """For messages."""
         if len(self.orders) == 1:
             return f"the Rényi curves at order {self.orders[0]:.4g}"
         return f"the Rényi curves at {len(self.orders)} orders, delta / {len(self.orders)} each"
@@ -222,20 +208,16 @@ class ZCDPRule(Rule):
     """
 
     def weigh(self, part: Event, adjacency: Adjacency) -> Weights | None:
-        """The rho."""
         level = concentrated_level(part)
         return None if level is None else (level,)
 
     def price(self, sums: Weights, delta: float, adjacency: Adjacency) -> float:
-        """The best conversion of rho-zCDP."""
         return _zcdp_epsilon(sums[0], delta)
 
     def is_within(self, sums: Weights, epsilon: float, delta: float, adjacency: Adjacency) -> bool:
-        """Finds the largest rho once."""
         return sums[0] <= _largest_rho(epsilon, delta)
 
     def __str__(self) -> str:
-        """For messages."""
         return "the sum of zCDP guarantees"
 
 

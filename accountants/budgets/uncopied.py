@@ -1,6 +1,7 @@
 """Objects of which there may be only one: a copy would let the same budget be spent twice."""
 
 import os
+import threading
 from typing import NoReturn
 
 from accountants.errors import LedgerError
@@ -11,7 +12,10 @@ __all__ = ["Uncopied"]
 class Uncopied:
     """Base of objects that refuse to be copied or pickled, and to be changed by a forked process."""
 
-    _process: int
+    def _note_process(self) -> None:
+        """Note this process, which alone may change the object, and make a lock for its threads."""
+        self._process = os.getpid()
+        self._lock = threading.RLock()
 
     def __copy__(self) -> NoReturn:
         self._refuse("copied")

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import cast
 
 from accountants import check
 from accountants.bound import Bound, round_up
@@ -87,50 +88,52 @@ def calibrate(
     high = None if high is None else check.as_float(high=high, above=0.0)
     if low is not None and high is not None and not low < high:
         raise ValueError(f"low={low!r}, high={high!r} must satisfy low < high")
-    trial = _Trial(make_event, epsilon, delta, adjacency, low, high)
+    trial = _Trial(make_event, epsilon, delta, adjacency, low or 0.0, high or math.inf)
     inside, outside = _bracket(trial)
     if outside is not None:
-        known = sorted(trial.tried.items(), key=lambda one: -abs(one[1]))
+        known = [(point, trial.excess(point)) for point, found in trial.seen.items() if found is not None]
         inside = last_inside(
             trial.excess,
             inside,
             outside,
             tolerance=1e-13,
             good_enough=_GOOD_ENOUGH,
-            known=known[-2:],
+            known=sorted(known, key=lambda item: -abs(item[1]))[-2:],
             steepest=_STEEPEST,
         )
     return trial.final(inside)
 
 
+@dataclass
 class _Trial:
-    """Calls `make_event` at the logarithm of a parameter; keeps inside [low, high]."""
+    """The costs at logarithms of the parameter, which is kept inside [low, high]; each is computed once.
 
-    def __init__(
-        self,
-        make_event: Callable[[float], Event],
-        epsilon: float,
-        delta: float,
-        adjacency: str,
-        low: float | None,
-        high: float | None,
-    ) -> None:
-        self.make_event = make_event
-        self.epsilon = epsilon
-        self.delta = delta
-        self.adjacency = adjacency
-        self.low = 0.0 if low is None else low
-        self.high = math.inf if high is None else high
-        self.tried: dict[float, float] = {}
-        self.within: dict[float, Calibration] = {}
-        self.method, self.unresolved = "auto", 0
+    Attributes:
+        seen: what every log-parameter costs that was tried, in order; None outside the domain of `make_event`.
+        method: how costs are computed.
+        unresolved: number of answers that only Rényi accounting could give.
+    """
+
+    make_event: Callable[[float], Event]
+    epsilon: float
+    delta: float
+    adjacency: str
+    low: float
+    high: float
+    seen: dict[float, Calibration | None] = field(default_factory=dict)
+    method: str = "auto"
+    unresolved: int = 0
 
     def value(self, log_value: float) -> float:
         return min(max(math.exp(log_value), self.low), self.high)
 
     def at(self, log_value: float) -> Calibration | None:
         """What the parameter costs, or None outside the domain of `make_event`."""
-        value = self.value(log_value)
+        if log_value not in self.seen:
+            self.seen[log_value] = self._computed(self.value(log_value))
+        return self.seen[log_value]
+
+    def _computed(self, value: float) -> Calibration | None:
         try:
             event = self.make_event(value)
         except ValueError:
@@ -140,15 +143,11 @@ class _Trial:
         self.unresolved += "skipped" in bound.settings and bound.method == "renyi"
         if self.unresolved >= _PATIENCE:
             self.method = "renyi"
-        found = Calibration(value, event, bound, self.epsilon - bound.upper)
-        self.tried[log_value] = self._excess(found)
-        if found.slack >= 0.0:
-            self.within[log_value] = found
-        return found
+        return Calibration(value, event, bound, self.epsilon - bound.upper)
 
     def final(self, log_value: float) -> Calibration:
         """What was found within budget; asked of all accountants once more where Rényi accounting alone was asked."""
-        found = self.within[log_value]
+        found = cast("Calibration", self.seen[log_value])
         if self.method == "auto":
             return found
         bound = epsilon_of(found.event, self.delta, adjacency=self.adjacency)
@@ -157,9 +156,9 @@ class _Trial:
 
     def excess(self, log_value: float) -> float:
         """log(cost / budget): at most 0 exactly where the budget is met; infinite outside the domain."""
-        return math.inf if self.at(log_value) is None else self.tried[log_value]
-
-    def _excess(self, found: Calibration) -> float:
+        found = self.at(log_value)
+        if found is None:
+            return math.inf
         if found.slack >= 0.0:
             return min(0.0, math.log(found.bound.upper / self.epsilon)) if found.bound.upper > 0.0 else -math.inf
         return max(math.ulp(0.0), math.log(found.bound.upper / self.epsilon))
@@ -169,77 +168,76 @@ class _Trial:
             return 0.5 * (math.log(self.low) + math.log(self.high))
         return math.log(min(max(1.0, self.low), self.high))
 
+    def is_inside(self, log_value: float) -> bool:
+        return self.low < math.exp(log_value) < self.high
+
 
 def _bracket(trial: _Trial) -> tuple[float, float | None]:
     """A log-parameter within budget, and one that is not (or None): guessed from the slope, else by walking outwards."""
     start = trial.start()
-    seen = {point: trial.at(point) for point in (start, start + math.log(_NEAR))}
-    found = _chase(trial, seen)
+    found = _chase(trial, start, start + math.log(_NEAR))
     if found is not None:
         return found
     stride = math.log(_STRIDE)
-    seen[start + stride] = trial.at(start + stride)
-    # If one step shows how the cost moves, walk towards the budget first; the other way may be dear to compute.
-    here, there = seen[start], seen[start + stride]
+    # If one step shows how the cost moves, walk towards the budget first; the other way may take long to compute.
+    here, there = trial.at(start), trial.at(start + stride)
     is_away = here is not None and there is not None and (there.bound.upper < here.bound.upper) == (here.slack >= 0.0)
     for sign in (-1.0, 1.0) if is_away else (1.0, -1.0):
-        found = _crossing(seen) or _walk(trial, seen, start, sign * stride)
+        found = _crossing(trial) or _walk(trial, start, sign * stride)
         if found is not None:
             return found
-    return _crossing(seen) or _extreme(trial, seen)
+    return _crossing(trial) or _extreme(trial)
 
 
-def _crossing(seen: dict[float, Calibration | None]) -> tuple[float, float] | None:
+def _enclosed(trial: _Trial, first: float, second: float) -> tuple[float, float] | None:
+    """The two points, the one within budget first, or None if the budget does not lie between them."""
+    before, after = trial.at(first), trial.at(second)
+    if before is None or after is None or (before.slack >= 0.0) == (after.slack >= 0.0):
+        return None
+    return (first, second) if before.slack >= 0.0 else (second, first)
+
+
+def _crossing(trial: _Trial) -> tuple[float, float] | None:
     """Neighbours among all points seen, one within budget and one beyond it."""
-    known = [(point, found) for point, found in sorted(seen.items()) if found is not None]
-    for (first, before), (second, after) in pairwise(known):
-        if (before.slack >= 0.0) != (after.slack >= 0.0):
-            return (first, second) if before.slack >= 0.0 else (second, first)
-    return None
+    known = sorted(point for point, found in trial.seen.items() if found is not None)
+    return next((pair for points in pairwise(known) if (pair := _enclosed(trial, *points)) is not None), None)
 
 
-def _chase(trial: _Trial, seen: dict[float, Calibration | None]) -> tuple[float, float] | None:
+def _chase(trial: _Trial, first: float, second: float) -> tuple[float, float] | None:
     """Follow the line through the latest two points a little past the budget; None where that leads nowhere."""
-    (first, _), (second, _) = seen.items()
+    # A cost is often close to a power of the parameter, which is a line here.
     for _ in range(_CHASES):
-        before, now = (trial.tried.get(point, math.inf) for point in (first, second))
+        before, now = trial.excess(first), trial.excess(second)
         if not (math.isfinite(before) and math.isfinite(now)):
             return None
-        if (before <= 0.0) != (now <= 0.0):
-            return (first, second) if before <= 0.0 else (second, first)
         slope = (now - before) / (second - first)
-        if slope == 0.0:
-            return None
+        if (before <= 0.0) != (now <= 0.0) or slope == 0.0:
+            return _enclosed(trial, first, second)
         move = -now / slope
         move = math.copysign(min(abs(move) * _PAST + _LEAST_MOVE, math.log(_FARTHEST)), move)
         first, second = second, second + move
-        if not trial.low < math.exp(second) < trial.high:
+        if not trial.is_inside(second):
             return None
-        seen[second] = trial.at(second)
+        trial.at(second)
     return None
 
 
-def _walk(
-    trial: _Trial, seen: dict[float, Calibration | None], point: float, stride: float
-) -> tuple[float, float] | None:
+def _walk(trial: _Trial, point: float, stride: float) -> tuple[float, float] | None:
     """Neighbours (within budget, beyond it) in one direction, or None."""
     for _ in range(_REACH):
         beyond = point + stride
-        if beyond not in seen:
-            seen[beyond] = trial.at(beyond)
-        here, there = seen[point], seen[beyond]
-        if here is not None and there is not None and (here.slack >= 0.0) != (there.slack >= 0.0):
-            return (point, beyond) if here.slack >= 0.0 else (beyond, point)
-        at_limit = not trial.low < math.exp(beyond) < trial.high
-        if at_limit or (there is None and here is not None):
+        found = _enclosed(trial, point, beyond)
+        if found is not None:
+            return found
+        if not trial.is_inside(beyond) or (trial.at(beyond) is None and trial.at(point) is not None):
             return None
         point = beyond
     return None
 
 
-def _extreme(trial: _Trial, seen: dict[float, Calibration | None]) -> tuple[float, float | None]:
-    """Where nothing crosses the budget: the dearest parameter within it, and the edge of the domain."""
-    known = {point: found for point, found in seen.items() if found is not None}
+def _extreme(trial: _Trial) -> tuple[float, float | None]:
+    """Where nothing crosses the budget: the most expensive parameter within it, and the edge of the domain."""
+    known = {point: found for point, found in trial.seen.items() if found is not None}
     if not known:
         raise CalibrationError("make_event raised ValueError at every value tried; pass low and high inside its domain")
     cheapest = min(known.values(), key=lambda found: found.bound.upper)
@@ -251,5 +249,7 @@ def _extreme(trial: _Trial, seen: dict[float, Calibration | None]) -> tuple[floa
             "allow more epsilon or delta, or change something else"
         )
     inside = max(known, key=lambda point: known[point].bound.upper)
-    beside = [point for point, found in seen.items() if found is None and abs(point - inside) < 1.5 * math.log(_STRIDE)]
+    beside = [
+        point for point, found in trial.seen.items() if found is None and abs(point - inside) < 1.5 * math.log(_STRIDE)
+    ]
     return inside, beside[0] if beside else None

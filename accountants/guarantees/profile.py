@@ -54,19 +54,10 @@ def curve(
 
 
 def falling(delta_at: Callable[[float], Bound], points: Sequence[float]) -> tuple[Bound, ...]:
-    """Bounds on delta at some epsilons, made to fall.
-
-    Args:
-        delta_at: as `composition.profile` gives it.
-        points: nats, each >= 0, any order.
-
-    Returns:
-        One bound per point, in their order.
-    """
+    """Bounds on delta, made to fall, at epsilons in any order; `delta_at` as `composition.epsilon.profile` gives it."""
     order = sorted(range(len(points)), key=lambda place: points[place])
-    found = {
-        place: delta_at(points[place]) for place in reversed(order)
-    }  # what serves a small delta serves larger ones
+    # From the largest epsilon on: what was computed for a small delta serves larger ones.
+    found = {place: delta_at(points[place]) for place in reversed(order)}
     bounds = [found[place] for place in range(len(points))]
     # The true curve falls: an upper end holds further on as well, a lower end before.
     uppers = accumulate((bounds[place].upper for place in order), min)
@@ -77,7 +68,7 @@ def falling(delta_at: Callable[[float], Bound], points: Sequence[float]) -> tupl
 
 
 def reach(event: Event, tail: float, *, adjacency: str = "add-remove") -> float:
-    """Where a picture of the curve may end: an epsilon beyond which little is left.
+    """The epsilon beyond which little of the curve is left, so that a picture of it may end there.
 
     Args:
         event: what was done.

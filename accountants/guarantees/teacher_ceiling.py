@@ -1,4 +1,4 @@
-"""What a student of one teacher can learn at all: the ceiling of the `teacher` scope."""
+"""The ceiling of the `teacher` scope: the agreement that no student of one teacher exceeds."""
 
 import math
 

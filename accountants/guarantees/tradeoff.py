@@ -104,7 +104,9 @@ def tradeoff(
         >>> print(found.advantage)
         [0.38292, 0.38293] (gaussian)
     """
-    rates = tuple(float(rate) for rate in _checked(fprs))
+    rates = tuple(check.as_float(fpr=rate, at_least=0.0, at_most=1.0) for rate in fprs)
+    if not rates:
+        raise ValueError("fprs is empty; pass at least one false positive rate, for example 1e-3")
     delta_at = composition.profile(event, adjacency=adjacency, width=width)
     profile = _Profile(lambda points: falling(delta_at, points))
     smallest = min((rate for rate in rates if rate > 0.0), default=1.0)
@@ -140,7 +142,7 @@ class _Profile:
 
 
 def _refined(profile: _Profile, rates: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper curve at the rates, after asking for delta wherever the two are furthest apart.
+    """Lower and upper curve at the rates, after asking for delta where the two are furthest apart.
 
     The vertex that decides the upper curve is the epsilon at which the next delta tells most (Kelley's cutting planes).
     """
@@ -168,7 +170,7 @@ def _both_curves(profile: _Profile, rates: FloatArray) -> tuple[FloatArray, Floa
     with np.errstate(over="ignore"):  # of places beyond every float, where the nearest border is taken instead
         odds, deltas = _lower_envelope(np.exp(epsilons), low_deltas, high_deltas)
     upper, deciding = _largest(odds, deltas, rates)
-    decisive = np.minimum(np.log(odds[deciding]), epsilons[-1])  # beyond, next to nothing is left to be told
+    decisive = np.minimum(np.log(odds[deciding]), epsilons[-1])  # beyond, next to nothing is left
     return np.maximum(0.0, lower - _ROUNDING), np.minimum(1.0 - rates, upper + _ROUNDING), decisive
 
 
@@ -229,10 +231,3 @@ def _summary_mu(known: dict[float, Bound]) -> float:
 def _one_minus(value: float, towards: float) -> float:
     rest = 1.0 - value
     return rest if rest in (0.0, 1.0) else math.nextafter(rest, towards)
-
-
-def _checked(fprs: Iterable[float]) -> list[float]:
-    rates = [check.as_float(fpr=rate, at_least=0.0, at_most=1.0) for rate in fprs]
-    if not rates:
-        raise ValueError("fprs is empty; pass at least one false positive rate, for example 1e-3")
-    return rates

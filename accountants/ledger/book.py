@@ -1,15 +1,15 @@
 """The content of a ledger: its header, its entries in order, and what they add up to."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from accountants import check
 from accountants.check import shown
 from accountants.composition.requirements import require_adjacency
 from accountants.errors import LedgerError, PrivkdError
 from accountants.events import distinct, from_dict
-from accountants.ledger.account import Account
-from accountants.ledger.chain import LISTS, canonical_digest, header_of, link, verified_records
+from accountants.ledger.chain import LISTS, canonical_digest, header_of, verified_records
+from accountants.ledger.charging import Account
 from accountants.ledger.entries import Charge, Claim, as_text, claim_of
 from accountants.ledger.header import FIELDS, SCHEMA, Header
 
@@ -18,8 +18,11 @@ __all__ = ["Book", "Entry"]
 _LONGEST = 2000  # characters of a message about an event, which quotes the event
 
 
+Value = TypeVar("Value", Charge, Claim, str)
+
+
 class Entry(NamedTuple):
-    """One entry: the list of the file that it lies in, what is written there, and what that means."""
+    """An entry: the list of the file that it lies in, its record there, and the record's meaning."""
 
     name: str
     record: dict[str, object]
@@ -27,20 +30,20 @@ class Entry(NamedTuple):
 
 
 class Book:
-    """Header and entries. It decides nothing and locks nothing.
+    """Header, entries and their sum; it decides nothing and locks nothing.
 
     Args:
-        header: in the layout of the file.
+        written: the header in the layout of the file, with fields that this version does not know.
 
     Raises:
         TypeError: a field of the header has the wrong type.
         ValueError: a field of the header is out of range.
     """
 
-    def __init__(self, header: dict[str, object]) -> None:
-        self.header = header
-        self.stated = found = Header.from_dict(header)
-        self.account = Account(found.adjacency, found.epsilon, found.delta, found.shared)
+    def __init__(self, written: dict[str, object]) -> None:
+        self.written = written
+        self.header = Header.from_dict(written)
+        self.account = Account(self.header)
         self.entries: list[Entry] = []
 
     @classmethod
@@ -69,13 +72,13 @@ class Book:
         return book
 
     def take_over(self, document: Mapping[str, object], *, name: str) -> None:
-        """Append what a file holds beyond this book.
+        """Append what a file holds beyond this book, as other programs have written it.
 
         Raises:
             LedgerError: the file does not begin with this book, or is damaged; what was taken over before the fault stays.
             UnsupportedEvent: an event is unknown; it is named.
         """
-        if header_of(document) != self.header:
+        if header_of(document) != self.written:
             raise LedgerError(f"{shown(name)}: another ledger lies there now; nothing was changed. Put the file back")
         try:
             news = verified_records(document, [(entry.name, entry.record) for entry in self.entries])
@@ -87,26 +90,11 @@ class Book:
     @property
     def head(self) -> str:
         """Hash of the last entry, or of the header."""
-        return str(self.entries[-1].record["hash"]) if self.entries else canonical_digest(self.header)
+        return str(self.entries[-1].record["hash"]) if self.entries else canonical_digest(self.written)
 
-    @property
-    def charges(self) -> tuple[Charge, ...]:
-        """The charges, in order."""
-        return tuple(entry.value for entry in self.entries if isinstance(entry.value, Charge))
-
-    @property
-    def claims(self) -> tuple[Claim, ...]:
-        """The claims, in order."""
-        return tuple(entry.value for entry in self.entries if isinstance(entry.value, Claim))
-
-    @property
-    def disclosed(self) -> tuple[str, ...]:
-        """The disclosures, in order."""
-        return tuple(entry.value for entry in self.entries if isinstance(entry.value, str))
-
-    def linked(self, content: Mapping[str, object]) -> dict[str, object]:
-        """The record of the next entry; it is not appended yet."""
-        return link(content, index=len(self.entries), previous=self.head)
+    def values(self, kind: type[Value]) -> tuple[Value, ...]:
+        """The charges (`Charge`), claims (`Claim`) or disclosures (`str`), in order."""
+        return tuple(entry.value for entry in self.entries if isinstance(entry.value, kind))
 
     def to_dict(self, *more: tuple[str, dict[str, object]]) -> dict[str, object]:
         """The layout of the file, with more records at the end."""
@@ -115,7 +103,7 @@ class Book:
             lists[entry.name].append(entry.record)
         for name, record in more:
             lists[name].append(record)
-        return {**self.header, **lists, "head": more[-1][1]["hash"] if more else self.head}
+        return {**self.written, **lists, "head": more[-1][1]["hash"] if more else self.head}
 
     def _take_over(self, name: str, record: dict[str, object]) -> None:
         """Append a verified record."""
@@ -140,8 +128,6 @@ class Book:
         if not isinstance(data, Mapping):
             raise TypeError(f"{check.given('event', data)} must be an object")
         event = from_dict(data)
-        require_adjacency(event, self.stated.adjacency)
-        added = distinct(event, adjacency=self.stated.adjacency)
-        self.account.require_countable(added)
-        self.account.take_over(added)
+        require_adjacency(event, self.header.adjacency)
+        self.account.take_over(distinct(event, adjacency=self.header.adjacency))
         return Charge(event, where, time, len(self.entries))

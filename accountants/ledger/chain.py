@@ -40,13 +40,7 @@ def canonical_digest(data: object) -> str:
 
 
 def link(content: Mapping[str, object], *, index: int, previous: str) -> Record:
-    """The record with its place in the chain: "index", "previous" and "hash" (of all else).
-
-    Args:
-        content: JSON-able fields.
-        index: position in the whole ledger, from 0.
-        previous: hash of the record before it, or of the header.
-    """
+    """The record of JSON-able fields with its place in the chain: "index", "previous" and "hash" (of all else)."""
     record = {**content, "index": index, "previous": previous}
     record.pop("hash", None)
     return {**record, "hash": canonical_digest(record)}

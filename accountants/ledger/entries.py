@@ -15,7 +15,7 @@ _MAX_TEXT = 10_000  # characters of a note, a place or a disclosure
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One charged entry of a ledger.
+    """A charged event in a ledger.
 
     Attributes:
         event: what was done.
@@ -33,7 +33,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One claimed guarantee about everything in a ledger.
+    """A claimed guarantee about everything in a ledger.
 
     Attributes:
         epsilon: claimed guarantee, nats; may be infinite.

@@ -11,7 +11,7 @@ from accountants.events.event import MAX_COUNT
 from accountants.ledger.entries import as_text
 from accountants.ledger.sampler import Sampler
 
-__all__ = ["EVERY_KIND", "FIELDS", "SCHEMA", "Header", "require_agreement", "written_header"]
+__all__ = ["EVERY_KIND", "FIELDS", "SCHEMA", "Header", "require_agreement"]
 
 SCHEMA = "privkd.ledger/1"
 FIELDS = ("schema", "adjacency", "unit", "epsilon", "delta", "n", "note")
@@ -74,36 +74,16 @@ class Header:
             kinds is not None,
         )
 
-
-def written_header(stated: Mapping[str, object]) -> dict[str, object]:
-    """The header of a new ledger in the layout of its file, every value a plain one.
-
-    Args:
-        stated: what `Ledger` was given.
-
-    Raises:
-        TypeError: a field has the wrong type.
-        ValueError: a field is out of range.
-    """
-    sampler = stated["sampler"]
-    if isinstance(sampler, Sampler):
-        sampler = sampler.to_dict()
-    found = Header.from_dict({**stated, "sampler": sampler, "filter": EVERY_KIND if stated["shared"] else None})
-    plain: dict[str, object] = {
-        "schema": SCHEMA,
-        "adjacency": str(found.adjacency),
-        "unit": found.unit,
-        "epsilon": found.epsilon,
-        "delta": found.delta,
-        "n": found.n,
-        "note": found.note,
-    }
-    # Left out where there is none, so that such a ledger is the same as before the field existed.
-    if found.sampler is not None:
-        plain["sampler"] = found.sampler.to_dict()
-    if found.shared:
-        plain["filter"] = EVERY_KIND
-    return plain
+    def to_dict(self) -> dict[str, object]:
+        """The header in the layout of a file, every value a plain one."""
+        plain: dict[str, object] = {"schema": SCHEMA, **{name: getattr(self, name) for name in FIELDS[1:]}}
+        plain["adjacency"] = str(self.adjacency)
+        # Left out where there is none, so that such a ledger is the same as before the field existed.
+        if self.sampler is not None:
+            plain["sampler"] = self.sampler.to_dict()
+        if self.shared:
+            plain["filter"] = EVERY_KIND
+        return plain
 
 
 def require_agreement(name: str, header: Mapping[str, object], stated: Mapping[str, object]) -> None:

@@ -14,11 +14,11 @@ from accountants.check import shown
 from accountants.composition.requirements import require_adjacency
 from accountants.events import Event, Repeat, distinct, from_dict
 from accountants.ledger.book import Book, Entry
-from accountants.ledger.bound_file import BoundFile
+from accountants.ledger.chain import link
 from accountants.ledger.entries import Charge, Claim, as_text, claim_of, now
-from accountants.ledger.header import require_agreement, written_header
-from accountants.ledger.locking import locked
+from accountants.ledger.header import EVERY_KIND, Header, require_agreement
 from accountants.ledger.sampler import Sampler
+from accountants.ledger.shared_file import BoundFile, locked
 from accountants.ledger.storage import read_document, require_no_other_heir, write_document
 from accountants.ledger.view import LedgerView
 
@@ -89,13 +89,15 @@ class Ledger(LedgerView, Uncopied):
         sampler: Mapping[str, object] | Sampler | None = None,
         shared: bool = False,
     ) -> None:
-        stated = {"adjacency": adjacency, "epsilon": epsilon, "delta": delta, "unit": unit, "n": n, "note": note}
-        self._begin(Book(written_header({**stated, "sampler": sampler, "shared": shared})))
+        stated: dict[str, object] = {"adjacency": adjacency, "epsilon": epsilon, "delta": delta}
+        stated |= {"unit": unit, "n": n, "note": note}
+        stated["sampler"] = sampler.to_dict() if isinstance(sampler, Sampler) else sampler
+        stated["filter"] = EVERY_KIND if shared else None
+        self._begin(Book(Header.from_dict(stated).to_dict()))
 
     def _begin(self, book: Book) -> None:
         self._book = book
-        self._process = os.getpid()
-        self._lock = threading.RLock()
+        self._note_process()
         self._file: BoundFile | None = None
         self._filed: set[str] = set()  # the heads that this ledger had when it was read or saved
 
@@ -149,7 +151,7 @@ class Ledger(LedgerView, Uncopied):
         with locked(path):
             if os.path.lexists(path):
                 ledger = cls.read(path)
-                require_agreement(path.name, ledger._book.header, stated)
+                require_agreement(path.name, ledger._book.written, stated)
             else:
                 if adjacency is None:
                     raise ValueError(
@@ -197,9 +199,9 @@ class Ledger(LedgerView, Uncopied):
         written = event.to_dict()
         event = from_dict(written)  # as it will be read back: without private votes, and refused if it cannot be
         if self._file is not None:
-            self._compute_ahead(added)
+            with self._lock:
+                self._book.account.after(added)  # while the file is free for others; what it computes is remembered
         with self._writing() as book:
-            book.account.require_countable(added)
             standing = book.account.admitted(added, event)
             record = self._written("events", {"time": now(), "event": written, "where": where})
             charge = Charge(event, where, str(record["time"]), len(book.entries))
@@ -219,7 +221,6 @@ class Ledger(LedgerView, Uncopied):
         added = distinct(event, adjacency=self.adjacency)
         self.refresh()
         with self._lock:
-            self._book.account.require_countable(added)
             self._book.account.admitted(added, event)
 
     def claim(self, epsilon: float, delta: float, accountant: str) -> None:
@@ -302,7 +303,7 @@ class Ledger(LedgerView, Uncopied):
             self.refresh()
             return
         with self._lock, locked(path):
-            require_no_other_heir(path, self._book.header, self._filed)
+            require_no_other_heir(path, self._book.written, self._filed)
             write_document(path, self._book.to_dict())
             self._filed.add(self._book.head)
 
@@ -329,7 +330,10 @@ class Ledger(LedgerView, Uncopied):
 
     @contextmanager
     def _writing(self) -> Iterator[Book]:
-        """The content, locked against threads and programs, with everything that others have appended."""
+        """The content, locked against threads and programs, with everything that others have appended.
+
+        The lock comes before the look at the file: what was read without it may be out of date when the entry is written.
+        """
         if self._file is None:
             self._require_own_process()
             with self._lock:
@@ -343,10 +347,10 @@ class Ledger(LedgerView, Uncopied):
             yield self._book
 
     def _written(self, name: str, content: Mapping[str, object]) -> dict[str, object]:
-        """The record of a new entry, which lies in the file if there is one."""
-        record = self._book.linked(content)
+        """The record of a new entry, which lies in the file if there is one; `_append` makes it known here."""
+        record = link(content, index=len(self._book.entries), previous=self._book.head)
         if self._file is not None:
-            self._file.write(self._book.to_dict((name, record)))
+            write_document(self._file.path, self._book.to_dict((name, record)))
         return record
 
     def _append(self, name: str, record: dict[str, object], value: Charge | Claim | str) -> None:
@@ -354,17 +358,12 @@ class Ledger(LedgerView, Uncopied):
         if self._file is not None:
             self._file.settle()  # not earlier: after an interruption the entry is taken over from the file
 
-    def _compute_ahead(self, added: Mapping[Event, int]) -> None:
-        """Compute what the charge counts while the file is free; the result is remembered."""
-        with self._lock:
-            self._book.account.after(added)
-
 
 _BOUND: weakref.WeakSet[Ledger] = weakref.WeakSet()
 
 
 def _free_locks() -> None:
-    """In a forked process: a lock that another thread held at the fork would never be released here."""
+    """Replace the locks in a forked process, because one that another thread held at the fork would never be released."""
     for ledger in _BOUND:
         ledger._lock = threading.RLock()
 

@@ -1,5 +1,6 @@
-"""How epsilon grew from charge to charge."""
+"""The growth of epsilon from charge to charge."""
 
+from collections import Counter
 from dataclasses import replace
 
 from accountants import check
@@ -7,6 +8,7 @@ from accountants.bound import Bound
 from accountants.composition.epsilon import epsilon as epsilon_of
 from accountants.events import Composed, Event, Repeat, distinct
 from accountants.ledger.ledger import Ledger
+from accountants.ledger.view import delta_or_own
 
 __all__ = ["spending"]
 
@@ -38,39 +40,26 @@ def spending(ledger: Ledger, delta: float | None = None, *, points: int | None =
     """
     if points is not None:
         check.integer(points=points, at_least=2)
-    used = ledger.delta if delta is None else delta
-    if used is None:
-        raise ValueError("delta=None: this ledger has no delta of its own; pass one, for example 1e-5")
+    used = delta_or_own(delta, ledger.delta)
     events = ledger.events
     if points is None:
         points = min(_MOST, max(_LEAST, _EFFORT // max(1, len(set(events)))))
     shown = {round(step * len(events) / (points - 1)) for step in range(points)}
-    charges, floors = _Total(ledger), _Total(ledger)
+    charged: Counter[Event] = Counter()
+    certain: Counter[Event] = Counter()  # released in any case, where a charge is counted by more than that
     found = []
-    for charged in range(len(events) + 1):
-        if charged > 0:
-            charges.add(events[charged - 1])
-            floors.add(events[charged - 1].certain_part())
-        if charged in shown:
-            bound = epsilon_of(charges.event, used, adjacency=ledger.adjacency)
-            if floors.counts != charges.counts:
-                certain = epsilon_of(floors.event, used, adjacency=ledger.adjacency)
-                bound = replace(bound, lower=min(certain.lower, bound.upper))
-            found.append((charged, bound))
+    for number in range(len(events) + 1):
+        if number > 0:
+            charged.update(distinct(events[number - 1], adjacency=ledger.adjacency))
+            certain.update(distinct(events[number - 1].certain_part(), adjacency=ledger.adjacency))
+        if number in shown:
+            bound = epsilon_of(_composed(charged), used, adjacency=ledger.adjacency)
+            if certain != charged:
+                floor = epsilon_of(_composed(certain), used, adjacency=ledger.adjacency)
+                bound = replace(bound, lower=min(floor.lower, bound.upper))
+            found.append((number, bound))
     return tuple(found)
 
 
-class _Total:
-    """Charges so far, equal ones together."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.counts: dict[Event, int] = {}
-        self._adjacency = ledger.adjacency
-
-    def add(self, event: Event) -> None:
-        for part, count in distinct(event, adjacency=self._adjacency).items():
-            self.counts[part] = self.counts.get(part, 0) + count
-
-    @property
-    def event(self) -> Event:
-        return Composed(tuple(Repeat(count, part) for part, count in self.counts.items()))
+def _composed(counts: Counter[Event]) -> Event:
+    return Composed(tuple(Repeat(count, part) for part, count in counts.items()))

@@ -1,4 +1,4 @@
-"""What can be read of a ledger: its header, its entries, and what they cost."""
+"""The readable side of a ledger: its header, its entries, and what they cost."""
 
 import math
 import threading
@@ -16,7 +16,7 @@ from accountants.ledger.entries import Charge, Claim
 from accountants.ledger.sampler import Sampler
 from accountants.methods.pure import pure_epsilon
 
-__all__ = ["LedgerView"]
+__all__ = ["LedgerView", "delta_or_own"]
 
 _FAILURE = 0.25  # share of delta that the running epsilon sets aside for failures of claims
 
@@ -30,37 +30,37 @@ class LedgerView:
     @property
     def adjacency(self) -> Adjacency:
         """Neighbouring relation of every event."""
-        return self._book.stated.adjacency
+        return self._book.header.adjacency
 
     @property
     def budget(self) -> float | None:
-        """Most epsilon that may be spent, nats, or None."""
-        return self._book.stated.epsilon
+        """The largest epsilon that may be spent, nats, or None."""
+        return self._book.header.epsilon
 
     @property
     def delta(self) -> float | None:
         """Failure mass at which the budget is checked, or None."""
-        return self._book.stated.delta
+        return self._book.header.delta
 
     @property
     def unit(self) -> str:
-        """What one record is."""
-        return self._book.stated.unit
+        """The meaning of one record, such as "training-record"."""
+        return self._book.header.unit
 
     @property
     def n(self) -> int | None:
         """Public number of records, or None."""
-        return self._book.stated.n
+        return self._book.header.n
 
     @property
     def note(self) -> str | None:
         """Free text, or None."""
-        return self._book.stated.note
+        return self._book.header.note
 
     @property
     def sampler(self) -> Sampler | None:
         """How the data loader drew batches, or None if that is not stated."""
-        return self._book.stated.sampler
+        return self._book.header.sampler
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -71,19 +71,19 @@ class LedgerView:
     def charges(self) -> tuple[Charge, ...]:
         """The charged events with place, time and index, in order."""
         with self._lock:
-            return self._book.charges
+            return self._book.values(Charge)
 
     @property
     def claims(self) -> tuple[Claim, ...]:
         """The claimed guarantees, in order."""
         with self._lock:
-            return self._book.claims
+            return self._book.values(Claim)
 
     @property
     def disclosed(self) -> tuple[str, ...]:
         """The disclosures, in order."""
         with self._lock:
-            return self._book.disclosed
+            return self._book.values(str)
 
     @property
     def total(self) -> Composed:
@@ -109,7 +109,7 @@ class LedgerView:
         """
         with self._lock:
             parts = merge_gaussians(self._book.account.parts)
-        return epsilon_of_parts(parts, self._delta_or(delta), self.adjacency, floor=self.floor)
+        return epsilon_of_parts(parts, delta_or_own(delta, self.delta), self.adjacency, floor=self.floor)
 
     def adaptive_epsilon(self, delta: float | None = None) -> float:
         """Epsilon, nats, rounded up, that may be claimed for all charges so far however they were chosen.
@@ -134,7 +134,7 @@ class LedgerView:
             >>> round(ledger.epsilon().upper, 3), round(ledger.adaptive_epsilon(), 3)
             (0.561, 0.732)
         """
-        used = self._delta_or(delta)
+        used = delta_or_own(delta, self.delta)
         with self._lock:
             parts = dict(self._book.account.parts)
         if used == 0.0:
@@ -149,7 +149,7 @@ class LedgerView:
 
     @property
     def floor(self) -> dict[Event, int] | None:
-        """What is certainly released, in normal form, if some charge is counted by a bound that it need not reach."""
+        """The certain part of all releases, in normal form, if some charge is counted by a bound that it need not reach."""
         events = self.events
         floors = [event.certain_part() for event in events]
         if all(floor is event for floor, event in zip(floors, events, strict=True)):
@@ -168,14 +168,18 @@ class LedgerView:
         with self._lock:
             return self._book.to_dict()
 
-    def _delta_or(self, delta: float | None) -> float:
-        """The delta that is given, or the ledger's own."""
-        used = self.delta if delta is None else delta
-        if used is None:
-            raise ValueError("delta=None: this ledger has no delta of its own; pass one, for example 1e-5")
-        return check.as_float(delta=used, at_least=0.0, below=1.0)
-
     def __repr__(self) -> str:
-        """Adjacency, unit and sizes."""
         sizes = f"{len(self.charges)} charges, {len(self.claims)} claims"
         return f"<Ledger {self.adjacency}, {shown(self.unit, 60)}, {sizes}>"
+
+
+def delta_or_own(delta: float | None, own: float | None) -> float:
+    """The delta that is given, or the ledger's own.
+
+    Raises:
+        ValueError: there is neither, or it is out of range.
+    """
+    used = own if delta is None else delta
+    if used is None:
+        raise ValueError("delta=None: this ledger has no delta of its own; pass one, for example 1e-5")
+    return check.as_float(delta=used, at_least=0.0, below=1.0)

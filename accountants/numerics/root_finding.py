@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 __all__ = ["last_inside"]
 
-_SHORT = 1e-3  # bracket in which a jump is told from a slope
+_SHORT = 1e-3  # a bracket in which a jump differs clearly from a slope
 
 
 def last_inside(

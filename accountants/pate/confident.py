@@ -20,15 +20,13 @@ from scipy.special import log_ndtr
 
 from accountants import check
 from accountants.pate.gnmax import gnmax_log_q, gnmax_renyi
-from accountants.pate.votes import prediction_table
+from accountants.pate.votes import FloatArray, prediction_table
 
-__all__ = ["answer_log_probability", "check_log_q", "check_renyi", "confidence", "expected_costs", "realised_costs"]
-
-FloatArray = NDArray[np.float64]
+__all__ = ["check_log_q", "confidence", "realised_costs"]
 
 
 def confidence(counts: FloatArray, *, predictions: ArrayLike | None = None) -> FloatArray:
-    """What the test compares with the threshold, without noise: max_j n_j, or max_j (n_j - teachers * s_j).
+    """The value that the test compares with the threshold, without noise: max_j n_j, or max_j (n_j - teachers * s_j).
 
     Args:
         counts: votes, shape (queries, classes), rows summing to the number of teachers.
@@ -46,42 +44,16 @@ def confidence(counts: FloatArray, *, predictions: ArrayLike | None = None) -> F
     return (counts - counts.sum(axis=1, keepdims=True) * table).max(axis=1)
 
 
-def answer_log_probability(reached: FloatArray, *, threshold: float, sigma1: float) -> FloatArray:
-    """Log probability of passing the test, from `confidence`; private; shape (queries,).
+def check_log_q(reached: FloatArray, *, threshold: float, sigma1: float) -> FloatArray:
+    """Log probability of the less likely outcome of the test, from `confidence`; private; shape (queries,).
 
     Example:
-        >>> answer_log_probability(np.array([240.0]), threshold=200.0, sigma1=150.0).round(6)
-        array([-0.5023])
+        >>> check_log_q(np.array([240.0]), threshold=200.0, sigma1=150.0).round(6)
+        array([-0.929217])
     """
-    sigma1 = check.as_float(sigma1=sigma1, above=0.0)
-    threshold = check.as_float(threshold=threshold)
-    return log_ndtr((np.asarray(reached) - threshold) / sigma1)
-
-
-def check_log_q(reached: FloatArray, *, threshold: float, sigma1: float) -> FloatArray:
-    """Log probability of the less likely outcome of the test, from `confidence`; shape (queries,)."""
     sigma1 = check.as_float(sigma1=sigma1, above=0.0)
     threshold = check.as_float(threshold=threshold)
     return log_ndtr(-np.abs(np.asarray(reached) - threshold) / sigma1)
-
-
-def check_renyi(log_q: FloatArray, sigma1: float, alpha: ArrayLike) -> FloatArray:
-    """Rényi cost of tests whose less likely outcome has probability q; never above alpha / (2 sigma1^2).
-
-    The test has sensitivity 1 where GNMax has sqrt(2); all else in the theorem is the same.
-
-    Args:
-        log_q: as `check_log_q` gives it, shape (queries,).
-        sigma1: standard deviation of the noise of the test, in votes, > 0.
-        alpha: orders, > 1, shape (orders,).
-
-    Returns:
-        Nats, shape (queries, orders).
-
-    Raises:
-        ValueError: an order is not above 1, or sigma1 is not above 0.
-    """
-    return gnmax_renyi(log_q, math.sqrt(2.0) * sigma1, alpha)
 
 
 def realised_costs(
@@ -112,26 +84,8 @@ def realised_costs(
         ValueError: an argument is out of range or shapes differ.
     """
     reached = confidence(counts, predictions=predictions)
-    tests = check_renyi(check_log_q(reached, threshold=threshold, sigma1=sigma1), sigma1, alpha)
+    # A test has sensitivity 1 where GNMax has sqrt(2); all else in the theorem is the same.
+    log_q = check_log_q(reached, threshold=threshold, sigma1=sigma1)
+    tests = gnmax_renyi(log_q, math.sqrt(2.0) * sigma1, alpha)
     answers = gnmax_renyi(gnmax_log_q(counts, sigma2), sigma2, alpha)
     return tests + np.where(np.asarray(answered, dtype=bool)[:, None], answers, 0.0)
-
-
-def expected_costs(
-    counts: FloatArray,
-    *,
-    threshold: float,
-    sigma1: float,
-    sigma2: float,
-    alpha: ArrayLike,
-    predictions: ArrayLike | None = None,
-) -> FloatArray:
-    """FOR PLANNING ONLY: the mean of `realised_costs` over the noise of the tests. It bounds no privacy loss.
-
-    Arguments and shapes as for `realised_costs`, without the outcomes, which are not known yet.
-    """
-    reached = confidence(counts, predictions=predictions)
-    tests = check_renyi(check_log_q(reached, threshold=threshold, sigma1=sigma1), sigma1, alpha)
-    answers = gnmax_renyi(gnmax_log_q(counts, sigma2), sigma2, alpha)
-    chance = np.exp(answer_log_probability(reached, threshold=threshold, sigma1=sigma1))
-    return tests + chance[:, None] * answers

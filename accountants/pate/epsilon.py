@@ -1,7 +1,7 @@
 """Epsilon of PATE answers, with a choice of what may be known about it.
 
 - "data-independent": the epsilon of the events, whatever the votes; may be published. The default.
-- "private-only": the epsilon at the votes at hand, in a box; it may steer a decision of somebody who may see the votes.
+- "private-only": the epsilon at the votes at hand, hidden; it may steer a decision of somebody who may see the votes.
 - "smooth-sensitivity": a plan of a noisy release of the cost at the votes at hand, to be carried out by
   `privkd.mechanisms.CostRelease`, which charges for it.
 
@@ -27,11 +27,9 @@ from accountants.pate.hidden_cost import PrivateCost
 from accountants.pate.lnmax import lnmax_log_q, lnmax_renyi
 from accountants.pate.release import CostPlan, Smoothing, renyi_epsilon
 from accountants.pate.sensitivity import SmoothCosts, check_smooth_costs, gnmax_smooth_costs, smooth_sensitivity
-from accountants.pate.votes import vote_table
+from accountants.pate.votes import FloatArray, vote_table
 
 __all__ = ["Disclosure", "confident_pate_epsilon", "lnmax_pate_epsilon", "pate_epsilon"]
-
-FloatArray = NDArray[np.float64]
 Disclosure = Literal["data-independent", "smooth-sensitivity", "private-only"]
 
 _ORDERS = 1.0 + np.geomspace(1e-2, 1e5, 351)  # twenty to a decade and refined once; each gives a valid epsilon
@@ -85,7 +83,7 @@ def pate_epsilon(
     if smoothing is not None:
         parts = [gnmax_smooth_costs(counts, sigma=sigma, order=smoothing.order, teachers=teachers)]
         return _planned(parts, smoothing, delta, what)
-    return _boxed(gnmax_renyi, gnmax_log_q(counts, sigma), sigma, delta, what)
+    return _hidden(gnmax_renyi, gnmax_log_q(counts, sigma), sigma, delta, what)
 
 
 def confident_pate_epsilon(
@@ -205,17 +203,17 @@ def lnmax_pate_epsilon(
     _require_known(disclose, None, event, adjacency, delta, scale=scale)
     if disclose == "data-independent":
         return epsilon(event, delta, adjacency=adjacency)
-    return _boxed(lnmax_renyi, lnmax_log_q(counts, scale), scale, delta, f"{len(counts)} LNMax answers")
+    return _hidden(lnmax_renyi, lnmax_log_q(counts, scale), scale, delta, f"{len(counts)} LNMax answers")
 
 
-def _boxed(
+def _hidden(
     curve: Callable[[FloatArray, float, FloatArray], FloatArray],
     log_q: FloatArray,
     noise: float,
     delta: float,
     what: str,
 ) -> PrivateCost:
-    """The smallest epsilon over all orders, boxed; also which order gave it stays inside."""
+    """The smallest epsilon over all orders, hidden; which order gave it is private as well."""
     blocks = np.array_split(log_q, 1 + len(log_q) // _BLOCK)  # a table of all queries by all orders may be large
 
     def at(orders: FloatArray) -> list[float]:

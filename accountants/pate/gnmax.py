@@ -1,6 +1,6 @@
 """GNMax, the argmax of votes under Gaussian noise: its Rényi cost at the votes at hand.
 
-Everything here is a function of private votes: box it (`PrivateCost`) or release it, but do not print it.
+Everything here is a function of private votes: hide it in a `PrivateCost` or release it, but do not print it.
 
 The bound is about outputs drawn from the data set at hand: D_alpha(M(D) || M(D')) for every neighbour D'. The divergence
 in the other direction belongs to the data set D' and is bounded by the cost at D'. It is about the argmax alone: a released
@@ -12,14 +12,13 @@ Source: Papernot et al. 2018, Theorem 6 and Proposition 10.
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import log_ndtr
 
 from accountants import check
+from accountants.pate.votes import FloatArray
 
-__all__ = ["checked_orders", "gaps_log_q", "gnmax_log_q", "gnmax_renyi", "log_one_minus_exp", "total_over_rows"]
-
-FloatArray = NDArray[np.float64]
+__all__ = ["checked_orders", "gaps_log_q", "gnmax_log_q", "gnmax_renyi", "total_over_rows", "two_term_bound"]
 
 _SLACK = 1e-10  # relative, covers the rounding of log q and of the curve
 _SUBTRACTION = 1e-13  # relative to the terms that partly cancel
@@ -48,15 +47,7 @@ def gnmax_log_q(counts: FloatArray, sigma: float) -> FloatArray:
 
 
 def gaps_log_q(gaps: FloatArray, sigma: float) -> FloatArray:
-    """`gnmax_log_q` from the leads of the first class over each of the others.
-
-    Args:
-        gaps: leads in votes, shape (queries, classes - 1).
-        sigma: as for `gnmax_log_q`.
-
-    Returns:
-        log q, shape (queries,).
-    """
+    """`gnmax_log_q` from the votes by which the first class leads each other one, shape (queries, classes - 1)."""
     logs = np.logaddexp.reduce(log_ndtr(-gaps / (math.sqrt(2.0) * sigma)), axis=1)
     return np.minimum(logs, math.log1p(-1.0 / (gaps.shape[1] + 1)))
 
@@ -98,13 +89,29 @@ def gnmax_renyi(log_q: FloatArray, sigma: float, alpha: ArrayLike) -> FloatArray
         limit = (order2 - 1.0) * cost2 - order2 * (np.log1p(1.0 / order2) - np.log1p(-1.0 / order2))
         usable = (order1 > orders) & (order2 > 1.0) & (log_q <= limit)
         log_other = (log_q + cost2) * (1.0 - 1.0 / order2)  # what a neighbour may give to the other classes
-        kept, kept_there = log_one_minus_exp(log_q), log_one_minus_exp(log_other)
-        first = orders * kept - (orders - 1.0) * kept_there
-        second = log_q + (orders - 1.0) * (cost1 - log_q / order2)
-        total = np.logaddexp(first, second)
-        slack = _SLACK * np.abs(total) + _SUBTRACTION * (orders * np.abs(kept) + (orders - 1.0) * np.abs(kept_there))
-        dependent = np.maximum((total + slack) / (orders - 1.0), _SMALLEST)
+        dependent = two_term_bound(log_q, log_other, cost1 - log_q / order2, orders)
     return np.where(usable, np.fmin(dependent, independent), independent)
+
+
+def two_term_bound(
+    log_q: FloatArray, log_other: FloatArray, growth: FloatArray | float, orders: FloatArray
+) -> FloatArray:
+    """Rényi divergence, rounded up, where the argmax is kept with 1 - q here and 1 - q' at a neighbour.
+
+    That is log((1 - q)^alpha (1 - q')^(1 - alpha) + q e^((alpha - 1) growth)) / (alpha - 1): the first term is exact for
+    the argmax, the second bounds all other answers together.
+
+    Args:
+        log_q: log of the probability of another answer than the argmax, at the votes at hand.
+        log_other: log q', the largest such probability at a neighbour.
+        growth: nats.
+        orders: alpha, > 1; all four are broadcast to shape (queries, orders).
+    """
+    kept, kept_there = _log_one_minus_exp(log_q), _log_one_minus_exp(log_other)
+    first = orders * kept - (orders - 1.0) * kept_there
+    total = np.logaddexp(first, log_q + (orders - 1.0) * growth)
+    slack = _SLACK * np.abs(total) + _SUBTRACTION * (orders * np.abs(kept) + (orders - 1.0) * np.abs(kept_there))
+    return np.maximum((total + slack) / (orders - 1.0), _SMALLEST)
 
 
 def total_over_rows(costs: FloatArray) -> FloatArray:
@@ -112,7 +119,7 @@ def total_over_rows(costs: FloatArray) -> FloatArray:
     return np.array([math.fsum(column) for column in costs.T])
 
 
-def log_one_minus_exp(values: FloatArray) -> FloatArray:
+def _log_one_minus_exp(values: FloatArray) -> FloatArray:
     """log(1 - e^values) for negative values, without cancellation at either end."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(values > -math.log(2.0), np.log(-np.expm1(values)), np.log1p(-np.exp(values)))

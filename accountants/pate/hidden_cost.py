@@ -1,6 +1,7 @@
-"""A box for a cost that depends on private votes: it shows what it is, never how much."""
+"""A cost that depends on private votes, hidden in an object that shows what it is, never how much."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 from accountants import check
@@ -36,15 +37,17 @@ class PrivateCost:
     what: str
 
     def __init__(self, value: float, *, what: str) -> None:
-        if not _is_cost(value):
+        number = -1.0
+        with suppress(TypeError, ValueError):  # the message of which quotes the value
+            number = check.as_float(value=value, at_least=0.0)
+        if number < 0.0:
             raise ValueError(f"the {what} must be a finite number >= 0 (it is private and not shown)")
-        number = float(value)
         # A closure, because debuggers and inspectors print the attributes of objects.
         self._open = lambda: number
         self.what = what
 
     def unsafe_value(self) -> float:
-        """The private number itself. For mechanisms, tests and eyes that may see the votes; protects nobody."""
+        """The private number itself, for mechanisms, tests and people who may see the votes; protects nobody."""
         return self._open()
 
     def __repr__(self) -> str:
@@ -78,11 +81,3 @@ class PrivateCost:
             f"{self!r} cannot be {done}: it depends on private votes. Publish the data-independent epsilon, or release "
             "this one through a mechanism; unsafe_value() gives the bare number to eyes that may see the votes"
         )
-
-
-def _is_cost(value: object) -> bool:
-    try:
-        check.real(value=value, at_least=0.0)
-    except (TypeError, ValueError):
-        return False
-    return True

@@ -9,18 +9,13 @@ Source: Papernot et al. 2017, Theorem 3 and Lemma 4, in Rényi form.
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from accountants import check
-from accountants.pate.gnmax import checked_orders, log_one_minus_exp
+from accountants.pate.gnmax import checked_orders, two_term_bound
+from accountants.pate.votes import FloatArray
 
 __all__ = ["lnmax_log_q", "lnmax_renyi"]
-
-FloatArray = NDArray[np.float64]
-
-_SLACK = 1e-10  # relative, covers the rounding of log q and of the curve
-_SUBTRACTION = 1e-13  # relative to the terms that partly cancel
-_SMALLEST = 1e-300  # nothing that costs anything costs less, the exponential may have underflowed
 
 
 def lnmax_log_q(counts: FloatArray, scale: float) -> FloatArray:
@@ -74,10 +69,5 @@ def lnmax_renyi(log_q: FloatArray, scale: float, alpha: ArrayLike) -> FloatArray
     independent = np.minimum(0.5 * orders * level * level, level)
     with np.errstate(over="ignore", invalid="ignore"):
         usable = log_q <= -level - math.log1p(math.exp(-level))  # q <= 1 / (1 + e^level)
-        kept, kept_there = log_one_minus_exp(log_q), log_one_minus_exp(np.where(usable, log_q + level, -1.0))
-        first = orders * kept - (orders - 1.0) * kept_there
-        second = log_q + (orders - 1.0) * level
-        total = np.logaddexp(first, second)
-        slack = _SLACK * np.abs(total) + _SUBTRACTION * (orders * np.abs(kept) + (orders - 1.0) * np.abs(kept_there))
-        dependent = np.maximum((total + slack) / (orders - 1.0), _SMALLEST)
+        dependent = two_term_bound(log_q, np.where(usable, log_q + level, -1.0), level, orders)
     return np.where(usable, np.fmin(dependent, independent), independent)

@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from accountants import check
@@ -26,10 +26,9 @@ from accountants.bound import round_up
 from accountants.events.claims import RDP
 from accountants.pate.gnmax import checked_orders
 from accountants.pate.hidden_cost import PrivateCost
+from accountants.pate.votes import FloatArray
 
 __all__ = ["CostPlan", "PublishedEpsilon", "Smoothing", "release_renyi", "renyi_epsilon"]
-
-FloatArray = NDArray[np.float64]
 
 _SLACK = 1e-12  # relative, covers rounding
 _SHARE = 0.3  # of beta * order by default: noise scales of neighbours differ little, and sensitivities decay fast
@@ -67,7 +66,7 @@ class Smoothing:
 
     @property
     def decay(self) -> float:
-        """Beta, or its default."""
+        """Decay of the smooth sensitivity: beta, or its default."""
         return _SHARE / self.order if self.beta is None else self.beta
 
 
@@ -129,7 +128,6 @@ class PublishedEpsilon:
     margin: float
 
     def __str__(self) -> str:
-        """One sentence that may be published."""
         return (
             f"data-dependent epsilon <= {round_up(self.epsilon)} (released through smooth sensitivity) at "
             f"delta = {self.delta:g} for outputs drawn from the data set at hand "
@@ -148,8 +146,8 @@ class CostPlan:
         smoothing: order, noise and smoothness.
         delta: failure mass of the epsilon to publish, in (0, 1); half of it is for noise that hides a larger cost.
         ceiling: data-independent Rényi cost of the same answers at the order, nats; public.
-        cost: PRIVATE Rényi cost at the order, boxed.
-        sensitivity: PRIVATE smooth sensitivity of the cost, boxed.
+        cost: PRIVATE Rényi cost at the order, hidden.
+        sensitivity: PRIVATE smooth sensitivity of the cost, hidden.
     """
 
     smoothing: Smoothing
@@ -171,7 +169,7 @@ class CostPlan:
         return RDP(tuple(orders), tuple(float(value) for value in self._cost_of_release(orders)))
 
     def finish(self, draw: float) -> PublishedEpsilon:
-        """The epsilon to publish, from one standard normal draw. For mechanisms, after the charge.
+        """The epsilon to publish, from one standard normal draw, which a mechanism makes after the charge.
 
         Args:
             draw: from N(0, 1), independent of everything; anything else protects nobody.

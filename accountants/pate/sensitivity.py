@@ -17,14 +17,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accountants.pate.gnmax import gaps_log_q, gnmax_log_q
 from accountants.pate.staircase import Staircase, quantile, staircase
+from accountants.pate.votes import FloatArray
 
 __all__ = ["SmoothCosts", "check_smooth_costs", "gnmax_smooth_costs", "smooth_sensitivity"]
-
-FloatArray = NDArray[np.float64]
 
 _DISCOUNT = 16.0  # distances are looked at until e^(-beta d) falls to e^-16; beyond, the steepest step is assumed
 _MOST_DISTANCES = 4096

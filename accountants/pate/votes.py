@@ -1,11 +1,13 @@
 """Tables of teachers' votes, checked without ever showing a count."""
 
+from contextlib import suppress
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accountants import check
 
-__all__ = ["prediction_table", "vote_table"]
+__all__ = ["FloatArray", "prediction_table", "vote_table"]
 
 FloatArray = NDArray[np.float64]
 
@@ -67,18 +69,13 @@ def prediction_table(predictions: ArrayLike, *, shape: tuple[int, ...]) -> Float
 
 
 def _as_table(values: ArrayLike, name: str, note: str) -> FloatArray:
-    refusal: str | None = None
-    table = np.empty((0, 0))
-    try:
+    raw = None
+    with suppress(TypeError, ValueError):  # the message of which quotes the offending value
         raw = np.asarray(values)
-        if raw.dtype.kind not in "iuf":
-            refusal = f"{name} must be a table of real numbers, got dtype {raw.dtype} {note}".rstrip()
-        else:
-            table = raw.astype(np.float64)
-    except (TypeError, ValueError):  # numpy would quote the offending value
-        refusal = f"{name} must be a table of real numbers with rows of one length {note}".rstrip()
-    if refusal is not None:
-        raise TypeError(refusal)
+    if raw is None or raw.dtype.kind not in "iuf":
+        fault = " with rows of one length" if raw is None else f", got dtype {raw.dtype}"
+        raise TypeError(f"{name} must be a table of real numbers{fault} {note}".rstrip())
+    table = raw.astype(np.float64)
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2:
         raise ValueError(f"{name} must have shape (queries >= 1, classes >= 2), got {table.shape}")
     return table

@@ -24,9 +24,9 @@ from accountants import (
     gaussian_mu,
     renyi,
 )
-from accountants.budgets import filter as filter_module
 from accountants.budgets.filter import Filter
 from accountants.budgets.rules import CopiesRule, GaussianRule, RenyiRule, ZCDPRule
+from accountants.budgets.standing import Standing
 
 DELTA = 1e-5
 STEP = Gaussian(1.1).poisson(0.01)
@@ -176,12 +176,11 @@ def test_an_error_in_the_middle_of_a_spend_changes_nothing(monkeypatch):
     budget.try_spend(Gaussian(20.0))
     before = budget.spent
 
-    class Broken(filter_module._State):
-        def __init__(self, *_):
-            raise MemoryError
+    def broken(_):
+        raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(filter_module, "_State", Broken)
+        patch.setattr(Standing, "is_within", broken)
         with pytest.raises(MemoryError):
             budget.try_spend(Gaussian(20.0))
     assert budget.spent == before

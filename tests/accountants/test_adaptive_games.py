@@ -237,7 +237,7 @@ def repeated(law, count):
 
 def admits_in_any_order(menu, budget, mass, adjacency):
     """Whether a rule that counts charges one by one admits these counts; an order that was not taken may only be refused."""
-    rule = EveryKindRule.fixed_for(epsilon=budget, delta=mass, adjacency=Adjacency(adjacency), first={})
+    rule = EveryKindRule.fixed_for(epsilon=budget, delta=mass, adjacency=Adjacency(adjacency))
 
     def admits(counts):
         spent = Spent.nothing(1)

@@ -82,7 +82,7 @@ def test_what_is_dominated_costs_no_more_at_any_delta(part, by, dominated):
 
 @given(values=st.lists(st.floats(0, 1e6), min_size=1, max_size=40), count=st.integers(1, 10**15))
 def test_sums_are_never_too_small_and_off_by_rounding_only(values, count):
-    total = sum((Spent.on(weights=(value,), pure=value, failure=value) for value in values), Spent((0,), 0, 0)) * count
+    total = sum((Spent.of(weights=(value,), pure=value, failure=value) for value in values), Spent((0,), 0, 0)) * count
     truth = count * sum(map(Fraction, values), Fraction(0))
     assert total.counted == (total.pure,)
     assert Fraction(total.pure_epsilon) >= truth
@@ -93,7 +93,7 @@ def test_sums_are_never_too_small_and_off_by_rounding_only(values, count):
 def test_whole_numbers_stay_whole_and_infinity_stays():
     assert rounded_up(10**15 * exact(1.0)) == 1e15
     assert rounded_up(exact(1e308) * 100) == math.inf
-    spent = Spent.on(weights=(1.0, math.inf), pure=None, failure=0.0) * 3
+    spent = Spent.of(weights=(1.0, math.inf), pure=None, failure=0.0) * 3
     assert (spent.weights, spent.pure_epsilon) == ((3.0, math.inf), math.inf)
     assert (spent + Spent(None, 0, 0)).weights is None
 

@@ -73,7 +73,7 @@ def test_what_no_finite_gaussian_dominates_has_an_infinite_level(event):
 
 
 def test_failures_of_any_number_of_conversions_stay_within_half_of_what_is_set_aside():
-    rule = EveryKindRule.fixed_for(epsilon=1.0, delta=1e-5, adjacency=ADD, first={Gaussian(1.0): 1})
+    rule = EveryKindRule.fixed_for(epsilon=1.0, delta=1e-5, adjacency=ADD)
     failures = [rule._failure_of(number) for number in range(6000)]
     assert sum(exact(one) for one in failures) <= exact(1e-5 / 8)
     assert failures[0] == failures[15] == 1e-5 / 256

@@ -14,9 +14,8 @@ import time
 import pytest
 
 from accountants import BudgetExceeded, Gaussian, GNMax, Ledger, LedgerError, epsilon
-from accountants.ledger import chain, locking
-from accountants.ledger.bound_file import BoundFile
-from accountants.ledger.locking import locked
+from accountants.ledger import chain, shared_file
+from accountants.ledger.shared_file import BoundFile, locked
 
 VOTE = GNMax(40.0)
 FORK = multiprocessing.get_context("fork") if hasattr(os, "fork") else None
@@ -320,7 +319,7 @@ def test_entries_of_others_are_verified_and_those_that_are_known_are_not_hashed_
 
 def test_a_lock_that_is_held_for_long_is_told(path, monkeypatch):
     ledger = opened(path)
-    monkeypatch.setattr(locking, "_PATIENCE", 0.05)
+    monkeypatch.setattr(shared_file, "_PATIENCE", 0.05)
     with locked(path), pytest.raises(LedgerError, match="held by another program"):
         ledger.charge(VOTE)
     ledger.charge(VOTE)
@@ -332,7 +331,7 @@ def test_the_lock_of_a_program_that_died_is_free(path):
     program = f"""
         import sys, time
         from pathlib import Path
-        from accountants.ledger.locking import locked
+        from accountants.ledger.shared_file import locked
         with locked(Path({str(path)!r})):
             print("held", flush=True)
             time.sleep(60)

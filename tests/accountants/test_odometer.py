@@ -85,7 +85,7 @@ def test_one_order_gives_the_best_conversion_of_that_order():
 def test_the_reading_lies_between_the_plan_and_the_doubling_budgets(event, count):
     odometer = Odometer(DELTA)
     odometer.spend(event, count)
-    orders = odometer._rule.orders
+    orders = odometer._orders.orders
     doubling = math.inf
     for order in orders:
         total, phase = count * float(renyi(event, order, adjacency="add-remove")), 0

@@ -7,7 +7,7 @@ import pytest
 
 from accountants import Gaussian, Ledger, PureDP, RandomizedResponse, audit, epsilon
 from accountants.adjacency import Adjacency
-from accountants.auditing.opinions.asking import OUTSIDERS, Outsider, ask
+from accountants.auditing.opinions.opinion import OUTSIDERS, Outsider, ask
 from accountants.bound import Bound
 from accountants.events import Composed, Laplace, normal_form
 
@@ -152,7 +152,7 @@ def test_an_accountant_that_is_not_installed_says_so(monkeypatch):
     def absent(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("accountants.auditing.opinions.asking.version", absent)
+    monkeypatch.setattr("accountants.auditing.opinions.opinion.version", absent)
     found = opinion_on(Gaussian(1.0), name="prv-accountant")
     assert found.finding == "not applicable"
     assert "pip install prv-accountant" in found.reason

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from functools import reduce
 
 from accountants.adjacency import Adjacency
-from accountants.auditing.opinions.limits import common_obstacle, is_sampled_gaussian
+from accountants.auditing.opinions.limits import common_obstacle, sampled_gaussian
 from accountants.bound import Bound
-from accountants.events import Event, Gaussian, Laplace, PoissonSampled
+from accountants.events import Event, Laplace
 
 __all__ = ["interval", "obstacle"]
 
@@ -21,14 +21,14 @@ _LARGEST_LOSS = 50.0  # of one Laplace release
 
 
 def obstacle(parts: Mapping[Event, int], delta: float, adjacency: Adjacency, bound: Bound) -> str | None:
-    """Why it must not be asked, or None."""
+    """The reason why it must not be asked, or None."""
     found = common_obstacle(parts, delta, adjacency, bound, smallest_delta=1e-9)
     if found is not None:
         return found
     for part in parts:
         if isinstance(part, Laplace) and 1.0 / part.scale <= _LARGEST_LOSS:
             continue
-        if not is_sampled_gaussian(part):
+        if sampled_gaussian(part) is None:
             return f"it is trusted with Gaussians, Poisson samples of them and Laplace noise only, not with {part!r}"
     return None
 
@@ -55,12 +55,12 @@ def _epsilon(parts: Mapping[Event, int], delta: float, *, pessimistic: bool) -> 
     }
     composed = []
     for part, count in parts.items():
-        inner, q = (part.event, part.q) if isinstance(part, PoissonSampled) else (part, 1.0)
-        if isinstance(inner, Gaussian):
-            one = plds.from_gaussian_mechanism(inner.sigma, sampling_prob=q, **options)
-        elif isinstance(inner, Laplace):
-            one = plds.from_laplace_mechanism(inner.scale, sampling_prob=q, **options)
+        gaussian = sampled_gaussian(part)
+        if gaussian is not None:
+            once = plds.from_gaussian_mechanism(gaussian[1], sampling_prob=gaussian[0], **options)
+        elif isinstance(part, Laplace):
+            once = plds.from_laplace_mechanism(part.scale, **options)
         else:
             raise TypeError(f"{part!r} has no distribution here")
-        composed.append(one.self_compose(count))
+        composed.append(once.self_compose(count))
     return float(reduce(lambda first, second: first.compose(second), composed).get_epsilon_for_delta(delta))

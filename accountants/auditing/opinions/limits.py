@@ -1,36 +1,25 @@
-"""What no outside accountant is asked about: sizes at which they need minutes, and inputs without an answer."""
+"""The limits common to all outside accountants: sizes at which they need minutes, and inputs without an answer."""
 
 import math
 from collections.abc import Mapping
-from typing import cast
 
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
 from accountants.events import Event, Gaussian, PoissonSampled
 
-__all__ = ["common_obstacle", "is_sampled_gaussian"]
+__all__ = ["common_obstacle", "sampled_gaussian"]
 
 _LARGEST_EPSILON = 60.0  # their grids grow with it
 _MOST_DISTINCT = 4
 _MOST_COUNT = 50_000
-_SIGMAS = (
-    0.3,
-    1000.0,
-)  # below, one release alone costs more than the largest epsilon; above, their grids are too coarse
+# Below, one release alone costs more than the largest epsilon; above, their grids are too coarse.
+_SIGMAS = (0.3, 1000.0)
 
 
 def common_obstacle(
     parts: Mapping[Event, int], delta: float, adjacency: Adjacency, bound: Bound, *, smallest_delta: float
 ) -> str | None:
-    """Why a lattice accountant of somebody else must not be asked, or None.
-
-    Args:
-        parts: normal form of what was done.
-        delta: failure mass.
-        adjacency: neighbouring relation.
-        bound: our interval around epsilon.
-        smallest_delta: the smallest failure mass at which it is accurate.
-    """
+    """The reason why a lattice accountant, accurate from `smallest_delta` on, must not be asked about a bound, or None."""
     if not parts:
         return "nothing was done"
     if math.isinf(bound.upper):
@@ -44,17 +33,18 @@ def common_obstacle(
     for part in parts:
         if isinstance(part, PoissonSampled) and adjacency is Adjacency.REPLACE_ONE:
             return f"{part!r} under replace-one is another event there"
-        sigma = _sigma(part)
-        if sigma is not None and not _SIGMAS[0] <= sigma <= _SIGMAS[1]:
+        gaussian = sampled_gaussian(part)
+        if gaussian is not None and not _SIGMAS[0] <= gaussian[1] <= _SIGMAS[1]:
             return f"{part!r} has a sigma outside [{_SIGMAS[0]:g}, {_SIGMAS[1]:g}]"
     return None
 
 
-def is_sampled_gaussian(event: Event) -> bool:
-    """Whether this is a Gaussian, or a Poisson sample of one."""
-    return isinstance(event, Gaussian) or (isinstance(event, PoissonSampled) and isinstance(event.event, Gaussian))
-
-
-def _sigma(event: Event) -> float | None:
-    inner = event.event if isinstance(event, PoissonSampled) else event
-    return cast("Gaussian", inner).sigma if isinstance(inner, Gaussian) else None
+def sampled_gaussian(event: Event) -> tuple[float, float] | None:
+    """Rate and sigma of a Poisson sample of a Gaussian, rate 1 for the Gaussian itself; None for anything else."""
+    match event:
+        case Gaussian(sigma):
+            return 1.0, sigma
+        case PoissonSampled(q, Gaussian(sigma)):
+            return q, sigma
+        case _:
+            return None

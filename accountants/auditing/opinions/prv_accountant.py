@@ -9,9 +9,9 @@ import math
 from collections.abc import Mapping
 
 from accountants.adjacency import Adjacency
-from accountants.auditing.opinions.limits import common_obstacle, is_sampled_gaussian
+from accountants.auditing.opinions.limits import common_obstacle, sampled_gaussian
 from accountants.bound import Bound
-from accountants.events import Event, Gaussian, PoissonSampled
+from accountants.events import Event
 
 __all__ = ["interval", "obstacle"]
 
@@ -19,13 +19,13 @@ _MOST_POINTS = 4e6  # of its grids, all events together: a few seconds and half 
 
 
 def obstacle(parts: Mapping[Event, int], delta: float, adjacency: Adjacency, bound: Bound) -> str | None:
-    """Why it must not be asked, or None."""
+    """The reason why it must not be asked, or None."""
     found = common_obstacle(parts, delta, adjacency, bound, smallest_delta=1e-10)
     if found is not None:
         return found
-    stranger = next((part for part in parts if not is_sampled_gaussian(part)), None)
-    if stranger is not None:
-        return f"it is trusted with Gaussians and Poisson samples of them only, not with {stranger!r}"
+    unsupported = next((part for part in parts if sampled_gaussian(part) is None), None)
+    if unsupported is not None:
+        return f"it is trusted with Gaussians and Poisson samples of them only, not with {unsupported!r}"
     steps = 2.0 * (bound.upper + 10.0) / _error(bound) * math.sqrt(sum(parts.values()) * math.log(12e3 / delta))
     return f"its grids would need {steps * len(parts):.2g} points" if steps * len(parts) > _MOST_POINTS else None
 
@@ -39,15 +39,13 @@ def interval(parts: Mapping[Event, int], delta: float, bound: Bound) -> tuple[fl
     """
     import prv_accountant as prv
 
-    variables = []
-    for part in parts:
-        if isinstance(part, PoissonSampled) and isinstance(part.event, Gaussian):
-            sigma = part.event.sigma
-            variables.append(
-                prv.PoissonSubsampledGaussianMechanism(sampling_probability=part.q, noise_multiplier=sigma)
-            )
-        elif isinstance(part, Gaussian):
-            variables.append(prv.GaussianMechanism(part.sigma))
+    gaussians = [gaussian for part in parts if (gaussian := sampled_gaussian(part)) is not None]
+    variables = [
+        prv.PoissonSubsampledGaussianMechanism(sampling_probability=q, noise_multiplier=sigma)
+        if q < 1.0
+        else prv.GaussianMechanism(sigma)
+        for q, sigma in gaussians
+    ]
     counts = list(parts.values())
     accountant = prv.PRVAccountant(
         prvs=variables, max_self_compositions=counts, eps_error=_error(bound), delta_error=delta / 1000.0

@@ -1,4 +1,7 @@
-"""One writer of a file at a time, among threads and programs; the system takes the lock back when a process dies."""
+"""A ledger file that several programs write: its lock, and whether somebody else has written it.
+
+One thread of one program writes at a time; the system takes the lock back when a process dies.
+"""
 
 import os
 import random
@@ -10,14 +13,53 @@ from pathlib import Path
 
 from accountants.check import shown
 from accountants.errors import LedgerError
+from accountants.ledger.storage import read_document
 
-__all__ = ["locked"]
+__all__ = ["BoundFile", "locked"]
 
 _PATIENCE = 60.0  # seconds; who holds a lock writes a file and lets go
-_LONGEST_NAP = 0.01  # seconds
+_LONGEST_PAUSE = 0.01  # seconds
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 _held: set[int] = set()
+
+
+class BoundFile:
+    """A ledger file, and how it looked when it was last read or written here; all methods need its lock.
+
+    Args:
+        path: absolute, links resolved, so that every program finds the same lock beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: tuple[int, ...] | None = None
+
+    def news(self) -> dict[str, object] | None:
+        """The document, if somebody else has written it since `settle`; None if nothing was written.
+
+        Raises:
+            LedgerError: the file is gone or damaged.
+            OSError: it cannot be read.
+        """
+        if self._stamp() == self._seen:
+            return None
+        return read_document(self.path)
+
+    def settle(self) -> None:
+        """Note that the ledger in memory is what lies in the file."""
+        self._seen = self._stamp()
+
+    def _stamp(self) -> tuple[int, ...]:
+        """Properties of the file that change with every write, because the file is replaced and grows."""
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            raise LedgerError(
+                f"{shown(self.path.name)} is gone, and with it what others have spent; nothing was changed. Put it back: a new "
+                "file would let the whole budget be spent again"
+            ) from None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @contextmanager
@@ -58,7 +100,7 @@ def _acquired(beside: Path) -> int:
                 f"{shown(beside.name)} is held by another program for {_PATIENCE:g} s; nothing was changed. Look for a program "
                 "that stands still while it writes this file, and try again"
             )
-        time.sleep(random.uniform(0.0, _LONGEST_NAP))  # different naps, so that waiting programs do not keep in step
+        time.sleep(random.uniform(0.0, _LONGEST_PAUSE))  # random, so that waiting programs do not keep in step
 
 
 def _has_name(handle: int, beside: Path) -> bool:
@@ -69,7 +111,7 @@ def _has_name(handle: int, beside: Path) -> bool:
 
 
 def _close_inherited() -> None:
-    """In a forked process: a lock is held as long as any process has its file open, and this one shall not prolong it."""
+    """Close the files of locks in a forked process, because a lock is held as long as any process has its file open."""
     for handle in _held:
         with suppress(OSError):
             os.close(handle)
