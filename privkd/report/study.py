@@ -42,10 +42,10 @@ class Result:
 
     name: str
     method: str
-    scope: str
-    epsilon: float | None
-    delta: float | None
-    accuracy: float | None
+    scope: str = "none"
+    epsilon: float | None = None
+    delta: float | None = None
+    accuracy: float | None = None
     ceiling: float | None = None
     note: str = ""
 
