@@ -9,7 +9,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from accountants.check import shown
 from privkd.errors import InputRangeWarning, PrivacyScopeWarning, PrivkdError, WeakSignalWarning
 
 FALSE, REFUSED, INTERRUPTED = 1, 3, 130
+
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+"""The option of a command whose result can be one JSON object."""
 
 
 @contextmanager

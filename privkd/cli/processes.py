@@ -40,7 +40,7 @@ def launch(arguments: Sequence[str], processes: int) -> None:
         hidden = ",".join(f"{rank}:3" for rank in range(1, processes))
         launcher = ["--standalone", "--local_addr=127.0.0.1", f"--nproc_per_node={processes}"]
         launcher += [f"--log_dir={logs}", f"--redirects={hidden}", "-m", "privkd"]
-        logging.disable(logging.ERROR)  # what torchrun tells about a failure is told below, in one line
+        logging.disable(logging.ERROR)  # what torchrun writes about a failure is said below, in one line
         try:
             run(parse_args([*launcher, *arguments]))
         except ChildFailedError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from privkd.cli.output import emit, refusals
+from privkd.cli.output import Json, emit, refusals
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -70,7 +70,7 @@ def transcribe(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="replace an earlier transcription in the folder")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: Json = False,
 ) -> None:
     """Turn a teacher that saw private data into a student with a certificate.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from privkd.certificates.certificate import Certificate
 
 FALSE_ALARMS = 0.01
-"""The share of wrong accusations at which an attacker's best success is told."""
+"""The share of wrong accusations at which an attacker's best success is stated."""
 
 _PERSONAL = {Scope.TRAINING_RECORD, Scope.TRAINING_USER, Scope.TRAINING_LABEL, Scope.TEACHER}
 
