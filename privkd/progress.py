@@ -24,7 +24,7 @@ log = logging.getLogger("privkd")
 _FIRST = 10.0  # seconds after which a stage is worth a line in a file
 _EVERY = 10.0  # seconds between two lines, whatever stages they are of
 _LONG = 60.0  # seconds; a stage that will take longer says so as soon as it can be known
-_SETTLED = 1.0  # seconds after which the first steps tell how long the others take
+_SETTLED = 1.0  # seconds after which the first steps show how long the others take
 
 
 @contextmanager
@@ -81,7 +81,7 @@ class _Stage:
         return f"{self.description}: {self.done} of {self.total}{share}{hope}"
 
     def forecast(self) -> str | None:
-        """Said once, as soon as the first steps tell that the stage takes over a minute."""
+        """A line about a stage of over a minute, once, as soon as its first steps show that; else None."""
         passed = time.monotonic() - self.begun
         left = self.left()
         if self.foretold or left is None or passed < _SETTLED:
@@ -163,7 +163,7 @@ class _Display:
 def _where_to_say() -> Callable[[str], None]:
     """Where the lines of a stage go: into the program's log; into stderr where it keeps none, as nobody would see them otherwise.
 
-    Decided when the stage begins. What runs inside may be silenced, as teachers are; the owner is told all the same.
+    Decided when the stage begins. What runs inside may be silenced, as teachers are; the owner still sees the lines.
     """
     if log.hasHandlers():
         return _log if log.isEnabledFor(logging.INFO) else _nowhere
@@ -185,7 +185,7 @@ def _log(line: str) -> None:
 
 
 def _nowhere(line: str) -> None:
-    """Nobody wants to see it."""
+    """The end of a line that nobody wants to see."""
 
 
 def _rough(seconds: float) -> str:

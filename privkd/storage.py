@@ -190,7 +190,7 @@ def is_draft(path: Path_, *, of: str) -> bool:
 
 
 class _Left(NamedTuple):
-    """What a dead writer left behind."""
+    """A file or folder that a dead writer left behind."""
 
     path: Path
     name: str
@@ -203,7 +203,7 @@ def _leftovers(folder: Path) -> list[_Left]:
 
 
 def _beside(path: Path, kind: str) -> Path:
-    """In the same folder, because a rename is atomic only within one file system."""
+    """A new name in the same folder, because a rename is atomic only within one file system."""
     return path.parent / f".{path.name}.{secrets.token_hex(4)}.{kind}"
 
 

@@ -102,7 +102,7 @@ def set_up_stderr() -> None:
 
 
 class _Lines(logging.Handler):
-    """Asks for stderr at every line, because a live progress display takes its place for a while."""
+    """A handler that asks for stderr at every line, because a live progress display takes its place for a while."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(self.format(record))

@@ -44,7 +44,7 @@ def launch(arguments: Sequence[str], processes: int) -> None:
         try:
             run(parse_args([*launcher, *arguments]))
         except ChildFailedError as error:
-            _tell(error, Path(logs))
+            _explain(error, Path(logs))
         except SignalException as error:
             # The first process has said so, and whether the run is saved.
             raise typer.Exit(INTERRUPTED if error.sigval == signal.SIGINT else REFUSED) from None
@@ -52,8 +52,8 @@ def launch(arguments: Sequence[str], processes: int) -> None:
             logging.disable(logging.NOTSET)
 
 
-def _tell(error: Exception, logs: Path) -> None:
-    """Say why the processes ended, unless the first one did, and exit."""
+def _explain(error: Exception, logs: Path) -> None:
+    """Say why the processes ended, unless the first of them has said it, and exit."""
     rank, failure = error.get_first_failure()  # type: ignore[attr-defined]
     first = error.failures.get(0)  # type: ignore[attr-defined]
     if first is None or first.exitcode not in _SAID:

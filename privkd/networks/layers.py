@@ -151,7 +151,7 @@ def _plain(value: Any) -> Any:
 
 def _is_same(network: nn.Module, again: nn.Module) -> bool:
     """Whether nothing but the weights differs: attributes, hooks, shapes, and weights that share their memory."""
-    if [_attributes(layer) for layer in _every(network)] != [_attributes(layer) for layer in _every(again)]:
+    if [_attributes(layer) for layer in _modules(network)] != [_attributes(layer) for layer in _modules(again)]:
         return False
     state, fresh = network.state_dict(), again.state_dict()
     if _shapes(state) != _shapes(fresh):
@@ -164,7 +164,7 @@ def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, to
     return {name: (value.shape, value.dtype) for name, value in state.items()}
 
 
-def _every(network: nn.Module) -> list[nn.Module]:
+def _modules(network: nn.Module) -> list[nn.Module]:
     return [module for _, module in network.named_modules(remove_duplicate=False)]
 
 

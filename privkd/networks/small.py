@@ -79,7 +79,6 @@ class VectorNetwork(_StandardisingNetwork):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
         return (self.config["features"],)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -136,7 +135,6 @@ class ImageNetwork(_StandardisingNetwork):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
         return (self.config["channels"], self.config["height"], self.config["width"])
 
     def forward(self, x: Tensor) -> Tensor:

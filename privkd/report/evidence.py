@@ -20,7 +20,7 @@ _PROVEN = {"PASS", "PASS-LOOSE"}
 
 
 def release_of(name: str, transcription: Transcription) -> Release:
-    """The release, verified.
+    """A release of a report from a transcription, verified.
 
     Args:
         name: its folder, relative to the report.

@@ -28,7 +28,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a reader takes away.
+    """The conclusion that a reader takes away.
 
     Attributes:
         style: of the strongest guarantee that is proven: "record", "label", "answer" or "none".
@@ -46,7 +46,7 @@ class Verdict:
 
 
 def verdict_of(study: Study) -> Verdict:
-    """The conclusion.
+    """The conclusion of a study.
 
     The strongest class of guarantee decides first: for training records, persons or the whole teacher, before labels
     only, before single answers; proven before declared, released before not. Inside it, the highest accuracy among students

@@ -66,7 +66,6 @@ class Scattering(nn.Module):
             self._keep(f"average_columns_{halvings}", self._average(self._padded[1], halvings))
 
     def extra_repr(self) -> str:
-        """The arguments."""
         return f"{self.shape}, order={self.order}, J={self.J}, angles={self.angles}"
 
     def forward(self, images: Tensor) -> Tensor:
