@@ -12,6 +12,7 @@ Only regular files are read, so that a pipe cannot make a reader wait for ever. 
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import json
 import logging
@@ -25,7 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from accountants.ledger.files import flush as flush
 from accountants.ledger.files import is_deeper, open_regular, replacing, strict_json
@@ -45,6 +46,7 @@ _LAST = "ledger.json"  # of a folder that is deleted: no student may lie about w
 _LEFT = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{8}}\.(?P<kind>{_DRAFT}|{_REPLACED})\Z", re.DOTALL)
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2
 _HERE = -100  # AT_FDCWD
+_ABOUT_NO_FILE = (errno.EIO, errno.EMFILE, errno.ENFILE)  # the same file may be read another time
 
 Path_ = str | os.PathLike[str]
 Document = TypeVar("Document", dict, list)
@@ -63,6 +65,8 @@ def opened(path: Path_) -> Iterator[BufferedReader]:
     except (FileNotFoundError, PermissionError):
         raise
     except OSError as error:  # a socket, a link to itself, a name below a file
+        if error.errno in _ABOUT_NO_FILE:
+            raise
         raise CheckpointError(f"{path} is no regular file ({error.strerror}); nothing was read from it") from None
     if descriptor is None:
         raise CheckpointError(f"{path} is no regular file; nothing was read from it")
@@ -178,7 +182,7 @@ def put_back(target: Path_) -> None:
     """
     target = Path(target)
     with suppress(OSError):
-        if not os.path.lexists(target) and any(left.name == target.name for left in _leftovers(target.parent)):
+        if not os.path.lexists(target) and any(name == target.name for _, name, _ in _leftovers(target.parent)):
             with _turn(target.parent):
                 pass
 
@@ -189,17 +193,10 @@ def is_draft(path: Path_, *, of: str) -> bool:
     return match is not None and match["name"] == of and match["kind"] == _DRAFT
 
 
-class _Left(NamedTuple):
-    """A file or folder that a dead writer left behind."""
-
-    path: Path
-    name: str
-    kind: str
-
-
-def _leftovers(folder: Path) -> list[_Left]:
+def _leftovers(folder: Path) -> list[tuple[Path, str, str]]:
+    """Path, final name and kind of everything that dead writers left behind, while nobody else writes in the folder."""
     matches = map(_LEFT.match, os.listdir(folder))
-    return [_Left(folder / match[0], match["name"], match["kind"]) for match in matches if match]
+    return [(folder / match[0], match["name"], match["kind"]) for match in matches if match]
 
 
 def _beside(path: Path, kind: str) -> Path:
@@ -213,11 +210,11 @@ def _turn(folder: Path) -> Iterator[None]:
     descriptor = _lock(folder)
     try:
         if descriptor is not None:
-            for left in _leftovers(folder):
-                if left.kind == _REPLACED and not os.path.lexists(folder / left.name):
-                    left.path.rename(folder / left.name)
+            for path, name, kind in _leftovers(folder):
+                if kind == _REPLACED and not os.path.lexists(folder / name):
+                    path.rename(folder / name)
                 else:
-                    _remove(left.path)
+                    _remove(path)
         yield
     finally:
         if descriptor is not None and sys.platform != "win32":

@@ -94,10 +94,16 @@ def replacing(path: Path, temporary: Path) -> Iterator[BinaryIO]:
 
 
 def flush(path: Path) -> None:
-    """Send a file or the names in a folder to the disk itself, so that no rename overtakes the data; where the system can."""
+    """Send a file, or the names in a folder where the system can, to the disk itself, so that no rename overtakes the data.
+
+    Raises:
+        OSError: the data may not have reached the disk.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
+        if not path.is_dir():
+            raise
         return
     try:
         os.fsync(descriptor)

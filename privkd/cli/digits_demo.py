@@ -184,12 +184,7 @@ def _transcribed(job: _Job, *, seed: int) -> Transcription:
 
 
 def _study(
-    split: Split,
-    reference: nn.Module,
-    jobs: Sequence[_Job],
-    made: Sequence[Transcription],
-    *,
-    notes: tuple[str, ...],
+    split: Split, reference: nn.Module, jobs: Sequence[_Job], made: Sequence[Transcription], *, notes: tuple[str, ...]
 ) -> Study:
     results = [
         Result(

@@ -72,11 +72,7 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     from rich.text import Text
 
     table = Table(
-        title=Text(shown(title)),
-        title_justify="left",
-        show_header=any(columns),
-        show_edge=False,
-        box=box.SIMPLE_HEAD,
+        title=Text(shown(title)), title_justify="left", show_header=any(columns), show_edge=False, box=box.SIMPLE_HEAD
     )
     for position, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=position == 0 and not any(columns))

@@ -10,8 +10,7 @@ from privkd.cli.output import Json, emit, refusals, show_table
 
 
 def recipes(
-    pattern: Annotated[str, typer.Argument(help='name, or shell pattern such as "*kd"')] = "*",
-    as_json: Json = False,
+    pattern: Annotated[str, typer.Argument(help='name, or shell pattern such as "*kd"')] = "*", as_json: Json = False
 ) -> None:
     """List recipes; if only one fits, its settings too.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
 from typing import Any
 
 import torch
 from torch import nn
+
+from privkd.plain import plain
 
 _CONVOLUTION = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias")
 _BATCH_NORM = ("num_features", "eps", "momentum", "affine", "track_running_stats")
@@ -138,14 +139,11 @@ def _setting(layer: nn.Module, name: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | str):
-        return value
     if isinstance(value, tuple | list):
         return [_plain(part) for part in value]
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        return float(value)
+    value = plain(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     raise _NotDeclarableError(type(value).__name__)
 
 

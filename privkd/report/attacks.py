@@ -48,9 +48,7 @@ def _ceilings(event: Event, adjacency: str) -> Attack:
 
     found = tradeoff(event, [FALSE_ALARMS], adjacency=adjacency)
     return Attack(
-        even_odds=min(1.0, (1.0 + found.advantage.upper) / 2.0),
-        false_alarms=FALSE_ALARMS,
-        found=found.tprs[0].upper,
+        even_odds=min(1.0, (1.0 + found.advantage.upper) / 2.0), false_alarms=FALSE_ALARMS, found=found.tprs[0].upper
     )
 
 
