@@ -16,8 +16,8 @@ from accountants.check import shown
 
 __all__ = ["flush", "is_deeper", "open_regular", "replacing", "strict_json"]
 
-_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for somebody who writes
+_BINARY = getattr(os, "O_BINARY", 0)
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # without it, opening a pipe waits for somebody who writes
 
 
 def open_regular(path: str | os.PathLike[str]) -> int | None:
@@ -26,7 +26,7 @@ def open_regular(path: str | os.PathLike[str]) -> int | None:
     Raises:
         OSError: it is missing, cannot be read, or is a socket.
     """
-    descriptor = os.open(path, _FLAGS | _AT_ONCE)
+    descriptor = os.open(path, os.O_RDONLY | _BINARY | _AT_ONCE)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)

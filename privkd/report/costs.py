@@ -62,11 +62,7 @@ def profile_curve(
 
 def _between(epsilons: Sequence[float], deltas: Sequence[Bound]) -> tuple[list[float], list[float], list[float]]:
     """Epsilons with more in between, and both ends of delta at each; a straight line on a log scale would be too low."""
-    shown, upper, lower = (
-        list(epsilons[:1]),
-        [bound.upper for bound in deltas[:1]],
-        [bound.lower for bound in deltas[:1]],
-    )
+    shown, upper, lower = [epsilons[0]], [deltas[0].upper], [deltas[0].lower]
     for (left, right), (first, second) in zip(pairwise(epsilons), pairwise(deltas), strict=True):
         length = right - left
         for part in range(1, _PIECES):
