@@ -63,7 +63,7 @@ class _Stage:
     total: int | None
     done: int = 0
     begun: float = field(default_factory=time.monotonic)
-    foretold: bool = False
+    is_announced: bool = False
 
     def left(self) -> float | None:
         """Seconds that are left if the steps to come take as long as those that are done."""
@@ -77,16 +77,16 @@ class _Stage:
             return f"{self.description}: still at work after {_rough(time.monotonic() - self.begun)}"
         left = self.left()
         share = f" ({100 * self.done // self.total} %)" if self.total else ""
-        hope = "" if left is None else f", about {_rough(left)} left"
-        return f"{self.description}: {self.done} of {self.total}{share}{hope}"
+        rest = "" if left is None else f", about {_rough(left)} left"
+        return f"{self.description}: {self.done} of {self.total}{share}{rest}"
 
     def forecast(self) -> str | None:
         """A line about a stage of over a minute, once, as soon as its first steps show that; else None."""
         passed = time.monotonic() - self.begun
         left = self.left()
-        if self.foretold or left is None or passed < _SETTLED:
+        if self.is_announced or left is None or passed < _SETTLED:
             return None
-        self.foretold = True
+        self.is_announced = True
         return f"{self.description} will take about {_rough(passed + left)}" if passed + left >= _LONG else None
 
 
