@@ -43,7 +43,7 @@ def train(
         from privkd.data import load
         from privkd.recipes import build
         from privkd.recipes import train as run
-        from privkd.recipes.registry import config_class, get
+        from privkd.recipes.catalogue import config_class, get
 
         own = set(config_class(get(recipe)).__dataclass_fields__)
         given = {"steps": steps, "epochs": epochs, "batch_size": batch_size}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from privkd.recipes import registry
+from privkd.recipes import catalogue
 
 THIRD_PARTY = Path(__file__).parents[1] / "recipes" / "thirdparty"
 
@@ -20,8 +20,8 @@ THIRD_PARTY = Path(__file__).parents[1] / "recipes" / "thirdparty"
 def installed(monkeypatch):
     """A package of somebody else, and a broken one."""
     monkeypatch.syspath_prepend(str(THIRD_PARTY))
-    registry.get("classifier")
-    monkeypatch.setattr(registry, "_factories", dict(registry._factories))
+    catalogue.get("classifier")
+    monkeypatch.setattr(catalogue, "_factories", dict(catalogue._factories))
     yield
     for name in ("privkd_example", "privkd_broken", "privkd_forgetful"):
         sys.modules.pop(name, None)

@@ -19,8 +19,8 @@ from privkd.data.records import Records
 from privkd.networks import network_for
 from privkd.networks.small import standardise
 from privkd.plain import make_plain
+from privkd.recipes.catalogue import register
 from privkd.recipes.recipe import Recipe
-from privkd.recipes.registry import register
 from privkd.trainer.batch import Batch
 from privkd.trainer.task import Context, Losses, Stage, Task
 
