@@ -46,10 +46,7 @@ class SmallGenerator(nn.Module):
         self.shape, self.low, self.high, self.latent = shape, low, high, latent
         self.grid = shape if len(shape) == 1 else (shape[0], min(_GRID, shape[1]), min(_GRID, shape[2]))
         self.net = nn.Sequential(
-            nn.Linear(latent, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, math.prod(self.grid)),
-            nn.Sigmoid(),
+            nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, math.prod(self.grid)), nn.Sigmoid()
         )
 
     @classmethod

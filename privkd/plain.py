@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import operator
 import re
 from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any
 
-__all__ = ["make_plain", "plain"]
+__all__ = ["as_read", "make_plain", "plain"]
 
 
 def plain(value: Any) -> Any:
@@ -20,7 +21,7 @@ def plain(value: Any) -> Any:
 
     Example:
         >>> import numpy as np
-        >>> [plain(one) for one in (np.int64(3), np.array(0.5), np.True_, "poisson", None)]
+        >>> [plain(value) for value in (np.int64(3), np.array(0.5), np.True_, "poisson", None)]
         [3, 0.5, True, 'poisson', None]
     """
     if type(value).__module__.partition(".")[0] in ("numpy", "torch") and getattr(value, "ndim", None) == 0:
@@ -37,6 +38,11 @@ def plain(value: Any) -> Any:
     return value
 
 
+def as_read(value: Any) -> Any:
+    """The value that a reader of its JSON file gets: tuples become lists, and keys become text."""
+    return json.loads(json.dumps(value))
+
+
 def make_plain(settings: Any) -> None:
     """Make the fields of a dataclass plain, for the beginning of `__post_init__`; frozen ones, too.
 
@@ -44,7 +50,7 @@ def make_plain(settings: Any) -> None:
     """
     for field in dataclasses.fields(settings):
         given = getattr(settings, field.name)
-        value = tuple(plain(one) for one in given) if type(given) is tuple else plain(given)
+        value = tuple(map(plain, given)) if type(given) is tuple else plain(given)
         if type(value) is int and "float" in re.findall(r"\w+", str(field.type)):
             with suppress(OverflowError):
                 value = float(value)

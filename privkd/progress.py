@@ -24,7 +24,7 @@ log = logging.getLogger("privkd")
 _FIRST = 10.0  # seconds after which a stage is worth a line in a file
 _EVERY = 10.0  # seconds between two lines, whatever stages they are of
 _LONG = 60.0  # seconds; a stage that will take longer says so as soon as it can be known
-_SETTLED = 1.0  # seconds after which the first steps tell how long the others take
+_SETTLED = 1.0  # seconds after which the first steps show how long the others take
 
 
 @contextmanager
@@ -63,7 +63,7 @@ class _Stage:
     total: int | None
     done: int = 0
     begun: float = field(default_factory=time.monotonic)
-    foretold: bool = False
+    is_announced: bool = False
 
     def left(self) -> float | None:
         """Seconds that are left if the steps to come take as long as those that are done."""
@@ -77,16 +77,16 @@ class _Stage:
             return f"{self.description}: still at work after {_rough(time.monotonic() - self.begun)}"
         left = self.left()
         share = f" ({100 * self.done // self.total} %)" if self.total else ""
-        hope = "" if left is None else f", about {_rough(left)} left"
-        return f"{self.description}: {self.done} of {self.total}{share}{hope}"
+        rest = "" if left is None else f", about {_rough(left)} left"
+        return f"{self.description}: {self.done} of {self.total}{share}{rest}"
 
     def forecast(self) -> str | None:
-        """Said once, as soon as the first steps tell that the stage takes over a minute."""
+        """A line about a stage of over a minute, once, as soon as its first steps show that; else None."""
         passed = time.monotonic() - self.begun
         left = self.left()
-        if self.foretold or left is None or passed < _SETTLED:
+        if self.is_announced or left is None or passed < _SETTLED:
             return None
-        self.foretold = True
+        self.is_announced = True
         return f"{self.description} will take about {_rough(passed + left)}" if passed + left >= _LONG else None
 
 
@@ -163,7 +163,7 @@ class _Display:
 def _where_to_say() -> Callable[[str], None]:
     """Where the lines of a stage go: into the program's log; into stderr where it keeps none, as nobody would see them otherwise.
 
-    Decided when the stage begins. What runs inside may be silenced, as teachers are; the owner is told all the same.
+    Decided when the stage begins. What runs inside may be silenced, as teachers are; the owner still sees the lines.
     """
     if log.hasHandlers():
         return _log if log.isEnabledFor(logging.INFO) else _nowhere
@@ -185,7 +185,7 @@ def _log(line: str) -> None:
 
 
 def _nowhere(line: str) -> None:
-    """Nobody wants to see it."""
+    """The end of a line that nobody wants to see."""
 
 
 def _rough(seconds: float) -> str:

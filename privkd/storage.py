@@ -1,50 +1,39 @@
-"""How privkd writes files and folders, and how it reads JSON that somebody else may have written.
+"""Files and folders that are written whole, and JSON that somebody else may have written.
 
-Writing: whole under a temporary name in the same folder, flushed to the disk, then renamed. Whoever looks, and whoever is
-killed, finds what was there before or what should be there after. Writers of one folder take turns by a lock on that
-folder itself (`flock`), which the operating system ends with their process; so what lies there under a temporary name,
-while the lock is held, was left by a writer that is dead, and is cleared away.
+Writing happens under a temporary name in the same folder, which is flushed to the disk and then renamed, so that a reader
+finds the old content or all of the new one. Writers of one folder take turns by a lock on that folder itself (`flock`), which
+the operating system ends with their process; what has a temporary name while the lock is held was left by a writer that is
+dead, and is cleared away.
 
-Reading: regular files only, so that a pipe cannot make a reader wait for ever; JSON without anything that readers disagree
-about (two equal keys, NaN), bounded in size and depth.
+Only regular files are read, so that a pipe cannot make a reader wait for ever. JSON holds nothing that readers disagree about
+(two equal keys, NaN), and is bounded in size and depth.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import json
 import logging
-import math
 import os
 import re
 import secrets
 import shutil
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
+from accountants.ledger.files import flush as flush
+from accountants.ledger.files import is_deeper, open_regular, replacing, strict_json
 from privkd.errors import CheckpointError
 
 if sys.platform != "win32":
     import fcntl
-
-__all__ = [
-    "draft_of",
-    "is_draft",
-    "opened",
-    "put_back",
-    "read_json",
-    "sha256_of",
-    "write_bytes",
-    "write_json",
-    "write_text",
-]
 
 log = logging.getLogger("privkd")
 
@@ -57,6 +46,7 @@ _LAST = "ledger.json"  # of a folder that is deleted: no student may lie about w
 _LEFT = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{8}}\.(?P<kind>{_DRAFT}|{_REPLACED})\Z", re.DOTALL)
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2
 _HERE = -100  # AT_FDCWD
+_ABOUT_NO_FILE = (errno.EIO, errno.EMFILE, errno.ENFILE)  # the same file may be read another time
 
 Path_ = str | os.PathLike[str]
 Document = TypeVar("Document", dict, list)
@@ -70,15 +60,15 @@ def opened(path: Path_) -> Iterator[BufferedReader]:
         CheckpointError: it is a folder, a pipe, a device, a socket or a link to itself.
         OSError: it is missing or cannot be read.
     """
-    # Without O_NONBLOCK, opening a pipe waits until somebody writes into it.
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = open_regular(path)
     except (FileNotFoundError, PermissionError):
         raise
     except OSError as error:  # a socket, a link to itself, a name below a file
+        if error.errno in _ABOUT_NO_FILE:
+            raise
         raise CheckpointError(f"{path} is no regular file ({error.strerror}); nothing was read from it") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+    if descriptor is None:
         raise CheckpointError(f"{path} is no regular file; nothing was read from it")
     with os.fdopen(descriptor, "rb") as file:
         yield file
@@ -107,14 +97,9 @@ def read_json(path: Path_, kind: type[Document], *, at_most: int = MAX_JSON) -> 
     if len(content) > at_most:
         raise CheckpointError(f"{path} is larger than {at_most} bytes, which no such file needs; it was not read")
     try:
-        value = json.loads(
-            content.decode("utf-8"),
-            parse_constant=_refused,
-            parse_float=_finite,
-            parse_int=_whole,
-            object_pairs_hook=_unique,
-        )
-        _require_flat(value)
+        value = strict_json(content, whole=_whole)
+        if is_deeper(value, _MAX_DEPTH):  # later recursion over it would not survive
+            raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not valid JSON: {type(error).__name__}: {error}") from error
     if not isinstance(value, kind):
@@ -154,18 +139,8 @@ def write_bytes(path: Path_, content: bytes) -> None:
         OSError: the folder cannot be written.
     """
     path = Path(path)
-    with _turn(path.parent):
-        draft = _beside(path, _DRAFT)
-        try:
-            with draft.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        finally:
-            with suppress(FileNotFoundError):
-                draft.unlink()
-        _flush(path.parent)
+    with _turn(path.parent), replacing(path, _beside(path, _DRAFT)) as file:
+        file.write(content)
 
 
 @contextmanager
@@ -193,21 +168,21 @@ def draft_of(target: Path_, *, allowed: Callable[[], object]) -> Iterator[Path]:
             draft.mkdir()
             yield draft
             for path in (*draft.iterdir(), draft):
-                _flush(path)
+                flush(path)
             _swap(draft, target)
         finally:
             _remove(draft)
-        _flush(target.parent)
+        flush(target.parent)
 
 
 def put_back(target: Path_) -> None:
-    """Give a folder its name again that a killed writer had moved aside; nothing happens if the name is taken.
+    """Give a folder its name again that a killed writer had moved aside; a reader calls it first.
 
-    A reader calls it first. It does nothing where the folder above cannot be written.
+    Nothing happens if the name is taken, or where the folder above cannot be written.
     """
     target = Path(target)
     with suppress(OSError):
-        if not os.path.lexists(target) and any(left.name == target.name for left in _leftovers(target.parent)):
+        if not os.path.lexists(target) and any(name == target.name for _, name, _ in _leftovers(target.parent)):
             with _turn(target.parent):
                 pass
 
@@ -218,20 +193,14 @@ def is_draft(path: Path_, *, of: str) -> bool:
     return match is not None and match["name"] == of and match["kind"] == _DRAFT
 
 
-class _Left:
-    """What a dead writer left behind."""
-
-    def __init__(self, path: Path, name: str, kind: str) -> None:
-        self.path, self.name, self.kind = path, name, kind
-
-
-def _leftovers(folder: Path) -> list[_Left]:
-    found = ((one, _LEFT.match(one)) for one in os.listdir(folder))
-    return [_Left(folder / one, match["name"], match["kind"]) for one, match in found if match]
+def _leftovers(folder: Path) -> list[tuple[Path, str, str]]:
+    """Path, final name and kind of everything that dead writers left behind, while nobody else writes in the folder."""
+    matches = map(_LEFT.match, os.listdir(folder))
+    return [(folder / match[0], match["name"], match["kind"]) for match in matches if match]
 
 
 def _beside(path: Path, kind: str) -> Path:
-    """In the same folder, because a rename is atomic only within one file system."""
+    """A new name in the same folder, because a rename is atomic only within one file system."""
     return path.parent / f".{path.name}.{secrets.token_hex(4)}.{kind}"
 
 
@@ -241,11 +210,11 @@ def _turn(folder: Path) -> Iterator[None]:
     descriptor = _lock(folder)
     try:
         if descriptor is not None:
-            for left in _leftovers(folder):
-                if left.kind == _REPLACED and not os.path.lexists(folder / left.name):
-                    left.path.rename(folder / left.name)
+            for path, name, kind in _leftovers(folder):
+                if kind == _REPLACED and not os.path.lexists(folder / name):
+                    path.rename(folder / name)
                 else:
-                    _remove(left.path)
+                    _remove(path)
         yield
     finally:
         if descriptor is not None and sys.platform != "win32":
@@ -295,7 +264,7 @@ def _swap(draft: Path, target: Path) -> None:
         _remove(old)
 
 
-def _exchanged(one: Path, other: Path) -> bool:
+def _exchanged(draft: Path, target: Path) -> bool:
     """Exchange two names in one step, where the system and its file system can."""
     if not sys.platform.startswith("linux"):
         return False
@@ -303,7 +272,7 @@ def _exchanged(one: Path, other: Path) -> bool:
         call = ctypes.CDLL(None).renameat2
     except (OSError, AttributeError):  # an old C library
         return False
-    return call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+    return call(_HERE, os.fsencode(draft), _HERE, os.fsencode(target), _EXCHANGE) == 0
 
 
 def _remove(path: Path) -> None:
@@ -321,52 +290,7 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _flush(path: Path) -> None:
-    """To the disk itself, so that a rename cannot overtake the data; folders where the system allows it."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _refused(token: str) -> NoReturn:
-    raise ValueError(f"{token} is no JSON number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"number {text[:40]} is too large")
-    return value
-
-
 def _whole(text: str) -> int:
     if len(text) > _MAX_DIGITS:
         raise ValueError(f"whole number {text[:40]}... has {len(text)} digits, more than {_MAX_DIGITS}")
     return int(text)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("one key occurs twice in an object")
-    return found
-
-
-def _require_flat(value: Any) -> None:
-    """Refuse nesting that later recursion over the value would not survive."""
-    level = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            inside
-            for one in level
-            if isinstance(one, dict | list)
-            for inside in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
-            return
-    raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")

@@ -1,7 +1,6 @@
 """Ledger files: a strict reader, and a writer that never leaves half a file behind."""
 
 import json
-import math
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
@@ -12,13 +11,13 @@ from accountants.check import shown
 from accountants.errors import LedgerError
 from accountants.events.event import MAX_DEPTH
 from accountants.ledger.chain import LISTS, header_of
+from accountants.ledger.files import is_deeper, open_regular, replacing, strict_json
 
 __all__ = ["MAX_BYTES", "read_document", "require_no_other_heir", "write_document"]
 
 MAX_BYTES = 64 * 2**20
 _MAX_VALUES = 2_000_000  # of a file; each takes up to some hundred bytes of memory
 _MAX_DEPTH = 2 * MAX_DEPTH + 10  # objects and lists of nested events, and the entry around them
-_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for somebody who writes
 
 
 def read_document(path: str | Path) -> dict[str, object]:
@@ -40,16 +39,14 @@ def read_document(path: str | Path) -> dict[str, object]:
     if sum(content.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
         raise LedgerError(f"{name}: more than {_MAX_VALUES} values, which no ledger needs; it was not read")
     try:
-        document = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite
-        )
-    except LedgerError as error:
-        raise LedgerError(f"{name}: {error}") from None
-    except (ValueError, RecursionError) as error:
+        document = strict_json(content)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LedgerError(f"{name}: no valid JSON ({type(error).__name__}: {shown(str(error))})") from None
+    except ValueError as error:
+        raise LedgerError(f"{name}: {error}") from None
     if not isinstance(document, dict):
         raise LedgerError(f"{name}: a ledger is a JSON object, not {type(document).__name__}")
-    if _is_deeper(document, _MAX_DEPTH):
+    if is_deeper(document, _MAX_DEPTH):
         raise LedgerError(f"{name}: nested deeper than {_MAX_DEPTH} levels, which no ledger needs")
     return document
 
@@ -97,20 +94,12 @@ def write_document(path: Path, document: Mapping[str, object]) -> None:
         raise LedgerError(
             f"{shown(path.name)}: {len(content)} bytes, above {MAX_BYTES}; charge repeated events with count="
         )
-    # Same folder, because a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            with suppress(OSError):  # a file that several people share stays theirs
-                os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    with replacing(path, temporary) as file:
+        file.write(content)
+        with suppress(OSError):  # a file that several people share stays theirs
+            os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
 
 
 def _lines(document: Mapping[str, object]) -> Iterator[str]:
@@ -131,62 +120,11 @@ def _encoded(value: object) -> str:
 
 
 def _content(path: Path, name: str) -> bytes:
-    with open(path, "rb", opener=_opened_regular) as file:
+    descriptor = open_regular(path)
+    if descriptor is None:
+        raise LedgerError(f"{name}: no regular file; a ledger is read from a file only")
+    with open(descriptor, "rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise LedgerError(f"{name}: larger than {MAX_BYTES} bytes, which no ledger needs; it was not read")
     return content
-
-
-def _opened_regular(path: str, flags: int) -> int:
-    handle = os.open(path, flags | _AT_ONCE)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise LedgerError(f"{shown(os.path.basename(path))}: no regular file; a ledger is read from a file only")
-    return handle
-
-
-def _is_deeper(document: object, most: int) -> bool:
-    level = [document]
-    for _ in range(most):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return False
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system allows opening a folder."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        double = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise LedgerError(f"key '{shown(double, 80)}' occurs twice in one object")
-    return found
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise LedgerError(f"number {text[:40]} is too large")
-    return value
-
-
-def _refused(token: str) -> float:
-    raise LedgerError(f"{token} is no JSON number")

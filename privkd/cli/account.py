@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from privkd.cli.output import emit, refusals
+from privkd.cli.output import Json, emit, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _Delta = Annotated[float, typer.Option(help="failure mass, below 1/n")]
 _Adjacency = Annotated[str, typer.Option(help="add-remove, replace-one or zero-out")]
-_Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 
 def account(
@@ -28,7 +27,7 @@ def account(
     adjacency: _Adjacency = "add-remove",
     method: Annotated[str, typer.Option(help="auto, or the name of one accountant")] = "auto",
     width: Annotated[float | None, typer.Option(help="largest width of the interval that is wanted")] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Print certified lower and upper epsilon of an expression at a delta, or delta at an epsilon.
 
@@ -58,7 +57,7 @@ def calibrate(
     epsilon: Annotated[float, typer.Option(help="budget in nats, > 0")],
     delta: _Delta,
     adjacency: _Adjacency = "add-remove",
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Find the parameter that uses a budget up and never exceeds it; beside a * it is a count, a whole number.
 

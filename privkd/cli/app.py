@@ -32,9 +32,7 @@ app.command()(train.train)
 
 
 @app.callback(invoke_without_command=True)
-def _root(
-    version: bool = typer.Option(False, "--version", help="print the version and exit", is_eager=True),
-) -> None:
+def _root(version: bool = typer.Option(False, "--version", help="print the version and exit", is_eager=True)) -> None:
     if version:
         from privkd import __version__
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from privkd.cli.output import FALSE, emit, refusals
+from privkd.cli.output import FALSE, Json, emit, refusals
 
 
 def audit(
@@ -18,7 +18,7 @@ def audit(
             "--with", help="also ask prv-accountant or dp-accounting, where they are known to be right; or none"
         ),
     ] = ["none"],  # noqa: B006  typer never changes it
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: Json = False,
 ) -> None:
     """Recompute what a ledger's events cost and judge every claim in it; for a folder, its certificate as well.
 

@@ -11,8 +11,9 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from privkd.errors import PrivacyScopeWarning
 from privkd.networks.small import standardise
 from privkd.progress import track
 from privkd.report import Result, Study, release_of, samples_of, write_report
+from privkd.report.rows import proven_rows
 from privkd.report.wording import upward
 from privkd.report.writing import JSON_NAME
 from privkd.teachers import InputSpec, TeacherEnsemble
@@ -41,9 +43,9 @@ _STEPS = 600  # of the two non-private models
 _SPEC = InputSpec((1, 8, 8), low=0.0, high=1.0)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class _Job:
-    """One call of `transcribe`, and how its row in the table is called."""
+    """One call of `transcribe`, and the words of its row in the table."""
 
     name: str
     method: str
@@ -88,7 +90,7 @@ def run_demo(
         advance()
         single = _train_without_privacy(_single_teacher(seed), split.private, seed=seed)
         advance()
-    ensemble = _ensemble(split)
+    ensemble = _ensemble(split.private)
     jobs = [*_record_jobs(ensemble, split, epsilons), *_single_jobs(single, query_count)]
     made = []
     with track("transcribing", len(jobs)) as advance:
@@ -113,21 +115,16 @@ def _single_teacher(seed: int) -> nn.Module:
 
 
 def _train_without_privacy(model: nn.Module, records: Records, *, seed: int) -> nn.Module:
-    distil(model, records.inputs, functional.one_hot(_labels(records), 10).float(), seed=seed, steps=_STEPS)
+    targets = functional.one_hot(cast(Tensor, records.labels), 10).float()
+    distil(model, records.inputs, targets, seed=seed, steps=_STEPS)
     return model
 
 
-def _ensemble(split: Split) -> TeacherEnsemble:
+def _ensemble(private: Records) -> TeacherEnsemble:
     from sklearn.neighbors import KNeighborsClassifier
 
-    private = split.private
-    return TeacherEnsemble.fit(
-        lambda: KNeighborsClassifier(n_neighbors=1),
-        private.inputs,
-        private.labels,
-        teachers=TEACHERS,
-        classes=10,
-    )
+    nearest = partial(KNeighborsClassifier, n_neighbors=1)
+    return TeacherEnsemble.fit(nearest, private.inputs, private.labels, teachers=TEACHERS, classes=10)
 
 
 def _record_jobs(ensemble: TeacherEnsemble, split: Split, epsilons: Sequence[float]) -> list[_Job]:
@@ -154,14 +151,7 @@ def _record_jobs(ensemble: TeacherEnsemble, split: Split, epsilons: Sequence[flo
         ),
     )
     return [
-        _Job(
-            name=f"{short}-eps{epsilon:g}",
-            method=method,
-            teacher=ensemble,
-            epsilon=epsilon,
-            note=note,
-            options={"queries": queries, **options},
-        )
+        _Job(f"{short}-eps{epsilon:g}", method, ensemble, epsilon, note, {"queries": queries, **options})
         for short, method, options, note in ways
         for epsilon in epsilons
     ]
@@ -171,25 +161,19 @@ def _single_jobs(single: nn.Module, query_count: int | None) -> list[_Job]:
     """The same single teacher without any data: once per answer, as in the papers, and composed truly."""
     options = {"inputs": _SPEC, "queries": query_count}
     answers = _Job(
-        name=f"one-teacher-answers-eps{_ANSWER_EPSILON:g}",
-        method="one teacher, per answer",
-        teacher=single,
-        epsilon=_ANSWER_EPSILON,
-        note="The papers' setting, without any data. Epsilon is about ONE answer: not comparable with the rest.",
-        options=options,
+        f"one-teacher-answers-eps{_ANSWER_EPSILON:g}",
+        "one teacher, per answer",
+        single,
+        _ANSWER_EPSILON,
+        "The papers' setting, without any data. Epsilon is about ONE answer: not comparable with the rest.",
+        options,
     )
-    whole = [
-        _Job(
-            name=f"one-teacher-eps{epsilon:g}",
-            method="one teacher, composed",
-            teacher=single,
-            epsilon=epsilon,
-            note="The same teacher with all answers composed: what the setting above truly buys.",
-            options={**options, "scope": "teacher"},
-        )
+    note = "The same teacher with all answers composed: what the setting above truly buys."
+    composed = {**options, "scope": "teacher"}
+    return [answers] + [
+        _Job(f"one-teacher-eps{epsilon:g}", "one teacher, composed", single, epsilon, note, composed)
         for epsilon in _TEACHER_EPSILONS
     ]
-    return [answers, *whole]
 
 
 def _transcribed(job: _Job, *, seed: int) -> Transcription:
@@ -200,23 +184,20 @@ def _transcribed(job: _Job, *, seed: int) -> Transcription:
 
 
 def _study(
-    split: Split,
-    reference: nn.Module,
-    jobs: Sequence[_Job],
-    made: Sequence[Transcription],
-    *,
-    notes: tuple[str, ...],
+    split: Split, reference: nn.Module, jobs: Sequence[_Job], made: Sequence[Transcription], *, notes: tuple[str, ...]
 ) -> Study:
-    plain = Result(
-        name="",
-        method="reference",
-        scope="none",
-        epsilon=None,
-        delta=None,
-        accuracy=_accuracy(reference, split.test),
-        note="NOT PRIVATE: the same network trained on the private labels. Not saved, not for release.",
-    )
-    rows = [_row(job, done, split.test) for job, done in zip(jobs, made, strict=True)]
+    results = [
+        Result(
+            name="",
+            method="reference",
+            accuracy=_accuracy(reference, split.test),
+            note="NOT PRIVATE: the same network trained on the private labels. Not saved, not for release.",
+        )
+    ]
+    for job, done in zip(jobs, made, strict=True):
+        accuracy = _accuracy(done.student, split.test)
+        results.append(Result(name=job.name, method=job.method, accuracy=accuracy, note=job.note))
+    releases = tuple(release_of(job.name, done) for job, done in zip(jobs, made, strict=True))
     return Study(
         title="Handwritten digits, transcribed",
         summary=(
@@ -225,8 +206,8 @@ def _study(
             f"or from generated inputs, and were tested on {len(split.test)} records that nothing was "
             "trained on. A student may be released under its own guarantee, and under no other."
         ),
-        results=(plain, *rows),
-        releases=tuple(release_of(job.name, done) for job, done in zip(jobs, made, strict=True)),
+        results=proven_rows(results, releases),
+        releases=releases,
         notes=notes,
         not_protected=(
             "The reference and the single teacher: both were trained without privacy and are not saved.",
@@ -235,20 +216,6 @@ def _study(
         samples=next((found for done in made if (found := samples_of(done)) is not None), None),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         library_version=__version__,
-    )
-
-
-def _row(job: _Job, made: Transcription, test: Records) -> Result:
-    certificate = made.certificate
-    return Result(
-        name=job.name,
-        method=job.method,
-        scope=str(certificate.scope),
-        epsilon=certificate.epsilon,
-        delta=certificate.delta,
-        accuracy=_accuracy(made.student, test),
-        ceiling=certificate.ceiling,
-        note=job.note,
     )
 
 
@@ -272,13 +239,7 @@ def _notes(split: Split, ensemble: TeacherEnsemble) -> tuple[str, ...]:
 
 @torch.no_grad()
 def _accuracy(model: nn.Module, test: Records) -> float:
-    return float((model(test.inputs).argmax(dim=1) == _labels(test)).double().mean())
-
-
-def _labels(records: Records) -> Tensor:
-    if records.labels is None:
-        raise ValueError(f"{records!r} has no labels; the private and test parts of a split have them")
-    return records.labels
+    return float((model(test.inputs).argmax(dim=1) == test.labels).double().mean())
 
 
 def _save(out: Path, jobs: Sequence[_Job], made: Sequence[Transcription], study: Study) -> None:

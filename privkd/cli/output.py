@@ -9,7 +9,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from accountants.check import shown
 from privkd.errors import InputRangeWarning, PrivacyScopeWarning, PrivkdError, WeakSignalWarning
 
 FALSE, REFUSED, INTERRUPTED = 1, 3, 130
+
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+"""The option of a command whose result can be one JSON object."""
 
 
 @contextmanager
@@ -69,11 +72,7 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     from rich.text import Text
 
     table = Table(
-        title=Text(shown(title)),
-        title_justify="left",
-        show_header=any(columns),
-        show_edge=False,
-        box=box.SIMPLE_HEAD,
+        title=Text(shown(title)), title_justify="left", show_header=any(columns), show_edge=False, box=box.SIMPLE_HEAD
     )
     for position, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=position == 0 and not any(columns))
@@ -99,7 +98,7 @@ def set_up_stderr() -> None:
 
 
 class _Lines(logging.Handler):
-    """Asks for stderr at every line, because a live progress display takes its place for a while."""
+    """A handler that asks for stderr at every line, because a live progress display takes its place for a while."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(self.format(record))

@@ -124,6 +124,7 @@ def _draw(out: Path, title: str, fill: Callable[[Axes], dict[str, Any]]) -> dict
     from matplotlib.figure import Figure
 
     from privkd.report.legends import as_label
+    from privkd.storage import write_bytes
 
     # White behind everything, so that the picture can be read on a dark page too.
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "privkd", "font.size": 11, "figure.facecolor": "white"}
@@ -134,7 +135,7 @@ def _draw(out: Path, title: str, fill: Callable[[Axes], dict[str, Any]]) -> dict
         ax.set_title(as_label(shown(title)), loc="left", fontsize=11, wrap=True)  # a unit comes from a file
         content = io.BytesIO()
         figure.savefig(content, format=out.suffix[1:].lower(), dpi=160, bbox_inches="tight")
-    out.write_bytes(content.getvalue())
+    write_bytes(out, content.getvalue())
     return values
 
 

@@ -40,11 +40,11 @@ def launch(arguments: Sequence[str], processes: int) -> None:
         hidden = ",".join(f"{rank}:3" for rank in range(1, processes))
         launcher = ["--standalone", "--local_addr=127.0.0.1", f"--nproc_per_node={processes}"]
         launcher += [f"--log_dir={logs}", f"--redirects={hidden}", "-m", "privkd"]
-        logging.disable(logging.ERROR)  # what torchrun tells about a failure is told below, in one line
+        logging.disable(logging.ERROR)  # what torchrun writes about a failure is said below, in one line
         try:
             run(parse_args([*launcher, *arguments]))
         except ChildFailedError as error:
-            _tell(error, Path(logs))
+            _explain(error, Path(logs))
         except SignalException as error:
             # The first process has said so, and whether the run is saved.
             raise typer.Exit(INTERRUPTED if error.sigval == signal.SIGINT else REFUSED) from None
@@ -52,8 +52,8 @@ def launch(arguments: Sequence[str], processes: int) -> None:
             logging.disable(logging.NOTSET)
 
 
-def _tell(error: Exception, logs: Path) -> None:
-    """Say why the processes ended, unless the first one did, and exit."""
+def _explain(error: Exception, logs: Path) -> None:
+    """Say why the processes ended, unless the first of them has said it, and exit."""
     rank, failure = error.get_first_failure()  # type: ignore[attr-defined]
     first = error.failures.get(0)  # type: ignore[attr-defined]
     if first is None or first.exitcode not in _SAID:

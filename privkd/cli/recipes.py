@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from privkd.cli.output import refusals, show_table
+from privkd.cli.output import Json, emit, refusals, show_table
 
 
 def recipes(
-    pattern: Annotated[str, typer.Argument(help='name, or shell pattern such as "*kd"')] = "*",
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    pattern: Annotated[str, typer.Argument(help='name, or shell pattern such as "*kd"')] = "*", as_json: Json = False
 ) -> None:
     """List recipes; if only one fits, its settings too.
 
@@ -27,13 +26,13 @@ def recipes(
             raise ValueError(f"no recipe fits {pattern!r}; there are {', '.join(names())}")
         known = [_known(name) for name in found]
     if as_json:
-        import json
-
-        typer.echo(json.dumps({"recipes": known}, indent=1))
+        emit({"recipes": known}, as_json=True, title="", rows=())
         return
-    show_table("Recipes", ("name", "summary"), [(one["name"], one["summary"] or one["problem"]) for one in known])
+    show_table(
+        "Recipes", ("name", "summary"), [(recipe["name"], recipe["summary"] or recipe["problem"]) for recipe in known]
+    )
     if len(known) == 1 and known[0]["settings"]:
-        rows = [(one["name"], one["default"], one["allowed"]) for one in known[0]["settings"]]
+        rows = [tuple(setting.values()) for setting in known[0]["settings"]]
         show_table("Settings, for --set name=value", ("name", "default", "allowed"), rows)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from privkd.cli.output import FALSE, emit, refusals
+from privkd.cli.output import FALSE, Json, emit, refusals
 
 if TYPE_CHECKING:
     from privkd.report import Release
@@ -19,7 +19,7 @@ def report(
         float | None,
         typer.Option(help="largest epsilon at which a student is recommended; default: the earlier report's, or 3"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: Json = False,
 ) -> None:
     """Verify every certificate in a folder and write report.html and report.json there.
 

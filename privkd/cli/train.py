@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from privkd.cli.output import emit, refusals
+from privkd.cli.output import Json, emit, refusals
 
 if TYPE_CHECKING:
     from privkd.recipes import Trained
@@ -32,7 +32,7 @@ def train(
     trackers: Annotated[
         list[str] | None, typer.Option("--tracker", help="show the run there, for example tensorboard, wandb or mlflow")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: Json = False,
 ) -> None:
     """Train a recipe on records. The result carries NO privacy guarantee; transcribe gives one.
 
@@ -43,7 +43,7 @@ def train(
         from privkd.data import load
         from privkd.recipes import build
         from privkd.recipes import train as run
-        from privkd.recipes.registry import config_class, get
+        from privkd.recipes.catalogue import config_class, get
 
         own = set(config_class(get(recipe)).__dataclass_fields__)
         given = {"steps": steps, "epochs": epochs, "batch_size": batch_size}
@@ -56,13 +56,13 @@ def train(
             from privkd.cli.processes import launch
 
             options = {"data": data, "out": out, "seed": seed, "device": device, "precision": precision, **rest}
-            flags = [*(f"--tracker={one}" for one in trackers or ()), *(["--sharded"] if sharded else [])]
+            flags = [*(f"--tracker={name}" for name in trackers or ()), *(["--sharded"] if sharded else [])]
             flags += ["--json"] if as_json else []
             launch(["train", recipe, *_options(options, texts), *flags], processes)
             return
         is_first = os.environ.get("RANK", "0") == "0"
         if not is_first:
-            logging.getLogger("privkd").setLevel(logging.WARNING)  # progress is told once
+            logging.getLogger("privkd").setLevel(logging.WARNING)  # progress is shown once
         trained = run(
             made,
             records,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from privkd.cli.output import emit, refusals
+from privkd.cli.output import Json, emit, refusals
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -70,7 +70,7 @@ def transcribe(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="replace an earlier transcription in the folder")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: Json = False,
 ) -> None:
     """Turn a teacher that saw private data into a student with a certificate.
 
@@ -153,17 +153,16 @@ def _paid_folder(out: Path, *, resume: bool) -> Path:
 def _common_ledger(path: Path | None, scope: str | None, epsilon: float | None, delta: float | None) -> Ledger | None:
     from accountants import Ledger
 
+    if path is None and epsilon is not None:
+        raise ValueError(f"--ledger-epsilon={epsilon:g} is the budget of a ledger; give --ledger FILE as well")
     if path is None:
-        if epsilon is not None:
-            raise ValueError(f"--ledger-epsilon={epsilon:g} is the budget of a ledger; give --ledger FILE as well")
         return None
+    budget = {} if epsilon is None else {"epsilon": epsilon, "delta": delta}
     if path.exists():
-        return Ledger.open(path, epsilon=epsilon, delta=None if epsilon is None else delta)
+        return Ledger.open(path, **budget)
     if epsilon is not None and delta is None:
         raise ValueError(f"--ledger-epsilon={epsilon:g} needs --delta, which is the budget's as well")
-    unit = scope or "training-record"
-    budget = {} if epsilon is None else {"epsilon": epsilon, "delta": delta}
-    return Ledger.open(path, adjacency="replace-one", unit=unit, **budget)
+    return Ledger.open(path, adjacency="replace-one", unit=scope or "training-record", **budget)
 
 
 def _queries(text: str | None) -> Tensor | int | None:

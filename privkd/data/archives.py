@@ -137,7 +137,7 @@ def _opened(path: Path) -> Iterator[np.ndarray | np.lib.npyio.NpzFile]:
 
 
 def _refuse_bombs(archive: np.lib.npyio.NpzFile, path: Path) -> None:
-    """By the sizes that the archive states, beyond which no entry is unpacked."""
+    """Refuse an archive by the sizes that it states, beyond which no entry is unpacked."""
     assert archive.zip is not None  # it is open
     unfolded = sum(info.file_size for info in archive.zip.infolist())
     require_modest(unfolded, stored=path.stat().st_size, what=str(path))

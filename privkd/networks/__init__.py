@@ -14,7 +14,5 @@ if TYPE_CHECKING:
 
 __getattr__, __dir__, __all__ = lazy_door(
     __name__,
-    {
-        "privkd.networks.small": "ARCHITECTURES ImageNetwork SEQUENTIAL VectorNetwork architecture_of network_for",
-    },
+    {"privkd.networks.small": "ARCHITECTURES ImageNetwork SEQUENTIAL VectorNetwork architecture_of network_for"},
 )

@@ -1,4 +1,4 @@
-"""The numbers of a module, as one fingerprint: whether anything was written into them."""
+"""A fingerprint of a module's numbers, which shows whether anything was written into them."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
 from typing import Any
 
 import torch
 from torch import nn
+
+from privkd.plain import plain
 
 _CONVOLUTION = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias")
 _BATCH_NORM = ("num_features", "eps", "momentum", "affine", "track_running_stats")
@@ -138,20 +139,17 @@ def _setting(layer: nn.Module, name: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | str):
-        return value
     if isinstance(value, tuple | list):
         return [_plain(part) for part in value]
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        return float(value)
+    value = plain(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     raise _NotDeclarableError(type(value).__name__)
 
 
 def _is_same(network: nn.Module, again: nn.Module) -> bool:
     """Whether nothing but the weights differs: attributes, hooks, shapes, and weights that share their memory."""
-    if [_attributes(layer) for layer in _every(network)] != [_attributes(layer) for layer in _every(again)]:
+    if [_attributes(layer) for layer in _modules(network)] != [_attributes(layer) for layer in _modules(again)]:
         return False
     state, fresh = network.state_dict(), again.state_dict()
     if _shapes(state) != _shapes(fresh):
@@ -164,7 +162,7 @@ def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, to
     return {name: (value.shape, value.dtype) for name, value in state.items()}
 
 
-def _every(network: nn.Module) -> list[nn.Module]:
+def _modules(network: nn.Module) -> list[nn.Module]:
     return [module for _, module in network.named_modules(remove_duplicate=False)]
 
 

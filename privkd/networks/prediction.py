@@ -97,11 +97,11 @@ class Predicting(nn.Module):
         return None if names is None else tuple(names)
 
     def predict(self, inputs: Any) -> np.ndarray:
-        """The likeliest class of each row; see `Predictor.predict`."""
+        """The likeliest class of each row, by its name where names are known; arguments as for `Predictor.predict`."""
         return Predictor(self, self.input_shape, self.labels).predict(inputs)
 
     def predict_proba(self, inputs: Any) -> np.ndarray:
-        """Class probabilities of each row, float64, shape (n, K); see `Predictor.predict`."""
+        """Class probabilities of each row, float64, shape (n, K); arguments as for `Predictor.predict`."""
         return Predictor(self, self.input_shape, self.labels).predict_proba(inputs)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,37 @@ from privkd.data.labels import Label, declared_classes
 from privkd.networks.layers import layers_of
 from privkd.networks.prediction import Predicting
 
+_SMALLEST_IMAGE = 12  # pixels a side; below, convolutions gain nothing over a perceptron
+_GROUPS = 4  # of the normalisation
 
-class VectorNetwork(Predicting):
+
+class _StandardisingNetwork(Predicting):
+    """A network that can be built again from its `config` and standardises its inputs.
+
+    Args:
+        config: the arguments of the network but the labels.
+        labels: one name per class, or None.
+        scales: numbers of input scales, one per value or one for all.
+
+    Raises:
+        ValueError: not one name per class.
+    """
+
+    def __init__(self, config: dict[str, Any], labels: Sequence[Label] | None, scales: int) -> None:
+        super().__init__()
+        self.config = config
+        names = None if labels is None else declared_classes(labels).labels
+        if names is not None and len(names) == config["classes"]:
+            self.config = config | {"labels": list(names)}
+        elif labels is not None:
+            raise ValueError(f"labels has {len(names or ())} names for classes={config['classes']}; give one per class")
+        self.shift: Tensor  # annotated here, since torch.jit.script cannot read annotations of the class
+        self.scale: Tensor
+        self.register_buffer("shift", torch.zeros(scales))
+        self.register_buffer("scale", torch.ones(scales))
+
+
+class VectorNetwork(_StandardisingNetwork):
     """Multi-layer perceptron on standardised vectors; also takes images, flattened.
 
     Args:
@@ -36,31 +65,20 @@ class VectorNetwork(Predicting):
     """
 
     def __init__(
-        self,
-        features: int,
-        classes: int,
-        hidden: int = 128,
-        layers: int = 1,
-        labels: Sequence[Label] | None = None,
+        self, features: int, classes: int, hidden: int = 128, layers: int = 1, labels: Sequence[Label] | None = None
     ) -> None:
-        super().__init__()
         check.integer(features=features, at_least=1)
         check.integer(classes=classes, at_least=2)
-        check.integer(hidden=hidden, at_least=1)
-        check.integer(layers=layers, at_least=1)
-        self.config = {"features": features, "classes": classes, "hidden": hidden, "layers": layers}
-        self.config |= _named(labels, classes)
-        self.shift: Tensor
-        self.scale: Tensor
-        self.register_buffer("shift", torch.zeros(features))
-        self.register_buffer("scale", torch.ones(features))
+        check.integer(hidden=hidden, layers=layers, at_least=1)
+        super().__init__(
+            {"features": features, "classes": classes, "hidden": hidden, "layers": layers}, labels, features
+        )
         widths = [features] + [hidden] * layers
         blocks = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in pairwise(widths)]
         self.body = nn.Sequential(*blocks, nn.Linear(hidden, classes))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
         return (self.config["features"],)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,7 +86,7 @@ class VectorNetwork(Predicting):
         return self.body((x.flatten(1) - self.shift) / self.scale)
 
 
-class ImageNetwork(Predicting):
+class ImageNetwork(_StandardisingNetwork):
     """Small convolutional network with group normalisation, for images with sides of at least 4 pixels.
 
     Args:
@@ -94,62 +112,34 @@ class ImageNetwork(Predicting):
         filters: int = 16,
         labels: Sequence[Label] | None = None,
     ) -> None:
-        super().__init__()
         check.integer(channels=channels, at_least=1)
-        check.integer(height=height, at_least=4)
-        check.integer(width=width, at_least=4)
+        check.integer(height=height, width=width, at_least=4)
         check.integer(classes=classes, at_least=2)
         check.integer(filters=filters, at_least=4)
-        self.config = {
-            "channels": channels,
-            "height": height,
-            "width": width,
-            "classes": classes,
-            "filters": filters,
-        }
-        self.config |= _named(labels, classes)
-        self.shift: Tensor
-        self.scale: Tensor
-        self.register_buffer("shift", torch.zeros(1))
-        self.register_buffer("scale", torch.ones(1))
+        sides = {"channels": channels, "height": height, "width": width}
+        super().__init__({**sides, "classes": classes, "filters": filters}, labels, 1)
+        cells = min(4, height // 2), min(4, width // 2)
         self.body = nn.Sequential(
             nn.Conv2d(channels, filters, 3, stride=2, padding=1),  # strides instead of pooling: four times faster
-            nn.GroupNorm(4, filters),
+            nn.GroupNorm(_GROUPS, filters),
             nn.ReLU(),
             nn.Conv2d(filters, 2 * filters, 3, stride=2, padding=1),
-            nn.GroupNorm(4, 2 * filters),
+            nn.GroupNorm(_GROUPS, 2 * filters),
             nn.ReLU(),
-            nn.AdaptiveAvgPool2d((min(4, height // 2), min(4, width // 2))),
+            nn.AdaptiveAvgPool2d(cells),
             nn.Flatten(),
-            nn.Linear(2 * filters * min(4, height // 2) * min(4, width // 2), 128),
+            nn.Linear(2 * filters * math.prod(cells), 128),
             nn.ReLU(),
             nn.Linear(128, classes),
         )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
         return (self.config["channels"], self.config["height"], self.config["width"])
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, float32, shape (b, K), from images of shape (b, C, H, W)."""
         return self.body((x - self.shift) / self.scale)
-
-
-def _named(labels: Sequence[Label] | None, classes: int) -> dict[str, Any]:
-    """The setting that holds the names, if there are any.
-
-    Raises:
-        ValueError: not one name per class.
-    """
-    if labels is None:
-        return {}
-    names = declared_classes(labels).labels
-    if names is None or len(names) != classes:
-        raise ValueError(
-            f"labels has {0 if names is None else len(names)} names for classes={classes}; give one per class"
-        )
-    return {"labels": list(names)}
 
 
 SEQUENTIAL = "sequential"
@@ -165,28 +155,39 @@ def network_for(
     shape: tuple[int, ...],
     classes: int,
     *,
+    network: Literal["auto", "mlp", "cnn"] = "auto",
     hidden: int = 128,
     layers: int = 1,
+    filters: int = 16,
     labels: Sequence[Label] | None = None,
 ) -> VectorNetwork | ImageNetwork:
     """A fresh network for inputs of this shape.
 
-    Images with at least 12 pixels a side get the convolutional network, everything else the perceptron.
-
     Args:
         shape: `(d,)` or `(channels, height, width)`.
         classes: number of classes K.
+        network: `mlp` for the perceptron, `cnn` for the convolutional network, or `auto`: cnn for images with at least 12
+            pixels a side.
         hidden: width of the perceptron's hidden layers.
         layers: number of the perceptron's hidden layers.
+        filters: width of the convolutional network's first layer, a multiple of 4.
         labels: what the classes are called, by index, if anything.
+
+    Raises:
+        ValueError: a cnn for inputs that are no images, or with a width that it cannot have.
 
     Example:
         >>> type(network_for((1, 28, 28), 10)).__name__, type(network_for((1, 8, 8), 10)).__name__
         ('ImageNetwork', 'VectorNetwork')
     """
-    if len(shape) == 3 and min(shape[1:]) >= 12:
-        return ImageNetwork(*shape, classes, labels=labels)
-    return VectorNetwork(math.prod(shape), classes, hidden, layers, labels)
+    is_image = len(shape) == 3
+    if network == "cnn" and not is_image:
+        raise ValueError(f"network='cnn' needs images (channels, height, width), but the inputs are {shape}; use mlp")
+    if network == "mlp" or not is_image or (network == "auto" and min(shape[1:]) < _SMALLEST_IMAGE):
+        return VectorNetwork(math.prod(shape), classes, hidden, layers, labels)
+    if filters % _GROUPS:
+        raise ValueError(f"width={filters} must be a multiple of 4 for the cnn, which normalises in groups")
+    return ImageNetwork(*shape, classes, filters, labels)
 
 
 def architecture_of(network: nn.Module) -> dict[str, Any]:

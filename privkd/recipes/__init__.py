@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from accountants import lazy_door
 
 if TYPE_CHECKING:
+    from privkd.recipes.catalogue import build as build
+    from privkd.recipes.catalogue import get as get
+    from privkd.recipes.catalogue import names as names
+    from privkd.recipes.catalogue import register as register
     from privkd.recipes.config import configure as configure
     from privkd.recipes.recipe import Recipe as Recipe
-    from privkd.recipes.registry import build as build
-    from privkd.recipes.registry import get as get
-    from privkd.recipes.registry import names as names
-    from privkd.recipes.registry import register as register
     from privkd.recipes.training import Trained as Trained
     from privkd.recipes.training import train as train
 
@@ -22,7 +22,7 @@ __getattr__, __dir__, __all__ = lazy_door(
     {
         "privkd.recipes.config": "configure",
         "privkd.recipes.recipe": "Recipe",
-        "privkd.recipes.registry": "build get names register",
+        "privkd.recipes.catalogue": "build get names register",
         "privkd.recipes.training": "Trained train",
     },
 )

@@ -90,7 +90,7 @@ def described(kind: type) -> list[tuple[str, str, str]]:
 
 
 def _annotations(kind: type) -> dict[str, Any]:
-    """Of the fields that can be given, in order."""
+    """The annotations of the fields that can be given, in order."""
     hints = typing.get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
 
@@ -103,14 +103,14 @@ def _reader(annotation: Any, owner: str) -> tuple[Reader, str]:
     if origin is Literal:
         return _choice(inner)
     if origin in (Union, types.UnionType) and len(inner) == 2 and types.NoneType in inner:
-        [other] = [one for one in inner if one is not types.NoneType]
+        [other] = [kind for kind in inner if kind is not types.NoneType]
         read, allowed = _reader(other, owner)
         return lambda text: None if text.lower() == "none" else read(text), f"{allowed}, or none"
     if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
         read, allowed = _reader(inner[0], owner)
         return lambda text: tuple(read(part.strip()) for part in text.split(",") if text), f"a list, each {allowed}"
     if origin is tuple and inner:
-        return _row([_reader(one, owner) for one in inner])
+        return _row([_reader(entry, owner) for entry in inner])
     raise TypeError(f"{owner} has the type {annotation}, which key=value cannot give; set it in Python")
 
 
@@ -126,7 +126,7 @@ def _choice(options: tuple[object, ...]) -> tuple[Reader, str]:
 
 
 def _row(readers: list[tuple[Reader, str]]) -> tuple[Reader, str]:
-    """Of a tuple with a fixed number of entries."""
+    """A reader of tuples with a fixed number of entries."""
 
     def read(text: str) -> object:
         parts = text.split(",")

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from privkd.errors import CheckpointError
+from privkd.plain import as_read
 from privkd.storage import is_draft, read_json, write_json
 from privkd.teachers.files.teacher import save_teacher
 
@@ -34,7 +35,7 @@ def claim(folder: Path, settings: Mapping[str, Any], *, is_first: bool = True) -
         FileExistsError: something else is there.
         CheckpointError: another run is there; what differs is named.
     """
-    plain = json.loads(json.dumps(settings))
+    plain = as_read(settings)
     if os.path.lexists(folder) and not folder.is_dir():
         raise FileExistsError(f"{folder} exists and is no folder; choose another name")
     if _is_free(folder):
@@ -87,7 +88,6 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _write(folder: Path, content: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
     write_json(folder / _CONFIG, {"schema": SCHEMA, **content, "guarantee": GUARANTEE})
 
 

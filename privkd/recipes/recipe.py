@@ -6,10 +6,11 @@ import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from privkd.data.records import Records
-from privkd.trainer.task import Stage
+if TYPE_CHECKING:
+    from privkd.data.records import Records
+    from privkd.trainer.task import Stage
 
 __all__ = ["Recipe"]
 
@@ -51,11 +52,11 @@ class Recipe:
             raise TypeError(f"stages of recipe {self.name!r} must be a function from Records to stages")
         if not self.deploy or len(set(self.deploy)) < len(self.deploy):
             raise ValueError(f"deploy={self.deploy!r} of recipe {self.name!r} must name at least one module, each once")
-        for one in self.deploy:
-            check_name(deploy=one)
-            if one == _TAKEN:
+        for module in self.deploy:
+            check_name(deploy=module)
+            if module == _TAKEN:
                 raise ValueError(
-                    f"deploy={one!r} of recipe {self.name!r} is the name of another file; rename the module"
+                    f"deploy={module!r} of recipe {self.name!r} is the name of another file; rename the module"
                 )
         if not self.summary.strip() or "\n" in self.summary:
             raise ValueError(f"summary={self.summary!r} of recipe {self.name!r} must be one line of text")

@@ -24,7 +24,7 @@ _SHARED = ("batch_size", "accumulate", "clip_norm")  # fields of a config that b
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
-    """What came out of a recipe. It carries NO privacy guarantee: whoever has the weights may learn about the records.
+    """The modules that a recipe trained, with NO privacy guarantee: whoever has the weights may learn about the records.
 
     Attributes:
         recipe: as it was run.
@@ -56,7 +56,7 @@ def train(
     Under torchrun every process calls this with the same arguments, and the first one writes.
 
     Args:
-        recipe: see `build`.
+        recipe: as `build` makes it.
         records: what it learns from.
         folder: where `NAME.safetensors` and `NAME.json` of every deployed module, `config.json`, `metrics.jsonl` and
             checkpoints go; a run that was stopped goes on from there. None keeps nothing on disk.
@@ -64,17 +64,17 @@ def train(
         epochs: passes over the data of each such stage.
         batch_size: rows per step, instead of the config's.
         seed: of fresh weights, the order of rows and the randomness of tasks, >= 0.
-        device: see `Trainer`.
-        precision: see `Trainer`.
-        sharded: see `Trainer`.
-        trackers: see `Trainer`.
+        device: of the computation; this and the following as for `Trainer`.
+        precision: of the computation.
+        sharded: whether the weights are split over the processes.
+        trackers: where the run is shown.
 
     Raises:
         ValueError: an option is out of range or has no effect, or the records do not fit the recipe.
         FileExistsError: the folder holds something else.
         CheckpointError: the folder holds a run with other settings, or a checkpoint could not be written.
         RecipeError: the recipe's stages do not have the modules that it deploys.
-        TrainingStopped, NonFiniteLoss, TaskError: see `Trainer.run`.
+        TrainingStopped, NonFiniteLoss, TaskError: as by `Trainer.run`.
     """
     with seeded(seed):
         stages = list(recipe.stages(records))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from privkd.certificates.certificate import Certificate
 
 FALSE_ALARMS = 0.01
-"""The share of wrong accusations at which an attacker's best success is told."""
+"""The share of wrong accusations at which an attacker's best success is stated."""
 
 _PERSONAL = {Scope.TRAINING_RECORD, Scope.TRAINING_USER, Scope.TRAINING_LABEL, Scope.TEACHER}
 
@@ -48,9 +48,7 @@ def _ceilings(event: Event, adjacency: str) -> Attack:
 
     found = tradeoff(event, [FALSE_ALARMS], adjacency=adjacency)
     return Attack(
-        even_odds=min(1.0, (1.0 + found.advantage.upper) / 2.0),
-        false_alarms=FALSE_ALARMS,
-        found=found.tprs[0].upper,
+        even_odds=min(1.0, (1.0 + found.advantage.upper) / 2.0), false_alarms=FALSE_ALARMS, found=found.tprs[0].upper
     )
 
 

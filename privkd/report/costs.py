@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from privkd.report.figures import SERIES
-from privkd.report.legends import legend_below
+from privkd.report.legends import finished
 from privkd.report.wording import upward
 
 if TYPE_CHECKING:
@@ -57,16 +57,12 @@ def profile_curve(
     ax.set_yscale("log")
     ax.set_ylim(floor, 1.5)
     ax.set_xlim(0.0, 1.05 * max(epsilons) or 1.0)
-    return _finished(ax, "epsilon (nats)", "delta")
+    return finished(ax, "epsilon (nats)", "delta")
 
 
 def _between(epsilons: Sequence[float], deltas: Sequence[Bound]) -> tuple[list[float], list[float], list[float]]:
     """Epsilons with more in between, and both ends of delta at each; a straight line on a log scale would be too low."""
-    shown, upper, lower = (
-        list(epsilons[:1]),
-        [bound.upper for bound in deltas[:1]],
-        [bound.lower for bound in deltas[:1]],
-    )
+    shown, upper, lower = [epsilons[0]], [deltas[0].upper], [deltas[0].lower]
     for (left, right), (first, second) in zip(pairwise(epsilons), pairwise(deltas), strict=True):
         length = right - left
         for part in range(1, _PIECES):
@@ -107,7 +103,7 @@ def attack_curve(tradeoff: Tradeoff, ax: Axes, *, marked: Sequence[float] = (1e-
     ax.set_yscale("log")
     ax.set_xlim(min(rates), 1.0)
     ax.set_ylim(min(rates), 3.0)
-    return _finished(ax, "false positive rate of a membership attack", "true positive rate")
+    return finished(ax, "false positive rate of a membership attack", "true positive rate")
 
 
 def budget_curve(
@@ -146,13 +142,4 @@ def budget_curve(
     ax.set_xlim(0.0, max(charges) * 1.03 or 1.0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     at = "" if delta is None else f" at delta {delta:g}"
-    return _finished(ax, "charges in the ledger", f"epsilon{at}")
-
-
-def _finished(ax: Axes, x_label: str, y_label: str) -> Axes:
-    ax.set_xlabel(x_label)
-    ax.set_ylabel(y_label)
-    ax.grid(True, alpha=0.25)
-    ax.spines[["top", "right"]].set_visible(False)
-    legend_below(ax)
-    return ax
+    return finished(ax, "charges in the ledger", f"epsilon{at}")

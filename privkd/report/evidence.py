@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from accountants import Ledger, audit
 from accountants.events import distinct
 from privkd.certificates.certificate import Certificate
 from privkd.errors import PrivkdError
+from privkd.plain import as_read
 from privkd.report.attacks import attack_on
 from privkd.report.study import Release
 
@@ -20,7 +20,7 @@ _PROVEN = {"PASS", "PASS-LOOSE"}
 
 
 def release_of(name: str, transcription: Transcription) -> Release:
-    """The release, verified.
+    """A release of a report from a transcription, verified.
 
     Args:
         name: its folder, relative to the report.
@@ -52,7 +52,7 @@ def proven(name: str, method: str, certificate: Certificate, ledger: Ledger, *, 
     return Release(
         name=name,
         method=method,
-        certificate=json.loads(json.dumps(certificate.to_dict())),  # lists, as when it is read again
+        certificate=as_read(certificate.to_dict()),
         charges=_charges(ledger),
         digest=ledger.digest,
         verified="" if problem else verified,
@@ -65,7 +65,7 @@ def proven(name: str, method: str, certificate: Certificate, ledger: Ledger, *, 
 def _objection(ledger: Ledger) -> str:
     """What `privkd audit` has against a ledger whose certificate holds: a false claim, a leak, events that were others."""
     found = audit(ledger)
-    return "; ".join(found.errors or (one.reason for one in found.verdicts if one.status not in _PROVEN))
+    return "; ".join(found.errors or (verdict.reason for verdict in found.verdicts if verdict.status not in _PROVEN))
 
 
 def _charges(ledger: Ledger) -> tuple[dict[str, Any], ...]:

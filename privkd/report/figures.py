@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from privkd.certificates.scopes import Scope
-from privkd.report.legends import as_label, legend_below
+from privkd.report.legends import as_label, finished
 from privkd.report.study import Result, Samples
 
 if TYPE_CHECKING:
@@ -71,12 +71,7 @@ def accuracy_curve(results: Sequence[Result], ax: Axes) -> Axes:
     ax.minorticks_off()
     ax.set_ylim(0, 1.03)
     ax.set_yticks(np.linspace(0, 1, 6), labels=[f"{share:.0%}" for share in np.linspace(0, 1, 6)])
-    ax.set_xlabel("epsilon for each training record\n(smaller is more private)")
-    ax.set_ylabel("test accuracy")
-    ax.grid(True, axis="y", alpha=0.25)
-    ax.spines[["top", "right"]].set_visible(False)
-    legend_below(ax)
-    return ax
+    return finished(ax, "epsilon for each training record\n(smaller is more private)", "test accuracy", grid="y")
 
 
 def mosaic(samples: Samples, *, columns: int = 8) -> np.ndarray:

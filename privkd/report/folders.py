@@ -147,7 +147,7 @@ def _words(values: Mapping[str, Any]) -> Study:
         is_plain = not row["name"] and row["scope"] == Scope.NONE and row["epsilon"] is None
         scope = "none" if is_plain else "unproven"  # until a release of that name proves something
         own = {name: row[name] for name in ("name", "method", "accuracy", "note")}
-        rows.append(Result(**own, scope=scope, epsilon=None, delta=None))
+        rows.append(Result(**own, scope=scope))
     return Study(
         title=values["title"],
         summary=values["summary"],

@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from privkd.report.figures import SERIES
-from privkd.report.legends import as_label, legend_below
+from privkd.report.legends import as_label, finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,14 +47,9 @@ def plot_history(history: History, ax: Axes, *, columns: Sequence[str] | None = 
         ax.plot(xs, ys, color=color, linestyle=style, linewidth=2, marker=marker, label=as_label(name))
     for border in borders:
         ax.axvline(border, color=SERIES[5], linewidth=1, linestyle=":")
-    ax.set_xlabel("steps")
-    ax.grid(True, alpha=0.25)
-    ax.spines[["top", "right"]].set_visible(False)
-    if columns:
-        legend_below(ax)
-    else:
+    if not columns:
         ax.text(0.5, 0.5, "nothing was reported", transform=ax.transAxes, ha="center")
-    return ax
+    return finished(ax, "steps")
 
 
 def _interrupted(points: list[tuple[float, float]], borders: Sequence[float]) -> list[tuple[float, float]]:

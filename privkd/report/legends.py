@@ -1,8 +1,8 @@
-"""Legends that stay on the canvas: below the axes, in room that the axes give up."""
+"""What all figures share: labelled axes, and legends that stay on the canvas, below the axes, in room that these give up."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +23,16 @@ def as_label(text: str) -> str:
     """
     text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
+
+
+def finished(ax: Axes, x_label: str, y_label: str = "", *, grid: Literal["both", "x", "y"] = "both") -> Axes:
+    """The axes with their labels, a faint grid, no frame above and beside the data, and a legend below."""
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
+    ax.grid(True, axis=grid, alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    legend_below(ax)
+    return ax
 
 
 def legend_below(ax: Axes) -> None:

@@ -20,6 +20,8 @@ from privkd.report.wording import RUN, change_in_words, limits_of, method_in_wor
 
 _TEMPLATE = "report.html.jinja"
 _FONT = 12.5  # points of a picture that is shown one to one: readable at every width of the page
+_POINTS = 72.0  # of an inch; on the page a point is a pixel
+_LEFT, _RIGHT, _BOTTOM, _TOP = 66.0, 14.52, 60.0, 10.0  # points around the axes, for the ticks and their labels
 _SIZES = {"wide": (10.0, 4.3), "narrow": (4.7, 4.6)}  # inches of 72 pixels
 _FEWEST_POINTS = 2  # of a curve worth drawing
 
@@ -119,9 +121,9 @@ def _curve(study: Study, name: str) -> str:
         return ""
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": f"privkd {name}", "font.size": _FONT}):
         figure = Figure(figsize=_SIZES[name])
-        left, top = 66.0 / (72.0 * _SIZES[name][0]), 10.0 / (72.0 * _SIZES[name][1])
-        bottom = 60.0 / (72.0 * _SIZES[name][1])
-        ax = figure.add_axes((left, bottom, 1.0 - 1.22 * left, 1.0 - bottom - top))
+        width, height = (_POINTS * side for side in _SIZES[name])
+        left, right, bottom, top = _LEFT / width, 1.0 - _RIGHT / width, _BOTTOM / height, 1.0 - _TOP / height
+        ax = figure.add_axes((left, bottom, right - left, top - bottom))
         accuracy_curve(study.results, ax)
         text = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))

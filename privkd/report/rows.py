@@ -23,12 +23,8 @@ def proven_rows(rows: Sequence[Result], releases: Sequence[Release]) -> tuple[Re
     """
     by_name = {release.name: release for release in releases}
     rowless = [release for release in releases if release.name not in {row.name for row in rows}]
-    empty = {"scope": Scope.NONE.value, "epsilon": None, "delta": None, "accuracy": None}
-    every = (
-        *rows,
-        *(Result(name=release.name, method=method_in_words(release.method), **empty) for release in rowless),
-    )
-    return tuple(_proven(row, by_name.get(row.name)) for row in every)
+    added = [Result(name=release.name, method=method_in_words(release.method)) for release in rowless]
+    return tuple(_proven(row, by_name.get(row.name)) for row in (*rows, *added))
 
 
 def _proven(row: Result, release: Release | None) -> Result:

@@ -29,10 +29,8 @@ class Result:
         scope: what the guarantee is about, as in the certificate; "none" where nothing is guaranteed.
         epsilon: in that scope, nats, >= 0; None where nothing is guaranteed.
         delta: failure mass, in [0, 1); None where nothing is guaranteed.
-        accuracy: share of test records that are classified correctly, mean over runs, in [0, 1]; None if not
-            measured.
-        ceiling: largest mean agreement with its teacher that the guarantee allows a student without data, or
-            None.
+        accuracy: share of test records that are classified correctly, mean over runs, in [0, 1]; None if not measured.
+        ceiling: largest mean agreement with its teacher that the guarantee allows a student without data, or None.
         note: what a reader must know about the row.
 
     Raises:
@@ -42,15 +40,15 @@ class Result:
 
     name: str
     method: str
-    scope: str
-    epsilon: float | None
-    delta: float | None
-    accuracy: float | None
+    scope: str = "none"
+    epsilon: float | None = None
+    delta: float | None = None
+    accuracy: float | None = None
     ceiling: float | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
-        _require_text(name=self.name, method=self.method, scope=self.scope, note=self.note)
+        _require_texts(self)
         if self.epsilon is not None:
             check.real(epsilon=self.epsilon, at_least=0.0)
         if self.delta is not None:
@@ -115,13 +113,7 @@ class Release:
     ceiling: float | None = None
 
     def __post_init__(self) -> None:
-        _require_text(
-            name=self.name,
-            method=self.method,
-            digest=self.digest,
-            verified=self.verified,
-            problem=self.problem,
-        )
+        _require_texts(self)
         if bool(self.verified) == bool(self.problem):
             raise ValueError(f"release {self.name!r} must be either verified or have a problem, not both or neither")
         if self.certificate is not None and not isinstance(self.certificate.get("sentence"), str):
@@ -135,10 +127,9 @@ class Release:
     @property
     def is_declared(self) -> bool:
         """Whether the guarantee rests on what somebody declared, which nobody can compute again."""
-        claim = self.certificate or {} if not self.problem else {}
-        return str(claim.get("accountant")).startswith("declared by") or BASES["declared"] in claim.get(
-            "conditions", ()
-        )
+        claim = {} if self.problem else self.certificate or {}
+        declared = BASES["declared"] in claim.get("conditions", ())
+        return declared or str(claim.get("accountant")).startswith("declared by")
 
     @property
     def void(self) -> str:
@@ -158,8 +149,7 @@ class Samples:
     """A few released synthetic queries.
 
     Attributes:
-        images: grey (height, width) or colour (height, width, 3) images as nested lists of integers in [0,
-            255].
+        images: grey (height, width) or colour (height, width, 3) images as nested lists of integers in [0, 255].
         caption: what they are.
 
     Raises:
@@ -173,7 +163,7 @@ class Samples:
     def __post_init__(self) -> None:
         import numpy as np
 
-        _require_text(caption=self.caption)
+        _require_texts(self)
         array = np.asarray(self.images)
         if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3) or array.dtype.kind not in "iu":
             raise ValueError(
@@ -218,9 +208,7 @@ class Study:
     library_version: str = ""
 
     def __post_init__(self) -> None:
-        _require_text(
-            title=self.title, summary=self.summary, created=self.created, library_version=self.library_version
-        )
+        _require_texts(self)
         check.real(wanted_epsilon=self.wanted_epsilon, above=0.0)
         for name in ("notes", "not_protected"):
             _require_text(**{f"{name}[{i}]": text for i, text in enumerate(getattr(self, name))})
@@ -278,6 +266,10 @@ def _listed(values: Mapping[str, Any], name: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise TypeError(f"{name}={type(value).__name__} must be a list")
     return tuple(value)
+
+
+def _require_texts(part: Result | Release | Samples | Study) -> None:
+    _require_text(**{field.name: getattr(part, field.name) for field in fields(part) if field.type == "str"})
 
 
 def _require_text(**named: object) -> None:

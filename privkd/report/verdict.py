@@ -28,7 +28,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a reader takes away.
+    """The conclusion that a reader takes away.
 
     Attributes:
         style: of the strongest guarantee that is proven: "record", "label", "answer" or "none".
@@ -46,7 +46,7 @@ class Verdict:
 
 
 def verdict_of(study: Study) -> Verdict:
-    """The conclusion.
+    """The conclusion of a study.
 
     The strongest class of guarantee decides first: for training records, persons or the whole teacher, before labels
     only, before single answers; proven before declared, released before not. Inside it, the highest accuracy among students
@@ -104,18 +104,21 @@ def _chosen(strongest: Sequence[Release], study: Study) -> tuple[Release, tuple[
     known = [release for release in allowed if accuracy_of(release, study) is not None]
     if not allowed:
         why = f"No student has an ε of at most {limit}, the limit of this report; this one has the smallest."
-        return min(strongest, key=lambda one: (_epsilon(one), -_share(one, study))), (why, *_about_changes(strongest))
+        return min(strongest, key=lambda release: (_epsilon(release), -_share(release, study))), (
+            why,
+            *_about_changes(strongest),
+        )
     if not known:
         why = "No accuracy was recorded, so the smallest ε decides."
         return min(allowed, key=_epsilon), (why, *_about_changes(allowed))
-    best, *others = sorted(known, key=lambda one: (-_share(one, study), _epsilon(one)))
+    best, *others = sorted(known, key=lambda release: (-_share(release, study), _epsilon(release)))
     share = f"{100 * _share(best, study):.1f} %"
     why = [
         f"It has the highest accuracy ({share}) of the {len(allowed)} students with such a guarantee at ε ≤ {limit}."
     ]
     if len(allowed) == 1:
         why = [f"It is the only student with such a guarantee at ε ≤ {limit}."]
-    second = next((one for one in others if one.method != best.method), None)
+    second = next((other for other in others if other.method != best.method), None)
     if second is not None:
         why.append(f"The best that was made in another way, {second.name}, has {100 * _share(second, study):.1f} %.")
     return best, (*why, *_about_changes(allowed))
@@ -145,9 +148,8 @@ def _lines(study: Study) -> tuple[Line, ...]:
         style = "label" if release.is_declared and words.style == "record" else words.style
         kinds.setdefault((words.rank, release.is_declared, style, promise), []).append(release.name)
     return tuple(
-        Line(style, f"{_whose(kinds[kind], len(study.releases))}{promise}.")
-        for kind in sorted(kinds)
-        for _, _, style, promise in [kind]
+        Line(style, f"{_whose(names, len(study.releases))}{promise}.")
+        for (_, _, style, promise), names in sorted(kinds.items())
     )
 
 

@@ -13,7 +13,7 @@ from privkd.report.study import Release
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """How a scope is told apart from the others: by words first.
+    """The words and the style that tell a scope from the others.
 
     Attributes:
         rank: order of the classes of guarantees, strongest first.

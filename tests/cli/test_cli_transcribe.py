@@ -1,3 +1,5 @@
+"""`privkd transcribe`: a student in a folder, or a refusal in words before anything is paid."""
+
 import json
 import sys
 
@@ -26,6 +28,8 @@ def bare():
 def broken():
     raise ValueError("no teacher today")
 """
+
+BARE = ("transcribe", "--teacher=cli_teachers:bare", "--epsilon=1", "--scope=teacher")
 
 
 @pytest.fixture
@@ -159,14 +163,7 @@ def _never(*args, **kwargs):
 
 
 def test_overwrite_replaces_an_earlier_student(privkd, place):
-    command = (
-        "transcribe",
-        "--teacher=cli_teachers:bare",
-        "--epsilon=1",
-        "--scope=teacher",
-        "--queries=2",
-        "--out=student",
-    )
+    command = (*BARE, "--queries=2", "--out=student")
     assert privkd(*command).code == 0
     before = library.load(place / "student").student.state_dict()
     assert privkd(*command).code == 3
@@ -179,14 +176,7 @@ def test_an_interruption_exits_with_130_and_what_was_paid_for_goes_on_with_resum
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    command = (
-        "transcribe",
-        "--teacher=cli_teachers:bare",
-        "--epsilon=1",
-        "--scope=teacher",
-        "--queries=40",
-        "--out=student",
-    )
+    command = (*BARE, "--queries=40", "--out=student")
     with monkeypatch.context() as patch:
         patch.setattr("privkd.certificates.release.Transcription._write", interrupted)
         before = sorted(path.name for path in place.iterdir())
@@ -208,14 +198,7 @@ def test_an_interruption_exits_with_130_and_what_was_paid_for_goes_on_with_resum
 
 
 def test_a_release_without_its_certificate_does_not_pass_an_audit(privkd, place):
-    command = (
-        "transcribe",
-        "--teacher=cli_teachers:bare",
-        "--epsilon=1",
-        "--scope=teacher",
-        "--queries=2",
-        "--out=one",
-    )
+    command = (*BARE, "--queries=2", "--out=one")
     assert privkd(*command).code == 0
     assert privkd("audit", "one").code == 0
     (place / "one" / "certificate.json").unlink()

@@ -1,4 +1,4 @@
-"""The house rules that a machine can check: lazy doors, one place for noise, floors, file sizes."""
+"""The house rules that a machine can check: lazy doors, one place for noise, floors."""
 
 import ast
 import importlib
@@ -22,7 +22,7 @@ DOORS = [
     ),
     *(f"privkd.{name}" for name in ("report", "teachers", "trainer", "transcription")),
 ]
-HEAVY = ("torch", "sklearn", "matplotlib", "scipy.stats", "accelerate")
+HEAVY = ("torch", "sklearn", "matplotlib", "scipy.stats", "accelerate", "PIL")
 
 
 def loaded_by(code: str) -> list[str]:
@@ -32,12 +32,8 @@ def loaded_by(code: str) -> list[str]:
     return ast.literal_eval(done.stdout.strip().splitlines()[-1])
 
 
-@pytest.mark.parametrize(
-    "module",
-    [*DOORS, "privkd.accountants"],
-)
-def test_importing_loads_nothing_heavy(module):
-    assert loaded_by(f"import {module}") == []
+def test_importing_loads_nothing_heavy():
+    assert loaded_by("\n".join(f"import {door}" for door in [*DOORS, "privkd.accountants"])) == []
 
 
 def test_help_loads_nothing_heavy_and_the_probe_can_fail():
@@ -46,7 +42,7 @@ def test_help_loads_nothing_heavy_and_the_probe_can_fail():
         "try:\n    main()\nexcept SystemExit as e:\n    assert not e.code"
     )
     assert loaded_by(run_help) == []
-    assert loaded_by("import torch") == ["torch"]
+    assert "torch" in loaded_by("import privkd.data\nprivkd.data.load")
 
 
 @pytest.mark.parametrize("name", DOORS)
@@ -124,15 +120,6 @@ def test_every_release_in_mechanisms_charges_before_it_draws():
             assert delegates or (charges and draws and charges[0] < draws[0]), f"{path.name}:{node.lineno}"
             checked += 1
     assert checked >= 6
-
-
-def test_files_and_functions_stay_small():
-    for path in LIBRARY:
-        lines = path.read_text().splitlines()
-        assert len(lines) <= 400, path
-        for node in ast.walk(ast.parse("\n".join(lines))):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                assert node.end_lineno - node.lineno < 80 or node.name == "transcribe", f"{path}:{node.lineno}"
 
 
 def test_library_code_never_prints_nor_unpickles():

@@ -1,19 +1,19 @@
-"""A registry of its own for every test, and a package of somebody else that can be put beside it."""
+"""A catalogue of its own for every test, and a package of somebody else that can be put beside it."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-from privkd.recipes import registry
+from privkd.recipes import catalogue
 
 THIRD_PARTY = Path(__file__).with_name("thirdparty")
 
 
 @pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    registry.get("classifier")
-    monkeypatch.setattr(registry, "_factories", dict(registry._factories))
+def own_catalogue(monkeypatch):
+    catalogue.get("classifier")
+    monkeypatch.setattr(catalogue, "_factories", dict(catalogue._factories))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import torch
 from privkd.data import Records, load
 from privkd.networks import ImageNetwork, VectorNetwork
 from privkd.recipes import build, train
-from privkd.recipes.baselines.classifier import ClassifierConfig, network_for, split
+from privkd.recipes.baselines.classifier import split
 
 
 def test_it_learns_digits_and_not_shuffled_ones():
@@ -47,7 +47,9 @@ def test_with_nothing_held_out_there_is_no_accuracy():
     ],
 )
 def test_the_shape_chooses_the_network(shape, settings, kind, width):
-    network = network_for(shape, 3, ClassifierConfig(**settings))
+    records = Records(torch.rand(9, *shape), torch.arange(9) % 3, "random")
+    [stage] = build("classifier", [f"{name}={value}" for name, value in settings.items()]).stages(records)
+    network = stage.task.modules["network"]
     assert type(network) is kind
     assert network.config["hidden" if kind is VectorNetwork else "filters"] == width
     assert network(torch.zeros(2, *shape)).shape == (2, 3)

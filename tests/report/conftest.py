@@ -1,5 +1,7 @@
 """Small real releases: no training, but a true certificate over a true ledger."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -41,9 +43,17 @@ def transcription():
     return make_transcription
 
 
-@pytest.fixture
-def folder(tmp_path, transcription):
-    """Three releases of three scopes, saved side by side."""
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    torch.manual_seed(0)
+    found = tmp_path_factory.mktemp("releases")
     for name, scope in (("votes", "training-record"), ("answers", "synthetic-label"), ("whole", "teacher")):
-        transcription(scope=scope).save(tmp_path / name)
+        make_transcription(scope=scope).save(found / name)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path, saved):
+    """Three releases of three scopes, saved side by side."""
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
     return tmp_path

@@ -52,8 +52,12 @@ def of_series(count, label="loss of part"):
     return History([{"stage": "only", **row} for row in rows])
 
 
-@pytest.mark.parametrize("count", [1, 3, 12, 40])
-@pytest.mark.parametrize("label", ["l", "loss of part", "the mean over all parts of the loss of the student's head"])
+LONG = "the mean over all parts of the loss of the student's head"
+
+
+@pytest.mark.parametrize(
+    ("count", "label"), [(1, "l"), (12, "loss of part"), (40, "loss of part"), (3, LONG), (40, LONG)]
+)
 def test_the_legend_stays_on_the_canvas_and_covers_nothing(count, label):
     figure = Figure()
     ax = figure.subplots()

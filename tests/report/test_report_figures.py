@@ -1,3 +1,5 @@
+"""The figures of a report show its rows, and none whose epsilon is about something else."""
+
 import io
 import re
 from html import unescape

@@ -1,3 +1,5 @@
+"""The page of a report: self-contained, escaped, readable, with the conclusion first."""
+
 import re
 from dataclasses import replace
 from html import unescape

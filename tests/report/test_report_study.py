@@ -1,3 +1,5 @@
+"""A study is checked field by field, and comes back from its JSON."""
+
 import json
 from dataclasses import replace
 

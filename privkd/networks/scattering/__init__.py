@@ -10,9 +10,4 @@ from accountants import lazy_door
 if TYPE_CHECKING:
     from privkd.networks.scattering.scattering import Scattering as Scattering
 
-__getattr__, __dir__, __all__ = lazy_door(
-    __name__,
-    {
-        "privkd.networks.scattering.scattering": "Scattering",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_door(__name__, {"privkd.networks.scattering.scattering": "Scattering"})

@@ -6,6 +6,8 @@ private as the records, and training on them costs what training on the records 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -66,7 +68,6 @@ class Scattering(nn.Module):
             self._keep(f"average_columns_{halvings}", self._average(self._padded[1], halvings))
 
     def extra_repr(self) -> str:
-        """The arguments."""
         return f"{self.shape}, order={self.order}, J={self.J}, angles={self.angles}"
 
     def forward(self, images: Tensor) -> Tensor:
@@ -88,20 +89,14 @@ class Scattering(nn.Module):
             )
         at_once = max(1, _CHUNK_PIXELS // (self._padded[0] * self._padded[1]))
         planes = images.flatten(0, 1).split(at_once)
-        if len(planes) < _MANY_CHUNKS:
-            chunks = [self._transform(chunk) for chunk in planes if len(chunk)]
-        else:
-            chunks = self._transform_many(planes)
+        shown = len(planes) >= _MANY_CHUNKS
+        chunks = []
+        with track("scattering features", len(planes)) if shown else nullcontext(lambda: None) as advance:
+            for chunk in planes:
+                chunks += [self._transform(chunk)] if len(chunk) else []
+                advance()
         size = [len(images), images.shape[1] * self.paths, *(side // 2**self.J for side in self.shape)]
         return torch.cat(chunks).reshape(size) if chunks else images.new_zeros(size)
-
-    def _transform_many(self, planes: tuple[Tensor, ...]) -> list[Tensor]:
-        chunks = []
-        with track("scattering features", len(planes)) as advance:
-            for chunk in planes:
-                chunks.append(self._transform(chunk))
-                advance()
-        return chunks
 
     def _transform(self, planes: Tensor) -> Tensor:
         """(n, h, w) -> (n, paths, h // 2^J, w // 2^J)."""

@@ -16,17 +16,16 @@ from torch.nn import functional
 
 from accountants import check
 from privkd.data.records import Records
-from privkd.networks import ImageNetwork, VectorNetwork
+from privkd.networks import network_for
 from privkd.networks.small import standardise
 from privkd.plain import make_plain
+from privkd.recipes.catalogue import register
 from privkd.recipes.recipe import Recipe
-from privkd.recipes.registry import register
 from privkd.trainer.batch import Batch
 from privkd.trainer.task import Context, Losses, Stage, Task
 
 __all__ = ["Classification", "ClassifierConfig", "classifier"]
 
-_SMALLEST_IMAGE = 12  # pixels a side; below, convolutions gain nothing over a perceptron
 _ROWS = 1000  # of held-out records at a time
 
 
@@ -85,7 +84,6 @@ class Classification(Task):
         self.held_out = held_out
 
     def step(self, batch: Batch, context: Context) -> Losses:
-        """Mean cross-entropy of a batch."""
         inputs, labels = batch.tensors
         return {"cross-entropy": functional.cross_entropy(self.modules["network"](inputs), labels)}
 
@@ -120,30 +118,12 @@ def split(records: Records, fraction: float, seed: int) -> tuple[Tensor, Tensor]
     return order[count:], order[:count]
 
 
-def network_for(shape: tuple[int, ...], classes: int, config: ClassifierConfig) -> nn.Module:
-    """A fresh network for inputs of this shape.
-
-    Raises:
-        ValueError: a cnn for inputs that are no images, or a width that it cannot have.
-    """
-    is_image = len(shape) == 3
-    if config.network == "cnn" and not is_image:
-        raise ValueError(f"network='cnn' needs images (channels, height, width), but the inputs are {shape}; use mlp")
-    if config.network == "cnn" or (config.network == "auto" and is_image and min(shape[1:]) >= _SMALLEST_IMAGE):
-        filters = config.width or 16
-        if filters % 4:
-            raise ValueError(f"width={filters} must be a multiple of 4 for the cnn, which normalises in groups")
-        channels, height, width = shape
-        return ImageNetwork(channels, height, width, classes, filters)
-    return VectorNetwork(math.prod(shape), classes, config.width or 128, config.layers)
-
-
 @register("classifier")
 def classifier(config: ClassifierConfig = ClassifierConfig()) -> Recipe:
     """The recipe `classifier`; deploys `network`.
 
     Args:
-        config: see `ClassifierConfig`.
+        config: settings of the network and of its training.
     """
 
     def stages(records: Records) -> Sequence[Stage]:
@@ -152,7 +132,14 @@ def classifier(config: ClassifierConfig = ClassifierConfig()) -> Recipe:
         if records.classes < 2:
             raise ValueError(f"records {records.name!r} have one class only; a classifier needs at least two")
         rows, held_out = split(records, config.held_out, config.split_seed)
-        network = network_for(records.shape, records.classes, config)
+        network = network_for(
+            records.shape,
+            records.classes,
+            network=config.network,
+            hidden=config.width or 128,
+            layers=config.layers,
+            filters=config.width or 16,
+        )
         inputs, labels = records.inputs[rows], records.labels[rows]
         standardise(network, inputs)
         shown = (records.inputs[held_out], records.labels[held_out]) if len(held_out) else None

@@ -20,13 +20,11 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from privkd.errors import RecipeError
 from privkd.recipes.config import configure
-
-if TYPE_CHECKING:
-    from privkd.recipes.recipe import Recipe
+from privkd.recipes.recipe import Recipe, check_name, is_frozen_dataclass
 
 __all__ = ["build", "config_class", "get", "names", "register"]
 
@@ -60,11 +58,9 @@ def register(name: str) -> Callable[[Factory], Factory]:
     """
 
     def remember(factory: Factory) -> Factory:
-        from privkd.recipes.recipe import check_name
-
         check_name(name=name)
         if name in _factories or BUILT_IN.get(name, factory.__module__) != factory.__module__:
-            owner = _where(_factories[name]) if name in _factories else BUILT_IN[name]
+            owner = _path_of(_factories[name]) if name in _factories else BUILT_IN[name]
             raise ValueError(f"recipe {name!r} is registered already, by {owner}; choose another name")
         config_class(factory)
         _factories[name] = factory
@@ -74,7 +70,7 @@ def register(name: str) -> Callable[[Factory], Factory]:
 
 
 def names(pattern: str = "*") -> list[str]:
-    """Of all recipes that can be asked for, sorted; nothing is imported.
+    """The names of all recipes that can be asked for, sorted; nothing is imported.
 
     Args:
         pattern: shell pattern, for example `"*kd"`.
@@ -99,7 +95,7 @@ def get(name: str) -> Callable[..., Recipe]:
     offers = _offered().get(name, [])
     if name in BUILT_IN:
         for offer in offers:
-            log.warning("entry point %s is not used: privkd itself has a recipe %r", _told(offer), name)
+            log.warning("entry point %s is not used: privkd itself has a recipe %r", _in_words(offer), name)
         import_module(BUILT_IN[name])
     elif offers:
         _load(name, offers)
@@ -107,7 +103,7 @@ def get(name: str) -> Callable[..., Recipe]:
         close = get_close_matches(name, names(), n=3, cutoff=0.0)
         raise ValueError(f"recipe {name!r} is unknown; closest: {', '.join(close)}; see `privkd recipes`")
     if name not in _factories:
-        owner = _told(offers[0]) if offers else BUILT_IN[name]
+        owner = _in_words(offers[0]) if offers else BUILT_IN[name]
         raise RecipeError(
             f"{owner} was loaded, but registered no recipe {name!r}; its module must use @register({name!r})"
         )
@@ -118,8 +114,8 @@ def build(name: str, settings: Iterable[str] = ()) -> Recipe:
     """A recipe by name, with some settings.
 
     Args:
-        name: see `names`.
-        settings: `key=value` texts; see `configure`.
+        name: one of `names()`.
+        settings: `key=value` texts, as `configure` takes them.
 
     Raises:
         ValueError: unknown name or key, or a value that does not fit.
@@ -129,14 +125,12 @@ def build(name: str, settings: Iterable[str] = ()) -> Recipe:
         >>> build("classifier", ["epochs=3"]).config.epochs
         3
     """
-    from privkd.recipes.recipe import Recipe
-
     factory = get(name)
     made = factory(configure(config_class(factory), settings))
     if not isinstance(made, Recipe) or made.name != name:
         what = f"the recipe {made.name!r}" if isinstance(made, Recipe) else type(made).__name__
         raise RecipeError(
-            f"{_where(factory)} is registered as {name!r} and returned {what}; a Recipe of that name is needed"
+            f"{_path_of(factory)} is registered as {name!r} and returned {what}; a Recipe of that name is needed"
         )
     return made
 
@@ -147,12 +141,10 @@ def config_class(factory: Callable[..., Any]) -> type:
     Raises:
         TypeError: there is no such default.
     """
-    from privkd.recipes.recipe import is_frozen_dataclass
-
     parameters = list(inspect.signature(factory).parameters.values())
     if len(parameters) != 1 or not is_frozen_dataclass(type(parameters[0].default)):
         raise TypeError(
-            f"{_where(factory)} must have one parameter, whose default is a frozen dataclass, as in "
+            f"{_path_of(factory)} must have one parameter, whose default is a frozen dataclass, as in "
             "`def skd(config: SKDConfig = SKDConfig()) -> Recipe`"
         )
     return type(parameters[0].default)
@@ -161,7 +153,9 @@ def config_class(factory: Callable[..., Any]) -> type:
 def _load(name: str, offers: list[EntryPoint]) -> None:
     """Import what an entry point names; whatever it registered is forgotten if it fails."""
     if len(offers) > 1:
-        raise RecipeError(f"recipe {name!r} is offered twice, by {' and by '.join(map(_told, offers))}; uninstall one")
+        raise RecipeError(
+            f"recipe {name!r} is offered twice, by {' and by '.join(map(_in_words, offers))}; uninstall one"
+        )
     before = dict(_factories)
     try:
         offers[0].load()
@@ -169,7 +163,7 @@ def _load(name: str, offers: list[EntryPoint]) -> None:
         _factories.clear()
         _factories.update(before)
         raise RecipeError(
-            f"entry point {_told(offers[0])} cannot be loaded ({type(error).__name__}: {error}); update or uninstall it; all "
+            f"entry point {_in_words(offers[0])} cannot be loaded ({type(error).__name__}: {error}); update or uninstall it; all "
             "other recipes still work"
         ) from error
 
@@ -181,10 +175,10 @@ def _offered() -> dict[str, list[EntryPoint]]:
     return found
 
 
-def _told(offer: EntryPoint) -> str:
+def _in_words(offer: EntryPoint) -> str:
     package = "" if offer.dist is None else f" of {offer.dist.name} {offer.dist.version}"
     return f"{offer.name!r} = {offer.value}{package}"
 
 
-def _where(factory: Callable[..., Any]) -> str:
+def _path_of(factory: Callable[..., Any]) -> str:
     return f"{factory.__module__}.{factory.__qualname__}"

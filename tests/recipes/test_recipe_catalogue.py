@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from privkd.errors import RecipeError
-from privkd.recipes import Recipe, build, get, names, register, registry
+from privkd.recipes import Recipe, build, catalogue, get, names, register
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def test_a_name_is_registered_once():
 
 
 def test_the_name_of_a_recipe_of_privkd_is_taken_before_it_is_loaded(monkeypatch):
-    monkeypatch.setattr(registry, "_factories", {})
+    monkeypatch.setattr(catalogue, "_factories", {})
     with pytest.raises(ValueError, match=r"by privkd\.recipes\.baselines\.classifier"):
 
         @register("classifier")
@@ -116,7 +116,7 @@ def test_a_config_that_can_be_changed_is_refused():
 
 
 def test_every_recipe_of_privkd_builds_and_has_a_summary():
-    for name in registry.BUILT_IN:
+    for name in catalogue.BUILT_IN:
         assert build(name).name == name
 
 
@@ -146,17 +146,17 @@ def test_a_broken_package_is_named_leaves_nothing_behind_and_breaks_no_other(ins
 
 
 def test_two_packages_with_one_name_are_both_named(monkeypatch):
-    offers = [EntryPoint("twin", f"package_{letter}", registry.GROUP) for letter in "ab"]
-    monkeypatch.setattr(registry, "entry_points", lambda group: offers)
+    offers = [EntryPoint("twin", f"package_{letter}", catalogue.GROUP) for letter in "ab"]
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: offers)
     with pytest.raises(RecipeError, match="offered twice, by 'twin' = package_a and by 'twin' = package_b"):
         get("twin")
 
 
 def test_a_package_cannot_replace_a_recipe_of_privkd(monkeypatch, caplog):
-    offer = EntryPoint("classifier", "evil_package", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [offer])
-    real = registry._factories.pop("classifier")
-    monkeypatch.setattr(registry, "import_module", lambda name: registry._factories.update(classifier=real))
+    offer = EntryPoint("classifier", "evil_package", catalogue.GROUP)
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: [offer])
+    real = catalogue._factories.pop("classifier")
+    monkeypatch.setattr(catalogue, "import_module", lambda name: catalogue._factories.update(classifier=real))
     with caplog.at_level(logging.WARNING, "privkd"):
         assert get("classifier") is real
     assert "'classifier' = evil_package is not used" in caplog.text
