@@ -137,20 +137,18 @@ def test_recipes_shows_the_settings_of_one(privkd):
     assert "no recipe fits '*nonsense*'; there are classifier" in absent.err
 
 
-def test_two_processes_with_sharded_weights_and_a_tracker_end_with_what_one_learns_and_speak_once(privkd, tmp_path):
+def test_two_processes_end_with_what_one_learns_and_speak_once(privkd, tmp_path):
     common = ("train", "classifier", "--data=digits", "--set=epochs=4", "--json")
     alone = json.loads(privkd(*common, "--out", tmp_path / "one").out)
-    process = start(*common, "--out", tmp_path / "two", "--processes=2", "--sharded", "--tracker=tensorboard")
+    process = start(*common, "--out", tmp_path / "two", "--processes=2")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     shared = json.loads(out)  # one object, of one process
-    assert shared["last"]["accuracy"] == pytest.approx(alone["last"]["accuracy"], abs=0.03)
+    assert shared["last"]["accuracy"] == pytest.approx(alone["last"]["accuracy"], abs=0.02)
     said = [line for line in err.splitlines() if " left" not in line and " at work" not in line]  # on a slow machine
     assert said == ["classifier: 100 steps done"]
     one, two = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "two"))
     assert one == two
-    assert list(tmp_path.glob("two/**/events.out.tfevents*"))
-    assert not list(tmp_path.glob("one/**/events.out.tfevents*"))
     refused = start(*common, "--out", tmp_path / "two", "--set=lr=0.5", "--processes=2")
     out, err = refused.communicate(timeout=120)
     assert (refused.returncode, out) == (3, "")
@@ -175,6 +173,20 @@ def test_several_processes_save_themselves_when_they_are_asked_to_end_and_go_on(
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert json.loads(out)["last"]["step"] == 1000
-    assert json.loads(out)["last"]["accuracy"] > 0.9
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))
+
+
+def test_sharded_weights_and_a_tracker_are_for_the_asking(privkd, tmp_path):
+    pytest.importorskip("tensorboard")
+    process = start(
+        "train", "classifier", "--data=digits", "--set=epochs=2", "--out", tmp_path / "run", "--processes=2", "--sharded",
+        "--tracker=tensorboard", "--json",
+    )  # fmt: skip
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    alone = json.loads(
+        privkd("train", "classifier", "--data=digits", "--set=epochs=2", "--out", tmp_path / "one", "--json").out
+    )
+    assert json.loads(out)["last"]["accuracy"] == pytest.approx(alone["last"]["accuracy"], abs=0.03)
+    assert list(tmp_path.glob("run/**/events.out.tfevents*"))
