@@ -56,11 +56,11 @@ def _text(value: object) -> str:
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise TypeError("must be a list of strings")
-    return tuple(_text(one) for one in value)
+    return tuple(map(_text, value))
 
 
 def _objects(value: object) -> tuple[dict[str, Any], ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(one, dict) for one in value):
+    if not isinstance(value, list | tuple) or not all(isinstance(item, dict) for item in value):
         raise TypeError("must be a list of objects")
     return tuple(value)
 
