@@ -31,26 +31,17 @@ _STATED = re.compile(r"stated after (\d{1,15}) charges: (basis|classes|condition
 
 
 class Kind(Enum):
-    """What a disclosure is. The value is the word with which it is written."""
+    """What a disclosure is. The value is the word with which it is written; the last four are parts of a statement."""
 
-    FREE = ""
-    """Anything else that a reader must know."""
-    LEAK = "leak: "
-    """A private quantity left the accounting, which no guarantee survives."""
-    NOTE = "note: "
-    """Something for the readers of a certificate that takes nothing from it, such as a noisy count."""
-    SEAL = "certificate sha256:"
-    """The fingerprint of a certificate."""
-    RELEASE = "release sha256: "
-    """The digest of the files of a release."""
-    BASIS = "basis"
-    """In a statement: why one record has bounded influence."""
-    CLASSES = "classes"
-    """In a statement: the number of classes."""
-    CONDITION = "condition"
-    """In a statement: what must be true outside the library."""
-    NAMED_LEAK = "leak"
-    """In a statement: a leak that the certificate names."""
+    FREE = ""  # anything else that a reader must know
+    LEAK = "leak: "  # a private quantity left the accounting, which no guarantee survives
+    NOTE = "note: "  # for readers of a certificate; takes nothing from it, such as a noisy count
+    SEAL = "certificate sha256:"  # the fingerprint of a certificate
+    RELEASE = "release sha256: "  # the digest of the files of a release
+    BASIS = "basis"  # why one record has bounded influence
+    CLASSES = "classes"  # the number of classes
+    CONDITION = "condition"  # what must be true outside the library
+    NAMED_LEAK = "leak"  # a leak that the certificate names
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,8 +175,7 @@ class Certificate(Guarantee):
                 weights", "early stopping on private records". Any such use ends a `training-*` or `teacher` guarantee.
             what: the computation, for the leak's text.
         """
-        require_issued(self)
-        later = later_leaks(self.ledger, scope=self.scope, named=self.leaks)
+        later = later_leaks(self, require_issued(self))
         if not private and not later:
             return self
         used = (f"{what} used {name}, which is private and uncertified" for name in private)
@@ -240,8 +239,7 @@ class Certificate(Guarantee):
         return self._for_steps(self.steps * 2, Adjacency.REPLACE_ONE, records=self.records)
 
     def _for_steps(self, count: int, adjacency: Adjacency, *, records: int) -> Certificate:
-        require_no_leaks(self)
-        ledger = require_issued(self)
+        ledger = require_no_leaks(self)
         changed = for_steps(self, ledger, Steps(count, are_alike=adjacency is ledger.adjacency))
         return inferred(self, steps=count, adjacency=adjacency, records=records, **changed)
 

@@ -21,9 +21,9 @@ NOT_ISSUED = "it was not issued with this ledger, or was changed afterwards"
 
 
 def inferred(certificate: Stated, **changed: Any) -> Stated:
-    """What a rule infers from a certificate that was issued, or inferred: the same with other values; nothing is written."""
+    """What a rule infers from a certificate that was issued or inferred: the same with other values; nothing is written."""
     made = replace(certificate, **changed)
-    object.__setattr__(made, "_inferred", (made.ledger, made.seal))
+    object.__setattr__(made, "_inferred", (require_issued(certificate), made.seal))
     return made
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from accountants import Ledger
 from accountants.ledger.disclosures import Kind, disclosed_leaks, disclosures
 from privkd.certificates.guarantee import Guarantee
@@ -17,13 +15,9 @@ def leaks_of(ledger: Ledger) -> tuple[str, ...]:
     return tuple(dict.fromkeys(leak.text for leak in disclosures(ledger, Kind.LEAK)))
 
 
-def later_leaks(ledger: Ledger | None, *, scope: Scope, named: Collection[str]) -> tuple[str, ...]:
-    """The leaks that a ledger disclosed after a statement of this scope was made from it.
-
-    A statement that knew of them would have scope `none` and name them.
-    """
-    leaks = () if ledger is None else leaks_of(ledger)
-    return tuple(leak for leak in leaks if scope is not Scope.NONE or leak not in named)
+def later_leaks(stated: Guarantee, ledger: Ledger) -> tuple[str, ...]:
+    """The leaks that a ledger disclosed after a guarantee was stated from it, which would have scope `none` and name them."""
+    return tuple(leak for leak in leaks_of(ledger) if stated.scope is not Scope.NONE or leak not in stated.leaks)
 
 
 def carry_leaks(source: Ledger, target: Ledger) -> None:
@@ -33,28 +27,30 @@ def carry_leaks(source: Ledger, target: Ledger) -> None:
             target.disclose(text)
 
 
-def require_current(certificate: Guarantee) -> None:
-    """Refuse to infer anything from a certificate that was changed, or knows less of leaks than its ledger.
+def require_current(certificate: Guarantee) -> Ledger:
+    """The ledger of a certificate that was not changed, and knows as much of leaks as its ledger.
 
     Raises:
         GuaranteeError: the ledger disclosed a leak later.
         CertificateError: it was not issued with its ledger, or was changed.
     """
     ledger = require_issued(certificate)
-    later = later_leaks(ledger, scope=certificate.scope, named=certificate.leaks)
+    later = later_leaks(certificate, ledger)
     if later:
         raise GuaranteeError(
             f"the ledger disclosed a leak after this certificate was issued, which ends it: {'; '.join(later)}. "
             "certificate.after() says so in a new one"
         )
+    return ledger
 
 
-def require_no_leaks(certificate: Guarantee) -> None:
-    """Refuse to infer another guarantee from one with leaks, named or disclosed later.
+def require_no_leaks(certificate: Guarantee) -> Ledger:
+    """The ledger of a certificate that has no leaks, neither named nor disclosed later: only then another one follows.
 
     Raises:
         GuaranteeError: there are leaks.
     """
-    require_current(certificate)
+    ledger = require_current(certificate)
     if certificate.leaks:
         raise GuaranteeError(f"a guarantee with leaks implies nothing else: {'; '.join(certificate.leaks)}")
+    return ledger

@@ -6,26 +6,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from accountants import Ledger
-from accountants.ledger.storage import MAX_BYTES
 from privkd.certificates.certificate import Certificate
 from privkd.certificates.issuance import is_issued
-from privkd.certificates.release_folder import (
-    CERTIFICATE,
-    CONFIG,
-    GENERATOR,
-    HISTORY,
-    LEDGER,
-    SCHEMA,
-    STUDENT,
-    digest_in,
-    digest_of,
-    require_free,
-)
+from privkd.certificates.release_folder import SCHEMA, require_free, write_files
 from privkd.errors import CertificateError, GuaranteeError
-from privkd.storage import draft_of, sha256_of, write_json
+from privkd.storage import draft_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,16 +100,9 @@ class Transcription:
                 )
 
     def _write(self, folder: Path) -> None:
-        from safetensors.torch import save_model
-
         from privkd.networks import architecture_of
 
-        self._write_ledger(folder)  # first: even a draft left by a kill holds no student without its ledger
-        save_model(self.student, str(folder / STUDENT))
-        if self.generator is not None:
-            save_model(self.generator, str(folder / GENERATOR))
-        write_json(folder / HISTORY, self.history)
-        config: dict[str, Any] = {
+        config = {
             "schema": SCHEMA,
             "method": self.method,
             "inputs": None if self.spec is None else self.spec.to_dict(),
@@ -129,19 +110,7 @@ class Transcription:
             "student": architecture_of(self.student),
             "generator": None if self.generator is None else self.generator.config,
         }
-        digest = digest_of(config, folder)
-        if digest_in(self.ledger) != digest:
-            self.ledger.disclose(digest)
-        head = self._write_ledger(folder)
-        write_json(folder / CERTIFICATE, self.certificate.to_dict() | {"ledger_digest": head})
-        config["sha256"] = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-        write_json(folder / CONFIG, config)
-
-    def _write_ledger(self, folder: Path) -> object:
-        """A copy, since whoever goes on charging goes on with the ledger itself; gives the head of its chain."""
-        document = self.ledger.to_dict()
-        write_json(folder / LEDGER, document, at_most=MAX_BYTES)
-        return document["head"]
+        write_files(folder, config, self.certificate, self.student, self.generator, self.history)
 
 
 def _fingerprint(module: nn.Module | None) -> bytes:

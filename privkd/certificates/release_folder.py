@@ -11,20 +11,50 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from accountants import Ledger
 from accountants.check import shown
 from accountants.ledger.chain import canonical_digest
 from accountants.ledger.disclosures import Disclosure, Kind, read
+from accountants.ledger.storage import MAX_BYTES
 from privkd.certificates.certificate import Certificate
 from privkd.errors import CheckpointError
-from privkd.storage import opened, put_back, read_json, sha256_of
+from privkd.storage import opened, put_back, read_json, sha256_of, write_json
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SCHEMA = "privkd.release/1"
 STUDENT, GENERATOR = "student.safetensors", "generator.safetensors"
 LEDGER, CERTIFICATE, CONFIG, HISTORY = "ledger.json", "certificate.json", "config.json", "history.json"
 ENSEMBLE = "ensemble.json"  # of a folder that is no release
+
+
+def write_files(
+    folder: Path,
+    config: dict[str, Any],
+    certificate: Certificate,
+    student: nn.Module,
+    generator: nn.Module | None,
+    history: list[dict[str, float]],
+) -> None:
+    """Write a release into an empty folder, and disclose in its ledger the digest of what the chain does not hold itself."""
+    from safetensors.torch import save_model
+
+    ledger = cast(Ledger, certificate.ledger)
+    _write_ledger(folder, ledger)  # first: even a draft left by a kill holds no student without its ledger
+    save_model(student, str(folder / STUDENT))
+    if generator is not None:
+        save_model(generator, str(folder / GENERATOR))
+    write_json(folder / HISTORY, history)
+    digest = digest_of(config, folder)
+    if _digest_in(ledger) != digest:
+        ledger.disclose(digest)
+    head = _write_ledger(folder, ledger)
+    write_json(folder / CERTIFICATE, certificate.to_dict() | {"ledger_digest": head})
+    sums = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+    write_json(folder / CONFIG, config | {"sha256": sums})
 
 
 @dataclass(frozen=True)
@@ -49,7 +79,7 @@ class ReleaseFiles:
         Raises:
             CheckpointError: the chain was closed over others.
         """
-        if digest_in(self.ledger) != digest_of(self.config, self.folder):
+        if _digest_in(self.ledger) != digest_of(self.config, self.folder):
             raise CheckpointError(
                 f"the ledger in {self.folder} was closed over another student, generator, history or config than the ones beside "
                 "it; do not use them, and ask whoever published the folder"
@@ -153,6 +183,13 @@ def is_transcription(directory: str | os.PathLike[str]) -> bool:
         return False
 
 
+def _write_ledger(folder: Path, ledger: Ledger) -> object:
+    """A copy, since whoever goes on charging goes on with the ledger itself; gives the head of its chain."""
+    document = ledger.to_dict()
+    write_json(folder / LEDGER, document, at_most=MAX_BYTES)
+    return document["head"]
+
+
 def _certificate_and_ledger(folder: Path) -> tuple[Certificate, Ledger]:
     try:
         with opened(folder / LEDGER):  # a pipe must not make the reader of ledgers wait
@@ -189,6 +226,6 @@ def digest_of(config: dict[str, Any], folder: Path) -> str:
     return Disclosure(Kind.RELEASE, canonical_digest(content)).written
 
 
-def digest_in(ledger: Ledger) -> str | None:
+def _digest_in(ledger: Ledger) -> str | None:
     """What a ledger disclosed about a release last; later releases from the same ledger do not speak of this one."""
     return next((text for text in reversed(ledger.disclosed) if read(text).kind is Kind.RELEASE), None)

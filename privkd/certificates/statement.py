@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accountants import Ledger
 from accountants.check import shown
@@ -86,12 +86,8 @@ def record(ledger: Ledger, wanted: Statement) -> Statement:
         return wanted
     before = statement_in(ledger, earlier=True)
     if before is not None:
-        wanted = Statement(
-            basis=wanted.basis,
-            classes=wanted.classes,
-            conditions=joined(wanted.conditions, before.conditions),
-            leaks=joined(wanted.leaks, before.leaks),
-        )
+        both = {name: joined(getattr(wanted, name), getattr(before, name)) for name in ("conditions", "leaks")}
+        wanted = replace(wanted, **both)
     texts = [as_text(text=disclosure.written) for disclosure in wanted.after(len(ledger.charges))]
     for text in texts:  # all of them fit, so that no half of a statement binds anybody
         ledger.disclose(text)

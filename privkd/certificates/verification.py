@@ -52,7 +52,7 @@ def verified(certificate: Guarantee, ledger: Ledger) -> tuple[Bound, list[str]]:
         problems.append("the ledger discloses seeded noise, the certificate does not")
     if c.leaks and c.scope.forbids_leaks:
         problems.append(f"scope {c.scope.value!r} cannot be guaranteed with leaks: {'; '.join(c.leaks)}")
-    unnamed = later_leaks(ledger, scope=c.scope, named=c.leaks)
+    unnamed = later_leaks(c, ledger)
     if unnamed:
         problems.append(f"the ledger discloses leaks, and the certificate speaks of a guarantee: {'; '.join(unnamed)}")
     if not is_issued(c, ledger):
