@@ -101,15 +101,7 @@ def disclose_once(ledger: Ledger, disclosure: Disclosure) -> None:
 
 
 def disclosed_leaks(ledger: Ledger) -> tuple[str, ...]:
-    """The disclosures that begin with "leak:", in any case, word by word as they stand in the ledger.
-
-    Example:
-        >>> ledger = Ledger(adjacency="add-remove")
-        >>> ledger.disclose("no leak: nothing private was logged")
-        >>> ledger.disclose("Leak: losses were logged")
-        >>> disclosed_leaks(ledger)
-        ('Leak: losses were logged',)
-    """
+    """The disclosures that begin with "leak:", in any case, word by word as they stand in the ledger."""
     return tuple(text for text in ledger.disclosed if read(text).kind is Kind.LEAK)
 
 

@@ -64,6 +64,7 @@ class Guarantee:
     data_dependent: bool = False
     sanitized: bool = False
     ledger: Ledger | None = field(default=None, compare=False, repr=False)
+    # The ledger and the seal with which a rule made it, see `issuance.inferred`.
     _inferred: tuple[Ledger, str] | None = field(default=None, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

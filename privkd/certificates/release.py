@@ -90,7 +90,7 @@ class Transcription:
         return Path(directory)
 
     def _require_unchanged(self) -> None:
-        """What is written into weights after they were certified may be anything, also private records."""
+        """Refuse changed weights: what is written there after they were certified may be anything, also private records."""
         for name, module in self._networks.items():
             if _fingerprint(module) != self._made[name][1]:
                 raise GuaranteeError(
@@ -114,7 +114,7 @@ class Transcription:
 
 
 def _fingerprint(module: nn.Module | None) -> bytes:
-    """Of weights, buffers and settings, which is what a folder holds of a network."""
+    """The digest of weights, buffers and settings, which is what a folder holds of a network."""
     if module is None:
         return b""
     from generators import SmallGenerator

@@ -100,7 +100,7 @@ def read_release(directory: str | os.PathLike[str]) -> ReleaseFiles:
 
 
 def read_files(directory: str | os.PathLike[str]) -> ReleaseFiles:
-    """As `read_release`, before the digest in the ledger's chain is compared."""
+    """Read a release as `read_release` does, without comparing it with the digest in the ledger's chain."""
     folder, config = Path(directory), read_config(directory)
     files = ReleaseFiles(folder, config, *_certificate_and_ledger(folder))
     _check_sums(folder, config)
@@ -184,7 +184,7 @@ def is_transcription(directory: str | os.PathLike[str]) -> bool:
 
 
 def _write_ledger(folder: Path, ledger: Ledger) -> object:
-    """A copy, since whoever goes on charging goes on with the ledger itself; gives the head of its chain."""
+    """Write a copy, since whoever goes on charging goes on with the ledger itself; the head of its chain."""
     document = ledger.to_dict()
     write_json(folder / LEDGER, document, at_most=MAX_BYTES)
     return document["head"]
@@ -201,7 +201,7 @@ def _certificate_and_ledger(folder: Path) -> tuple[Certificate, Ledger]:
 
 
 def _check_sums(folder: Path, config: dict[str, Any]) -> None:
-    """Every file against its checksum in the config, which finds damage and no intention."""
+    """Compare every file with its checksum in the config, which finds damage and no intention."""
     expected, needed = config.get("sha256"), {STUDENT, LEDGER, CERTIFICATE, HISTORY}
     if config.get("generator") is not None:
         needed.add(GENERATOR)
