@@ -21,7 +21,7 @@ from accountants import Ledger, check
 from accountants.errors import LedgerError
 from accountants.ledger.chain import LISTS
 from privkd.certificates.other_releases import require_ledger
-from privkd.certificates.release import ENSEMBLE
+from privkd.certificates.release_folder import ENSEMBLE
 from privkd.data.labels import declared_classes
 from privkd.errors import CheckpointError
 from privkd.storage import draft_of, opened, put_back, read_json, sha256_of, write_bytes, write_json
