@@ -13,8 +13,9 @@ from accountants import check
 from privkd.errors import UnsupportedModule
 from privkd.plain import plain
 from privkd.private_training.clipping.clipped_sum import ClippedSum, empty
-from privkd.private_training.clipping.ghost import ghost, uncovered
+from privkd.private_training.clipping.ghost import ghost
 from privkd.private_training.clipping.job import Job, NotCovered, Rows
+from privkd.private_training.clipping.layers.recording import uncovered
 from privkd.private_training.clipping.loop import loop
 from privkd.private_training.clipping.opacus import through_opacus
 from privkd.private_training.clipping.probes import spread

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from privkd.private_training.clipping.job import NotCovered
-from privkd.private_training.clipping.sites import Target
+from privkd.private_training.clipping.layers.site import Target
 
 __all__ = ["attention_problem", "attention_targets", "own_forward"]
 
