@@ -181,7 +181,7 @@ def realised_divisor(monkeypatch):
 
     def wrong(self, batch, context):
         result = fill(self, batch, context)
-        for parameter in self._trained.values():
+        for parameter in self._gradients.trained.values():
             parameter.grad *= self._draws.divisor / max(1, len(batch.index))
         return result
 

@@ -16,18 +16,11 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from privkd.private_training.clipping.clipped_sum import (
-    ClippedSum,
-    Factors,
-    complete,
-    full_precision,
-    in_blocks,
-    row_norms,
-    working_dtype,
-)
+from privkd.private_training.clipping.clipped_sum import ClippedSum, Factors, complete
 from privkd.private_training.clipping.job import Job, NotCovered, Rows
 from privkd.private_training.clipping.layers.recording import recorded
 from privkd.private_training.clipping.layers.site import Site
+from privkd.private_training.clipping.precision import full_precision, in_blocks, row_norms, working_dtype
 from privkd.private_training.clipping.row_tracing import may_move_rows, require_own_rows
 
 __all__ = ["ghost", "mixing_sites", "require_rows_in_place"]
@@ -55,7 +48,7 @@ def ghost(job: Job, rows: Rows) -> ClippedSum:
                 uses[target.name].append((site, role))
         squared = {name: _squared_norms(uses[name], trained[name], records) for name in uses}
         sizes = [partial(_sizes, uses, closely) for closely in (False, True)] if uses else ()
-        factors = Factors(job.rule, squared, values, list(trained), working_dtype(*trained.values()), sizes)
+        factors = Factors(job.rule, squared, values, trained, sizes)
         if factors.broken is not None:
             # A factor of zero is not enough: zero times infinity is no number.
             for site in sites:

@@ -28,9 +28,7 @@ GUARDED = "per-record gradients by opacus behind a layout guard: every convoluti
 def through_opacus(job: Job, rows: Rows) -> ClippedSum:
     """Sum of clipped gradients from the per-sample gradients of `opacus.GradSampleModule`.
 
-    Args:
-        job: what to clip; modules with trained parameters must be in train mode, as opacus sees no others.
-        rows: tensors of shape (records, ...), or (records, views, ...).
+    Modules with trained parameters must be in train mode, as opacus sees no others.
 
     Raises:
         ImportError: opacus is not installed.

@@ -20,8 +20,7 @@ __all__ = ["may_move_rows", "require_own_rows"]
 
 _BASE = 16  # powers of two from 2^-8 to 2^7: multiplication by them is exact
 _TOLERANCE = 1e-3  # of a row's gradient; that of another row, weighted differently, is off by a half at least
-
-_ROOM, _NOTHING = 2.0**24, 1e-30
+_ROOM, _NOTHING = 2.0**24, 1e-30  # nearer to the ends of the dtype, or smaller, rows are not compared
 
 _KEEP_ROWS = """
     Abs Add Addcdiv Addcmul Alias AsStridedCopy BinaryCrossEntropy BinaryCrossEntropyWithLogits Celu Clamp ClampMax ClampMin Clone
@@ -79,6 +78,7 @@ def _is_along_rows(node: Node, name: str) -> bool:
     dims = getattr(node, "_saved_dim", None)
     if dims is None:
         return True  # a reduction over everything
+    # Autograd saves negative dimensions as unsigned numbers; reductions, select and unbind count those of their operand.
     signed = [dim - (1 << 64) if dim >= 1 << 63 else dim for dim in (dims if isinstance(dims, tuple) else (dims,))]
     size = len(_shape(node))
     if name in _OVER:
@@ -109,16 +109,17 @@ def require_own_rows(
     records = torch.arange(len(losses), device=losses.device) // views
     kept = list(gradients)
     last, scale = int(records[-1]) if len(records) else 0, 1
-    while True:
+    while True:  # two records differ in a digit at least, so that one of the passes weights them differently
         power = torch.pow(2.0, (records // scale % _BASE - _BASE // 2).to(losses.dtype))
         tried = torch.autograd.grad(losses, list(edges), weights * power, retain_graph=True, allow_unused=True)
         for gradient, again in zip(kept, tried, strict=True):
             if gradient is None or again is None:
                 continue
-            expected, found = (one.reshape(len(losses), -1).double() for one in (gradient, again))
+            expected, found = (part.reshape(len(losses), -1).double() for part in (gradient, again))
             expected = expected * power[:, None].double()
+            # Very small and very large numbers are left out: there powers of two are not exact any more.
             size, limits = expected.norm(dim=1), torch.finfo(gradient.dtype)
-            least = min(limits.tiny * _ROOM, _NOTHING)  # below and above, powers of two are not exact any more
+            least = min(limits.tiny * _ROOM, _NOTHING)
             usable = (size >= least) & (size <= limits.max / _ROOM)
             if bool(((found - expected).norm(dim=1) > _TOLERANCE * size)[usable].any()):
                 raise NotCovered(

@@ -28,21 +28,13 @@ class _MeanLoss(nn.Module):
 
 
 def vectorized(job: Job, rows: Rows) -> ClippedSum:
-    """Sum of clipped gradients by `vmap(grad)`, in chunks of bounded memory.
-
-    Random layers draw for each record separately.
-
-    Args:
-        job: what to clip.
-        rows: tensors of shape (records, ...), or (records, views, ...).
-    """
+    """Sum of clipped gradients by `vmap(grad)`, in chunks of bounded memory; random layers draw for each record apart."""
     trained = job.trained()
     wrapped = _MeanLoss(job)
     inside = {f"model.{name}": p.detach() for name, p in trained.items()}
 
     def loss_of(parameters: dict[str, Tensor], *record: Tensor) -> tuple[Tensor, Tensor]:
-        one = tuple(part.unsqueeze(0) for part in record)
-        return functional_call(wrapped, parameters, one)
+        return functional_call(wrapped, parameters, tuple(part.unsqueeze(0) for part in record))
 
     of_all = vmap(grad(loss_of, has_aux=True), in_dims=(None, *(0,) * len(rows)), randomness="different")
     chunk = max(1, _LARGEST // sum(p.numel() for p in trained.values()))

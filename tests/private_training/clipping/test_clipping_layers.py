@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from privkd.private_training.clipping import Clipper, affine, clipped_sum
+from privkd.private_training.clipping import Clipper, clipped_sum
+from privkd.private_training.clipping.layers import affine
 
 
 def square_loss(model, x):
@@ -177,10 +178,10 @@ def test_all_ways_to_a_norm_agree(twin, monkeypatch, layer, path):
     build, draw = LAYERS[layer]
     model, data = build().double(), draw(5).double()
     if path.startswith("by positions"):
-        monkeypatch.setattr(affine._AffineSite, "_positions_are_cheaper", lambda *_: True)
+        monkeypatch.setattr(affine.AffineSite, "_positions_are_cheaper", lambda *_: True)
         monkeypatch.setattr(affine, "_KEEP", 1e9 if "kept" in path else 0)
     elif path.startswith("by products"):
-        monkeypatch.setattr(affine._AffineSite, "_positions_are_cheaper", lambda *_: False)
+        monkeypatch.setattr(affine.AffineSite, "_positions_are_cheaper", lambda *_: False)
         monkeypatch.setattr(affine, "_KEEP", 0 if "nothing" in path else 1e9)
     else:
         monkeypatch.setattr(affine, "_CHUNK", 1)
@@ -192,7 +193,7 @@ def test_positions_that_cancel_do_not_make_a_norm_too_small(twin):
     """Inner products of positions are 1e9 times larger than the norm here: in float32 all digits would be lost."""
     torch.manual_seed(0)
     model, x = nn.Linear(40, 30), 1000 + torch.randn(5, 3, 40) * 0.1
-    assert affine._AffineSite._positions_are_cheaper(SimpleNamespace(gradient=x), 3, 40, 30)
+    assert affine.AffineSite._positions_are_cheaper(SimpleNamespace(gradient=x), 3, 40, 30)
 
     def loss(model, x):
         return (model(x) * torch.tensor([1.0, 1.0, -2.0], dtype=x.dtype)[:, None]).sum((1, 2))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from privkd.private_training.clipping import Automatic, ClippedSum, Flat, PerLayer, clipped_sum
-from privkd.private_training.clipping.clipped_sum import clip_samples, row_norms
+from privkd.private_training.clipping.clipped_sum import clip_samples
+from privkd.private_training.clipping.precision import row_norms
 
 SIZES = st.floats(1e-12, 1e12)
 DTYPES = st.sampled_from([torch.float32, torch.float64])

@@ -14,9 +14,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from privkd.private_training.clipping.clipped_sum import BLOCK, row_norms
 from privkd.private_training.clipping.job import NotCovered
 from privkd.private_training.clipping.layers.site import Call, Site
+from privkd.private_training.clipping.precision import BLOCK, row_norms
 
 __all__ = ["AffineSite", "LinearSite"]
 

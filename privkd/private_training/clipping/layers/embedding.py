@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from privkd.private_training.clipping.clipped_sum import row_norms
 from privkd.private_training.clipping.layers.site import Call, Site
+from privkd.private_training.clipping.precision import row_norms
 
 __all__ = ["EmbeddingSite"]
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from privkd.private_training.clipping.clipped_sum import row_norms
 from privkd.private_training.clipping.job import NotCovered
+from privkd.private_training.clipping.precision import row_norms
 
 __all__ = ["Call", "KeptSite", "Site", "Target"]
 
