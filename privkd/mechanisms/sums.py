@@ -21,8 +21,6 @@ from privkd.mechanisms.noise import NoiseSource, coarsen
 from privkd.mechanisms.private_value import Private
 from privkd.plain import make_plain
 
-__all__ = ["BoundedSum", "unit_sensitivity"]
-
 _GRID = 2.0**30  # grid points per bound: a coordinate loses less than 1e-9 of the bound
 _AT_ONCE = 2**22  # numbers that are summed in float64 at once: exact, since 2^22 rows of 2^30 points stay below 2^53
 

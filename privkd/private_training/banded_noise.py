@@ -18,8 +18,6 @@ from accountants import Event, MatrixFactorization, check
 from privkd.mechanisms.sums import unit_sensitivity
 from privkd.plain import make_plain
 
-__all__ = ["Banded", "BandedNoise"]
-
 
 @dataclass(frozen=True, slots=True)
 class Banded:

@@ -19,8 +19,6 @@ from accountants.ledger.sampler import Sampler
 from privkd.mechanisms.noise import NoiseSource
 from privkd.mechanisms.sums import unit_sensitivity
 
-__all__ = ["SAMPLINGS", "CyclicDraws", "Draws", "FixedSizeDraws", "PoissonDraws", "ShuffledDraws", "draws_for"]
-
 _READ_AHEAD = 256  # steps that reading ahead may be in front of training
 
 

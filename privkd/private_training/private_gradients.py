@@ -8,8 +8,6 @@ from privkd.private_training.private_run import PrivateRun
 from privkd.private_training.settings import PrivateSettings
 from privkd.trainer.gradient_source import Setting
 
-__all__ = ["PrivateGradients"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateGradients(PrivateSettings):

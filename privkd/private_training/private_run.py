@@ -24,8 +24,6 @@ from privkd.trainer.batch import Batch
 from privkd.trainer.gradient_source import Setting
 from privkd.trainer.task import Context
 
-__all__ = ["PrivateRun"]
-
 _ROUNDING = 2.0**-7
 """Share by which the noise is larger than what is charged: room for the rounding of sums over records."""
 

@@ -18,8 +18,6 @@ from privkd.private_training.clipping.clipper import Clipper
 from privkd.private_training.clipping.job import Rows
 from privkd.trainer.task import Task
 
-__all__ = ["UseOfTensor", "refuse_half_default", "rehearse"]
-
 _NAMES_SHOWN = 4  # names in a message
 
 

@@ -17,8 +17,6 @@ from privkd.private_training.clipping.opacus import GUARDED
 from privkd.private_training.settings import Plan, PrivateSettings
 from privkd.trainer.gradient_source import Setting
 
-__all__ = ["RunLedgers", "for_ledger"]
-
 
 class RunLedgers:
     """The ledger that a run's certificate is stated from, and the caller's, where there is one.

@@ -16,8 +16,6 @@ from privkd.private_training.banded_noise import Banded
 from privkd.private_training.batches import SAMPLINGS, CyclicDraws, Draws, draws_for
 from privkd.private_training.clipping.rules import Rule, as_rule
 
-__all__ = ["Plan", "PrivateSettings"]
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -18,8 +18,6 @@ from privkd.trainer.batch import Batch
 from privkd.trainer.gradient_source import Setting
 from privkd.trainer.task import Context, Task
 
-__all__ = ["TaskGradients"]
-
 _NAMES_SHOWN = 3  # in a message
 
 

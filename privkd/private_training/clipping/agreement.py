@@ -19,8 +19,6 @@ from torch.overrides import TorchFunctionMode
 from privkd.private_training.clipping.job import Job, Rows
 from privkd.private_training.clipping.precision import full_precision
 
-__all__ = ["Measured", "agree", "alike", "in_float64", "rounding_unit", "without_autocast"]
-
 _ULPS = 4096  # units of rounding by which two exact ways of summing the same gradient may differ
 _FEW_ULPS = 64  # and two passes over the same records, for which additions may come in another order
 _ROUGHEST = 0.1  # half precision

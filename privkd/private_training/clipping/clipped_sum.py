@@ -12,8 +12,6 @@ from privkd.mechanisms.sums import unit_sensitivity
 from privkd.private_training.clipping.precision import full_precision, in_blocks, row_norms, working_dtype
 from privkd.private_training.clipping.rules import Rule
 
-__all__ = ["ClippedSum", "Factors", "clip_samples", "complete", "empty"]
-
 _LARGEST_TERMS = 1024.0
 """Clipping norms that a record's terms may add up to before they cancel; beyond, it contributes nothing."""
 

@@ -22,8 +22,6 @@ from privkd.private_training.clipping.rules import Rule, as_rule
 from privkd.private_training.clipping.static_checks import require_separate_records
 from privkd.private_training.clipping.strategies import Choice
 
-__all__ = ["Clipper", "clipped_sum"]
-
 _CHECKED_AGAIN = 256  # batches after which everything is checked again
 _RECORDS_TRIED = 3
 

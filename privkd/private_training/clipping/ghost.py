@@ -23,8 +23,6 @@ from privkd.private_training.clipping.layers.site import Site
 from privkd.private_training.clipping.precision import full_precision, in_blocks, row_norms, working_dtype
 from privkd.private_training.clipping.row_tracing import may_move_rows, require_own_rows
 
-__all__ = ["ghost", "mixing_sites", "require_rows_in_place"]
-
 _CHUNK = 1 << 22  # numbers in the gradients of a shared parameter that exist at a time
 
 _Use = tuple[Site, str]

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from privkd.private_training.clipping.rules import Rule
 
-__all__ = ["Job", "NotCovered", "Rows"]
-
 Rows = tuple[Tensor, ...]
 
 

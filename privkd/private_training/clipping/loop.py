@@ -8,8 +8,6 @@ from torch import Tensor
 from privkd.private_training.clipping.clipped_sum import ClippedSum, clip_samples, empty
 from privkd.private_training.clipping.job import Job, Rows
 
-__all__ = ["loop"]
-
 
 def loop(job: Job, rows: Rows) -> ClippedSum:
     """Sum of clipped gradients, each record in a forward and backward pass of its own."""

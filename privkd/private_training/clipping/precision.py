@@ -8,8 +8,6 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor
 
-__all__ = ["BLOCK", "full_precision", "in_blocks", "row_norms", "without_tf32", "working_dtype"]
-
 BLOCK = 64
 """Records whose contributions are added in the models' own precision; blocks of them are added in float64."""
 

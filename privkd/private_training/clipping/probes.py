@@ -8,8 +8,6 @@ import torch
 
 from privkd.private_training.clipping.job import Rows
 
-__all__ = ["exchanged", "magnified", "singly", "spread", "unlike", "without"]
-
 
 def spread(batch: Rows, count: int, first: int) -> list[int]:
     """Places of some records all over the batch; labels and masks among them differ as far as they do in the batch.

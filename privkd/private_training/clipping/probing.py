@@ -22,8 +22,6 @@ from privkd.private_training.clipping.probes import exchanged, magnified, singly
 from privkd.private_training.clipping.replay import Attributes, Replay, model_state, same, without_dropout
 from privkd.private_training.clipping.static_checks import mixed_records
 
-__all__ = ["check_records_are_separate"]
-
 _TRAINS_NOTHING = "None of the inputs have requires_grad=True"  # what torch.utils.checkpoint warns of
 _REENTRANT_NODE = "CheckpointFunctionBackward"
 _COINS = 16  # passes in which random decisions must fall alike to be taken for none

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from privkd.private_training.clipping.job import Job
 from privkd.trainer.randomness import random_state, restore_random_state
 
-__all__ = ["Attributes", "Replay", "model_state", "same", "undisturbed", "without_dropout"]
-
 
 class Replay:
     """Remembers where the generators are: the global ones of torch, numpy and Python, and those of the caller.

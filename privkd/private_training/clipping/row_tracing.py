@@ -16,8 +16,6 @@ from torch.autograd.graph import GradientEdge, Node
 
 from privkd.private_training.clipping.job import NotCovered
 
-__all__ = ["may_move_rows", "require_own_rows"]
-
 _BASE = 16  # powers of two from 2^-8 to 2^7: multiplication by them is exact
 _TOLERANCE = 1e-3  # of a row's gradient; that of another row, weighted differently, is off by a half at least
 _ROOM, _NOTHING = 2.0**24, 1e-30  # nearer to the ends of the dtype, or smaller, rows are not compared

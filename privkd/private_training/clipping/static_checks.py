@@ -8,8 +8,6 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from privkd.errors import MixedRecordsError
 
-__all__ = ["mixed_records", "problems", "require_separate_records"]
-
 
 def problems(model: nn.Module) -> list[str]:
     """Reasons why a model has no per-record gradients in its present modes; empty if none is known.

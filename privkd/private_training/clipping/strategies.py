@@ -10,13 +10,7 @@ import torch
 from torch import nn
 
 from privkd.errors import UnsupportedModule
-from privkd.private_training.clipping.agreement import (
-    Measured,
-    agree,
-    in_float64,
-    rounding_unit,
-    without_autocast,
-)
+from privkd.private_training.clipping.agreement import Measured, agree, in_float64, rounding_unit, without_autocast
 from privkd.private_training.clipping.clipped_sum import ClippedSum
 from privkd.private_training.clipping.ghost import ghost, mixing_sites
 from privkd.private_training.clipping.job import Job, NotCovered, Rows
@@ -27,8 +21,6 @@ from privkd.private_training.clipping.probes import singly
 from privkd.private_training.clipping.replay import Replay, without_dropout
 from privkd.private_training.clipping.rules import Flat
 from privkd.private_training.clipping.vmap import vectorized
-
-__all__ = ["Choice", "check_strategy"]
 
 Strategy = Callable[[Job, Rows], ClippedSum]
 """The sum of clipped gradients of a job; rows are tensors of shape (records, ...), or (records, views, ...)."""

@@ -8,8 +8,6 @@ from torch.func import functional_call, grad, vmap
 from privkd.private_training.clipping.clipped_sum import ClippedSum, clip_samples
 from privkd.private_training.clipping.job import Job, Rows
 
-__all__ = ["vectorized"]
-
 _LARGEST = 1 << 26  # numbers in the per-sample gradients of one chunk: 256 MiB in float32
 
 

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from privkd.errors import MixedRecordsError, UnsupportedModule
-from privkd.private_training.clipping import Clipper, probing, strategies
+from privkd.private_training import Clipper
+from privkd.private_training.clipping import probing, strategies
 from privkd.private_training.clipping.agreement import agree, alike, in_float64
 from privkd.private_training.clipping.job import Job
 from privkd.private_training.clipping.probing import check_records_are_separate

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from privkd.private_training.clipping import Clipper, clipped_sum
+from privkd.private_training import Clipper, clipped_sum
 from privkd.private_training.clipping.layers.attention import attention_targets, own_forward
 
 

@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from privkd.errors import MixedRecordsError, UnsupportedModule
-from privkd.private_training.clipping import Clipper, clipped_sum, strategies
+from privkd.private_training import Clipper, clipped_sum
+from privkd.private_training.clipping import strategies
 
 
 def square_loss(model, x):

@@ -10,7 +10,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from privkd.errors import MixedRecordsError, UnsupportedModule
-from privkd.private_training.clipping import Clipper, clipped_sum, strategies
+from privkd.private_training import Clipper, clipped_sum
+from privkd.private_training.clipping import strategies
 from privkd.private_training.clipping.precision import without_tf32
 from privkd.private_training.clipping.replay import Attributes, Replay, without_dropout
 from privkd.private_training.clipping.vmap import vectorized
@@ -346,7 +347,7 @@ def test_sums_and_norms_of_cuda_devices_use_all_digits_and_the_settings_come_bac
 COINS = """
 import random, torch
 from torch import nn
-from privkd.private_training.clipping import Clipper
+from privkd.private_training import Clipper
 
 def loss(model, x):
     signs = torch.tensor([1.0 if random.random() < 0.5 else -1.0 for _ in range(len(x))])

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from privkd.errors import MixedRecordsError, UnsupportedModule
-from privkd.private_training.clipping import Automatic, Clipper, PerLayer, clipped_sum
+from privkd.private_training import Automatic, Clipper, PerLayer, clipped_sum
 from privkd.private_training.clipping.layers import affine
 
 STRATEGIES = ["auto", "ghost", "vmap", "loop"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from privkd.private_training.clipping import Automatic, ClippedSum, Flat, PerLayer, clipped_sum
+from privkd.private_training import Automatic, ClippedSum, Flat, PerLayer, clipped_sum
 from privkd.private_training.clipping.clipped_sum import clip_samples
 from privkd.private_training.clipping.precision import row_norms
 

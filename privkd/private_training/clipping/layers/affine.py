@@ -18,8 +18,6 @@ from privkd.private_training.clipping.job import NotCovered
 from privkd.private_training.clipping.layers.site import Call, Site
 from privkd.private_training.clipping.precision import BLOCK, row_norms
 
-__all__ = ["AffineSite", "LinearSite"]
-
 _CHUNK = 1 << 19  # numbers in one temporary: more falls out of the processor's cache
 _TINY, _HUGE = 1e-12, 1e12  # between them all squares that matter lie well inside of float32
 _KEEP = 4  # gradients or patches are kept while they are at most so many times larger than the layer's input and output

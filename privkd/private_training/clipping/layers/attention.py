@@ -17,8 +17,6 @@ from torch.nn import functional
 from privkd.private_training.clipping.job import NotCovered
 from privkd.private_training.clipping.layers.site import Target
 
-__all__ = ["attention_problem", "attention_targets", "own_forward"]
-
 Report = Callable[[str, Tensor, Tensor, dict[str, Target]], None]
 """Called with the projection's name, its input, its output and its targets."""
 

@@ -12,8 +12,6 @@ from privkd.private_training.clipping.job import NotCovered
 from privkd.private_training.clipping.layers.affine import AffineSite
 from privkd.private_training.clipping.layers.site import Call
 
-__all__ = ["ConvolutionSite"]
-
 
 class ConvolutionSite(AffineSite):
     """A convolution of inputs of shape (rows, channels, *positions), in any memory layout."""

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from privkd.private_training.clipping.layers.site import Call, Site
 from privkd.private_training.clipping.precision import row_norms
 
-__all__ = ["EmbeddingSite"]
-
 
 class EmbeddingSite(Site):
     """Lookups of shape (rows, ...), each of which adds its gradient to one row of the table."""

@@ -8,8 +8,6 @@ from torch.nn import functional
 from privkd.private_training.clipping.job import NotCovered
 from privkd.private_training.clipping.layers.site import Call, KeptSite
 
-__all__ = ["NormalizationSite"]
-
 
 class NormalizationSite(KeptSite):
     """Scale and shift: the gradient at the output times the normalised input, and the gradient itself."""

@@ -14,8 +14,6 @@ from privkd.private_training.clipping.layers.embedding import EmbeddingSite
 from privkd.private_training.clipping.layers.normalization import NormalizationSite
 from privkd.private_training.clipping.layers.site import Call, Site, Target
 
-__all__ = ["recorded", "uncovered"]
-
 _INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _SITES: dict[type[nn.Module], type[Site]] = {
     nn.Linear: LinearSite,

@@ -20,8 +20,6 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from privkd.private_training.clipping.job import NotCovered
 from privkd.private_training.clipping.precision import row_norms
 
-__all__ = ["Call", "KeptSite", "Site", "Target"]
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
