@@ -21,7 +21,7 @@ from privkd.private_training.clipping.job import Job, NotCovered, Rows
 from privkd.private_training.clipping.layers.recording import recorded
 from privkd.private_training.clipping.layers.site import Site
 from privkd.private_training.clipping.precision import full_precision, in_blocks, row_norms, working_dtype
-from privkd.private_training.clipping.row_tracing import may_move_rows, require_own_rows
+from privkd.private_training.clipping.row_tracing import may_move_rows, nodes_behind, require_own_rows
 
 _CHUNK = 1 << 22  # numbers in the gradients of a shared parameter that exist at a time
 
@@ -114,15 +114,7 @@ def _graph(losses: Tensor, sites: list[Site]) -> list[Node]:
     inward: dict[Node, list[Node]] = defaultdict(list)
     for site in sites:
         inward[site.edge.node] += [edge.node for edge in site.inward]
-    waiting: list[Node | None] = [losses.grad_fn]
-    done: dict[Node, None] = {}
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in done:
-            continue
-        done[node] = None
-        waiting += inward[node] if node in inward else [following for following, _ in node.next_functions]
-    return list(done)
+    return nodes_behind(losses, inward)
 
 
 def _backward(sites: list[Site], losses: Tensor, records: int, views: int, moved: bool) -> list[Site]:

@@ -20,6 +20,7 @@ from privkd.private_training.clipping.agreement import Measured, agree, alike, i
 from privkd.private_training.clipping.job import Job, Rows
 from privkd.private_training.clipping.probes import exchanged, magnified, singly, unlike, without
 from privkd.private_training.clipping.replay import Attributes, Replay, model_state, same, without_dropout
+from privkd.private_training.clipping.row_tracing import nodes_behind
 from privkd.private_training.clipping.static_checks import mixed_records
 
 _TRAINS_NOTHING = "None of the inputs have requires_grad=True"  # what torch.utils.checkpoint warns of
@@ -188,7 +189,8 @@ def _require_unchanged_state(job: Job, rows: Rows) -> None:
     with torch.enable_grad(), warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         losses = job.losses(rows)
-    if any(_TRAINS_NOTHING in str(warning.message) for warning in warned) or _has_node(losses, _REENTRANT_NODE):
+    recomputed = any(type(node).__name__ == _REENTRANT_NODE for node in nodes_behind(losses))
+    if recomputed or any(_TRAINS_NOTHING in str(warning.message) for warning in warned):
         raise UnsupportedModule(
             "torch.utils.checkpoint with use_reentrant=True hides layers, whose parameters would get noise alone; call it with "
             "use_reentrant=False"
@@ -201,19 +203,6 @@ def _require_unchanged_state(job: Job, rows: Rows) -> None:
     ]
     if changed:
         raise mixed_records(changed)
-
-
-def _has_node(losses: Tensor, name: str) -> bool:
-    """Whether an operation of this name is in the graph behind the losses."""
-    waiting, done = [losses.grad_fn], set()
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node not in done:
-            if type(node).__name__ == name:
-                return True
-            done.add(node)
-            waiting += [following for following, _ in node.next_functions]
-    return False
 
 
 def _require_own_gradients(job: Job, rows: Rows) -> None:

@@ -8,7 +8,7 @@ where there is one, further backward passes with weighted losses tell exactly wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -45,6 +45,19 @@ _REDUCTIONS = """
 """Operations over dimensions of which none may be that of the rows."""
 
 _ROWWISE, _ALONG, _OVER = (frozenset(names.split()) for names in (_KEEP_ROWS, _KEEP_DIMENSIONS, _REDUCTIONS))
+
+
+def nodes_behind(losses: Tensor, shortcuts: Mapping[Node, Sequence[Node]] | None = None) -> list[Node]:
+    """The graph behind the losses, each operation once; from a node with shortcuts it goes on there alone."""
+    shortcuts = shortcuts or {}
+    waiting: list[Node | None] = [losses.grad_fn]
+    done: dict[Node, None] = {}
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in done:
+            done[node] = None
+            waiting += shortcuts[node] if node in shortcuts else [following for following, _ in node.next_functions]
+    return list(done)
 
 
 def may_move_rows(node: Node, rows: int) -> bool:

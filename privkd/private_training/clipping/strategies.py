@@ -139,16 +139,16 @@ def _compared(job: Job, rows: Rows, strategy: Strategy) -> bool:
     tried, truth = both(job)
     repeated = cache(lambda: both(in_float64(job)))
 
-    def norms(tried: ClippedSum, truth: ClippedSum) -> Measured:
-        return tried.norms, truth.norms, truth.norms
-
-    def gradients(tried: ClippedSum, truth: ClippedSum, key: str) -> Measured:
-        return tried.gradients[key], truth.gradients[key], truth.norms
-
-    if not agree(*norms(tried, truth), eps=eps, again=lambda: norms(*repeated())):
-        raise NotCovered("gradient norms differ from the loop's")
-    for key in truth.gradients:
-        again = partial(lambda key: gradients(*repeated(), key), key)
-        if not agree(*gradients(tried, truth, key), eps=eps, again=again):
-            raise NotCovered(f"the gradient of {key} differs from the loop's")
+    for key in (None, *truth.gradients):
+        again = partial(lambda key: _measured(*repeated(), key), key)
+        if not agree(*_measured(tried, truth, key), eps=eps, again=again):
+            differing = "gradient norms differ" if key is None else f"the gradient of {key} differs"
+            raise NotCovered(f"{differing} from the loop's")
     return bool(truth.norms.isfinite().any())
+
+
+def _measured(tried: ClippedSum, truth: ClippedSum, key: str | None) -> Measured:
+    """Both gradients of a parameter, or both norms, beside what their difference is measured by."""
+    if key is None:
+        return tried.norms, truth.norms, truth.norms
+    return tried.gradients[key], truth.gradients[key], truth.norms
