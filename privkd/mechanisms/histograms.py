@@ -18,7 +18,7 @@ from accountants import Event, Ledger, check
 from accountants import GNMax as GNMaxEvent
 from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource, coarsen
-from privkd.mechanisms.private_value import Private, opened
+from privkd.mechanisms.private_value import Private, unboxed
 from privkd.plain import make_plain
 
 
@@ -70,7 +70,7 @@ class VoteHistogram(_NoisyCounts):
             ValueError: not a (q, K) table of finite counts that sum to `teachers`.
             BudgetExceeded: the ledger refuses; nothing was drawn.
         """
-        counts = opened(votes).double()
+        counts = unboxed(votes).double()
         if counts.dim() != 2 or counts.shape[0] < 1 or counts.shape[1] < 2:
             raise ValueError(f"votes must have shape (queries >= 1, classes >= 2), got {tuple(counts.shape)}")
         if not torch.isfinite(counts).all():
@@ -144,7 +144,7 @@ class CellHistogram(_NoisyCounts):
             ValueError: an index lies outside the table or the lengths differ.
             BudgetExceeded: the ledger refuses; nothing was drawn.
         """
-        rows, columns = opened(cells), opened(labels)
+        rows, columns = unboxed(cells), unboxed(labels)
         if rows.shape != columns.shape or rows.dim() != 1 or not len(rows):
             raise ValueError(
                 f"cells {cells.shape} and labels {labels.shape} must be two non-empty vectors of one length"

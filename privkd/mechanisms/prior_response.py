@@ -14,7 +14,7 @@ from privkd.mechanisms.candidates import CandidateSets
 from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource
 from privkd.mechanisms.private_value import Private
-from privkd.mechanisms.randomized_response import SelectiveResponse, keep_probability, opened_answers, respond
+from privkd.mechanisms.randomized_response import SelectiveResponse, keep_probability, unboxed_answers, respond
 from privkd.plain import make_plain
 
 
@@ -79,7 +79,7 @@ class ResponseWithPrior:
             BudgetExceeded: the ledger refuses; nothing was drawn.
         """
         everything = CandidateSets.most_likely(prior, prior.shape[1])  # refuses a private prior
-        truth = opened_answers(answers, everything.total, len(everything))
+        truth = unboxed_answers(answers, everything.total, len(everything))
         sizes = self.sizes(cast(Tensor, prior))
         charge_all(ledger, answers, self.event(), count=len(truth), where=where)
         released = torch.empty_like(truth)

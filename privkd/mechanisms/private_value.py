@@ -71,6 +71,6 @@ class Private:
         return self._value
 
 
-def opened(value: Private | Tensor) -> Tensor:
+def unboxed(value: Private | Tensor) -> Tensor:
     """The tensor in the box, or the value itself, on the CPU and without its graph; for mechanisms."""
     return (value.unsafe_value() if isinstance(value, Private) else value).detach().cpu()

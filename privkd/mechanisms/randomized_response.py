@@ -18,7 +18,7 @@ from accountants import Event, Ledger, PriorResponse, RandomizedResponse, check
 from privkd.mechanisms.candidates import CandidateSets
 from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource
-from privkd.mechanisms.private_value import Private, opened
+from privkd.mechanisms.private_value import Private, unboxed
 from privkd.plain import make_plain
 
 
@@ -87,7 +87,7 @@ class SelectiveResponse:
             ValueError: shapes differ or an answer is no class.
             BudgetExceeded: the ledger refuses; nothing was drawn.
         """
-        truth = opened_answers(answers, support.total, len(support))
+        truth = unboxed_answers(answers, support.total, len(support))
         charge_all(ledger, answers, self.event(support.k), count=len(truth), where=where)
         return respond(truth, support.classes, self.eps0, noise)
 
@@ -126,7 +126,7 @@ class KaryResponse:
         self, answers: Private | Tensor, *, ledger: Ledger, noise: NoiseSource, where: str = "kary-response"
     ) -> Int[Tensor, " n"]:
         """Charge n answers, then draw them; arguments, result and errors as `SelectiveResponse.release`."""
-        truth = opened_answers(answers, self.classes, len(answers))
+        truth = unboxed_answers(answers, self.classes, len(answers))
         charge_all(ledger, answers, self.event(), count=len(truth), where=where)
         return respond(truth, torch.arange(self.classes).repeat(len(truth), 1), self.eps0, noise)
 
@@ -136,13 +136,13 @@ class KaryResponse:
         return SelectiveResponse(self.eps0).log_likelihood(released, support)
 
 
-def opened_answers(answers: Private | Tensor, classes: int, expected: int) -> Tensor:
+def unboxed_answers(answers: Private | Tensor, classes: int, expected: int) -> Tensor:
     """The true answers, int64, shape (expected,).
 
     Raises:
         ValueError: they are not, or one is no class.
     """
-    truth = opened(answers)
+    truth = unboxed(answers)
     if truth.dim() != 1 or truth.dtype != torch.int64:
         raise ValueError(f"answers must be int64 of shape (n,), got {truth.dtype} {tuple(truth.shape)}")
     if len(truth) != expected:
