@@ -14,7 +14,7 @@ from privkd.mechanisms.candidates import CandidateSets
 from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource
 from privkd.mechanisms.private_value import Private
-from privkd.mechanisms.randomized_response import SelectiveResponse, keep_probability, unboxed_answers, respond
+from privkd.mechanisms.randomized_response import SelectiveResponse, keep_probability, respond, unboxed_answers
 from privkd.plain import make_plain
 
 
