@@ -39,10 +39,6 @@ _CONDITIONS = (
 class PrivateRun:
     """Gradients of private records for the trainer; see `privkd.trainer.gradient_source.GradientRun`.
 
-    Args:
-        settings: what was asked for.
-        setting: what the run says of itself.
-
     Raises:
         ValueError: settings and run do not go together.
         BudgetExceeded: the ledger refuses; nothing was drawn.

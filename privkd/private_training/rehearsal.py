@@ -22,12 +22,7 @@ _NAMES_SHOWN = 4  # names in a message
 
 
 class UseOfTensor(TorchFunctionMode):
-    """Notes whether anything is computed from a tensor; its shape and other attributes may be read.
-
-    Attributes:
-        tensor: to look for.
-        found: whether it was used.
-    """
+    """Notes in `found` whether anything is computed from a tensor; its shape and other attributes may be read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,12 +43,8 @@ def rehearse(
 ) -> None:
     """Try losses per record, their gradients and the clipping strategy; everything is left as it was.
 
-    Args:
-        task: to try.
-        clipper: of the run.
-        kinds: made-up batches to try in turn, as the clipper takes them.
-        index_use: notes whether losses look rows up by their index.
-        begin: what a run calls before its first step; tried where losses fail without it. None for nothing.
+    All kinds of made-up batches are tried in turn; where losses fail on them, `begin` is called before, as a run calls it
+    before its first step.
 
     Raises:
         TaskError: the task fails on all of them, or none of its parameters gets a gradient.

@@ -26,12 +26,8 @@ class RunLedgers:
     alone, and names what all of them cost together. Any other common ledger is that of one plan, such as noisy statistics
     and the training on them: the certificate is about all that was charged there until then, as a plan.
 
-    Args:
-        settings: under the adjacency of the common ledger, see `for_ledger`.
-        setting: what the run says of itself.
-        plan: what it costs.
-        run: its name in ledgers.
-        releases: how many steps it has released already.
+    The settings are under the adjacency of the common ledger, see `for_ledger`; `run` is the name of the run in ledgers, and
+    `releases` is how many steps it has released already.
 
     Raises:
         BudgetExceeded: a ledger refuses; nothing was drawn.

@@ -24,12 +24,6 @@ _NAMES_SHOWN = 3  # in a message
 class TaskGradients:
     """Sums of a task's clipped gradients, without noise: private.
 
-    Args:
-        setting: what the run says of itself.
-        rule: how records are clipped.
-        strategy: of the clipper.
-        views: rows per record.
-
     Attributes:
         clipper: sums clipped gradients of rows.
         trained: the parameters, under the names that `clipper` gives them.

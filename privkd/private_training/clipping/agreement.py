@@ -31,15 +31,10 @@ Measured = tuple[Tensor, Tensor, Tensor]
 
 
 def agree(tried: Tensor, truth: Tensor, scale: Tensor, *, eps: float, again: Callable[[], Measured]) -> bool:
-    """Whether all finite values agree, measured by the length of what they belong to.
+    """Whether all finite values agree, measured by the length of `scale`, to which they belong, in units of rounding `eps`.
 
-    Args:
-        tried: one result.
-        truth: the other one, same shape.
-        scale: what the length is taken of.
-        eps: unit of rounding.
-        again: all three, computed once more in float64; asked where the difference is too large. If it raises, the difference
-            counts.
+    `again` gives all three, computed once more in float64; it is asked where the difference is too large. If it raises, the
+    difference counts.
     """
     difference, size = _measured(tried, truth, scale)
     allowed = min(_ROUGHEST, _ULPS * eps)
@@ -54,12 +49,9 @@ def agree(tried: Tensor, truth: Tensor, scale: Tensor, *, eps: float, again: Cal
 
 
 def alike(later: Tensor, first: Tensor, *, again: Callable[[], tuple[Tensor, Tensor]]) -> bool:
-    """Whether two passes over the same records gave the same, but for an order of additions that nobody has promised.
+    """Whether two passes over the same records gave the same losses, but for an order of additions that nobody has promised.
 
-    Args:
-        later: losses of one pass.
-        first: losses of a pass before it.
-        again: both, computed once more in float64; asked where they differ. If it raises, the difference counts.
+    `again` gives both, computed once more in float64; it is asked where they differ. If it raises, the difference counts.
     """
     if torch.equal(later.nan_to_num(), first.nan_to_num()):
         return True

@@ -124,14 +124,7 @@ class Factors:
 def clip_samples(
     samples: Mapping[str, Tensor], losses: Tensor, trained: Mapping[str, Tensor], rule: Rule
 ) -> ClippedSum:
-    """Clip and sum gradients that are there one by one.
-
-    Args:
-        samples: gradient of each record, shape (records, *parameter); absent means a zero gradient.
-        losses: loss of each record, shape (records,).
-        trained: the trained parameters.
-        rule: the clipping rule.
-    """
+    """Clip and sum gradients that are there one by one, shape (records, *parameter); absent means a zero gradient."""
     with full_precision(losses), torch.no_grad():
         samples = {name: value.to(working_dtype(trained[name])) for name, value in samples.items()}
         squared = {name: row_norms(value).square() for name, value in samples.items()}

@@ -58,9 +58,7 @@ def ghost(job: Job, rows: Rows) -> ClippedSum:
 def mixing_sites(job: Job, rows: Rows) -> list[str]:
     """Layers in which the loss of one record depends on activations of another one: ghost norms would be wrong there.
 
-    Args:
-        job: what to clip.
-        rows: a few records; one backward pass is made for each.
+    One backward pass is made for each record.
     """
     losses, sites, _ = _forward(job, rows)
     if not losses.requires_grad or not sites:

@@ -31,12 +31,8 @@ _COINS = 16  # passes in which random decisions must fall alike to be taken for 
 def check_records_are_separate(job: Job, rows: Rows, batch: Rows) -> bool:
     """Check that no record's loss depends on another record, and that passes leave no trace in the model.
 
-    Random losses are made to draw the same numbers again.
-
-    Args:
-        job: what to clip.
-        rows: up to three records.
-        batch: all of them, or as many as are computed at once.
+    Most is checked on a few rows, and rules that compare many records on a batch, as many as are computed at once. Random
+    losses are made to draw the same numbers again.
 
     Returns:
         Whether the losses are the same with other random numbers once dropout is off.
@@ -65,14 +61,7 @@ class _Passes:
         self.job, self.replay, self._wide, self._kept = job, Replay(job.generators), in_float64(job), kept
 
     def __call__(self, rows: Rows, *, wide: bool = False, start: Replay | None = None, afresh: bool = True) -> Tensor:
-        """Losses of the rows.
-
-        Args:
-            rows: of a few records.
-            wide: in float64.
-            start: where the generators begin; None for the place of all passes.
-            afresh: whether attributes are put back before.
-        """
+        """Losses of the rows, `wide` in float64; generators begin at `start`, and `afresh` puts attributes back before."""
         if afresh:
             self._kept.put_back()
         (start or self.replay).rewind()

@@ -61,12 +61,7 @@ def nodes_behind(losses: Tensor, shortcuts: Mapping[Node, Sequence[Node]] | None
 
 
 def may_move_rows(node: Node, rows: int) -> bool:
-    """Whether an operation could give a row of the batch to another row, depending on values.
-
-    Args:
-        node: of the graph behind the losses.
-        rows: of the batch.
-    """
+    """Whether an operation behind the losses could give a row of the batch to another row, depending on values."""
     name = type(node).__name__.rstrip("0123456789").removesuffix("Backward")
     if name in _ROWWISE:
         return False
@@ -107,12 +102,8 @@ def require_own_rows(
     The losses of record r are weighted by powers of two that the digits of r choose, one pass for each digit: a
     gradient that belongs to another record is wrong in at least one of them.
 
-    Args:
-        losses: of all rows; their graph must still be there.
-        weights: of the losses in the pass that gave the gradients.
-        edges: outputs of the layers.
-        gradients: there, dimension 0 being the rows; None where the losses do not reach.
-        views: rows per record.
+    The graph of the losses must still be there. A pass with `weights` of the losses gave the `gradients` at `edges`, the
+    outputs of the layers; dimension 0 is the rows, and None stands where the losses do not reach.
 
     Raises:
         NotCovered: it does not.

@@ -95,17 +95,11 @@ class Choice:
 
 
 def check_strategy(job: Job, rows: Rows, strategy: Strategy, name: str, steady: bool) -> bool:
-    """Check that a strategy finds the norms and gradients that the loop finds, without dropout.
+    """Check on a few rows that a strategy finds the norms and gradients that the loop finds, without dropout.
 
-    For ghost clipping it is also checked that each record has rows of its own in every layer.
-
-    Args:
-        job: what to clip.
-        rows: up to three records.
-        strategy: the function to check.
-        name: its name.
-        steady: whether losses are without random numbers; if not, strategies that compute records together cannot be compared,
-            and the others are compared record by record, where they draw what the loop draws.
+    For ghost clipping it is also checked that each record has rows of its own in every layer. Where losses are not `steady`,
+    as they draw random numbers, strategies that compute records together cannot be compared, and the others are compared
+    record by record, where they draw what the loop draws.
 
     Returns:
         Whether any record was finite, so that there was something to compare.

@@ -103,11 +103,7 @@ class Site(ABC):
             self.source = self.source.to(dtype)
 
     def discard(self, clean: Callable[[Tensor], Tensor]) -> None:
-        """Set to zero all that belongs to records that must not contribute.
-
-        Args:
-            clean: gives a copy with zeros in the rows of these records, for tensors of shape (records, ...).
-        """
+        """Set to zero all that belongs to records that must not contribute; `clean` does so for a (records, ...) tensor."""
 
         def by_record(values: Tensor) -> Tensor:
             return clean(values.unflatten(0, (self.records, self.views))).flatten(0, 1)
@@ -133,9 +129,7 @@ class Site(ABC):
     def magnitudes(self, role: str, closely: bool) -> Tensor:
         """At least the sum of the norms of the terms that `weighted` adds up for each record, shape (records,).
 
-        Args:
-            role: of the parameter.
-            closely: take the time for a bound that is close, where there are two.
+        Where there are two bounds, `closely` takes the time for the close one.
         """
 
 
