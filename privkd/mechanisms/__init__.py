@@ -11,17 +11,17 @@ from accountants import lazy_door
 
 if TYPE_CHECKING:
     from privkd.mechanisms.candidates import CandidateSets as CandidateSets
+    from privkd.mechanisms.histograms import CellHistogram as CellHistogram
+    from privkd.mechanisms.histograms import GNMax as GNMax
+    from privkd.mechanisms.histograms import VoteHistogram as VoteHistogram
     from privkd.mechanisms.noise import NoiseSource as NoiseSource
     from privkd.mechanisms.noise import SeededNoise as SeededNoise
     from privkd.mechanisms.noise import SystemNoise as SystemNoise
     from privkd.mechanisms.pate_cost import CostRelease as CostRelease
-    from privkd.mechanisms.response import KaryResponse as KaryResponse
-    from privkd.mechanisms.response import ResponseWithPrior as ResponseWithPrior
-    from privkd.mechanisms.response import SelectiveResponse as SelectiveResponse
+    from privkd.mechanisms.prior_response import ResponseWithPrior as ResponseWithPrior
+    from privkd.mechanisms.randomized_response import KaryResponse as KaryResponse
+    from privkd.mechanisms.randomized_response import SelectiveResponse as SelectiveResponse
     from privkd.mechanisms.sums import BoundedSum as BoundedSum
-    from privkd.mechanisms.votes import CellHistogram as CellHistogram
-    from privkd.mechanisms.votes import GNMax as GNMax
-    from privkd.mechanisms.votes import VoteHistogram as VoteHistogram
 
 __getattr__, __dir__, __all__ = lazy_door(
     __name__,
@@ -29,9 +29,10 @@ __getattr__, __dir__, __all__ = lazy_door(
         "privkd.mechanisms.candidates": "CandidateSets",
         "privkd.mechanisms.noise": "NoiseSource SeededNoise SystemNoise",
         "privkd.mechanisms.pate_cost": "CostRelease",
-        "privkd.mechanisms.response": "KaryResponse ResponseWithPrior SelectiveResponse",
+        "privkd.mechanisms.prior_response": "ResponseWithPrior",
+        "privkd.mechanisms.randomized_response": "KaryResponse SelectiveResponse",
         "privkd.mechanisms.sums": "BoundedSum",
-        "privkd.mechanisms.votes": "CellHistogram GNMax VoteHistogram",
+        "privkd.mechanisms.histograms": "CellHistogram GNMax VoteHistogram",
     },
     moved={
         "privkd.private_training": "Automatic Banded ClippedSum Clipper Flat PerLayer PrivateGradients Quantile "

@@ -10,7 +10,7 @@ from accountants import Event, Ledger
 from privkd.mechanisms.private_value import Private
 
 
-def charge_all(ledger: Ledger, value: Private | Tensor, event: Event, *, count: int, where: str) -> None:
+def charge_all(ledger: Ledger, value: Private | Tensor | None, event: Event, *, count: int, where: str) -> None:
     """Charge every ledger of the data that a private value came from, and the release's own.
 
     The data's ledgers come first: if the release is refused afterwards, they have counted too much, never too little.
@@ -20,7 +20,7 @@ def charge_all(ledger: Ledger, value: Private | Tensor, event: Event, *, count: 
     ledger.charge(event, count=count, where=where)
 
 
-def ledgers_of(value: Private | Tensor, *, but: Ledger) -> Iterator[Ledger]:
+def ledgers_of(value: Private | Tensor | None, *, but: Ledger) -> Iterator[Ledger]:
     """The ledgers that a private value carries, each once and without the release's own."""
     seen = [but]
     for ledger in value.ledgers if isinstance(value, Private) else ():

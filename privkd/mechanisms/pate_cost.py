@@ -52,10 +52,7 @@ class CostRelease:
                 Gaussian curve cannot count this release: name `plan.event()` in the first charge, or keep a ledger of
                 its own for it.
         """
-        if votes is None:
-            ledger.charge(self.event(plan), where=where)
-        else:
-            charge_all(ledger, votes, self.event(plan), count=1, where=where)
+        charge_all(ledger, votes, self.event(plan), count=1, where=where)
         published = plan.finish(float(noise.normal((1,), std=1.0)))
         ledger.disclose(str(published))
         return published

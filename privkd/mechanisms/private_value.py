@@ -69,3 +69,8 @@ class Private:
     def unsafe_value(self) -> Tensor:
         """The private tensor itself. For mechanisms and tests; anything computed from it is not protected."""
         return self._value
+
+
+def unboxed(value: Private | Tensor) -> Tensor:
+    """The tensor in the box, or the value itself, on the CPU and without its graph; for mechanisms."""
+    return (value.unsafe_value() if isinstance(value, Private) else value).detach().cpu()

@@ -21,8 +21,6 @@ from privkd.mechanisms.noise import NoiseSource, coarsen
 from privkd.mechanisms.private_value import Private
 from privkd.plain import make_plain
 
-__all__ = ["BoundedSum"]
-
 _GRID = 2.0**30  # grid points per bound: a coordinate loses less than 1e-9 of the bound
 _AT_ONCE = 2**22  # numbers that are summed in float64 at once: exact, since 2^22 rows of 2^30 points stay below 2^53
 
@@ -62,17 +60,12 @@ class BoundedSum:
         """Cost of one release.
 
         Args:
-            adjacency: "add-remove" or "zero-out", where a record moves the sum by the bound, or "replace-one", where it
-                moves it by twice the bound.
+            adjacency: "add-remove", "zero-out" or "replace-one", see `unit_sensitivity`.
 
         Raises:
             ValueError: another word.
         """
-        if adjacency in ("add-remove", "zero-out"):
-            return Gaussian(self.sigma)
-        if adjacency == "replace-one":
-            return Gaussian(self.sigma / 2.0)
-        raise ValueError(f"adjacency={adjacency!r}; allowed are 'add-remove', 'zero-out' and 'replace-one'")
+        return Gaussian(self.sigma / unit_sensitivity(adjacency))
 
     def release(
         self,
@@ -120,6 +113,22 @@ class BoundedSum:
         return coarsen(noisy, std=self.sigma) * bound
 
 
+def unit_sensitivity(adjacency: str) -> float:
+    """How far a sum of vectors of norm at most 1, one per record, moves when one record changes.
+
+    Args:
+        adjacency: "add-remove" or "zero-out" (1.0), or "replace-one" (2.0: one vector leaves, another one comes).
+
+    Raises:
+        ValueError: another word.
+    """
+    if adjacency in ("add-remove", "zero-out"):
+        return 1.0
+    if adjacency == "replace-one":
+        return 2.0
+    raise ValueError(f"adjacency={adjacency!r}; allowed are 'add-remove', 'zero-out' and 'replace-one'")
+
+
 def _on_grid(rows: Tensor, bound: float) -> Tensor:
     """Sum of the clipped rows in grid points, int64, shape (d,); exact."""
     scaled = rows.detach().cpu().double() / bound
@@ -134,7 +143,7 @@ def _on_grid(rows: Tensor, bound: float) -> Tensor:
 
 
 def _checked(chunks: Iterable[Rows], width: int, ledger: Ledger, own: list[Ledger]) -> Iterator[Tensor]:
-    """The tensors of the chunks, all alike."""
+    """The tensors of the chunks, all of one width and under the same ledgers."""
     for chunk in chunks:
         rows = _opened(chunk)
         if rows.shape[1] != width:

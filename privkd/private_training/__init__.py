@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from privkd.private_training.clipping.rules import PerLayer as PerLayer
     from privkd.private_training.clipping.rules import Rule as Rule
     from privkd.private_training.clipping.static_checks import problems as problems
-    from privkd.private_training.settings import PrivateGradients as PrivateGradients
+    from privkd.private_training.private_gradients import PrivateGradients as PrivateGradients
 
 __getattr__, __dir__, __all__ = lazy_door(
     __name__,
@@ -31,6 +31,6 @@ __getattr__, __dir__, __all__ = lazy_door(
         "privkd.private_training.clipping.replacements": "fix",
         "privkd.private_training.clipping.rules": "Automatic Flat PerLayer Rule",
         "privkd.private_training.clipping.static_checks": "problems",
-        "privkd.private_training.settings": "PrivateGradients",
+        "privkd.private_training.private_gradients": "PrivateGradients",
     },
 )

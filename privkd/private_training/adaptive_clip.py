@@ -11,8 +11,6 @@ from accountants import check
 from privkd.mechanisms.noise import NoiseSource, coarsen
 from privkd.plain import make_plain
 
-__all__ = ["Quantile"]
-
 _LEAST = 1e-6  # of the first norm; gradients that are all zero would drive it to nothing
 
 

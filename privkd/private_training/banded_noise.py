@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from accountants import Event, MatrixFactorization, check
+from privkd.mechanisms.sums import unit_sensitivity
 from privkd.plain import make_plain
-
-__all__ = ["Banded", "BandedNoise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Banded:
                 in common, so that their squared norms add.
         """
         check.integer(participations=participations, at_least=1)
-        column = math.fsum(one * one for one in self.coefficients())
+        column = math.fsum(value * value for value in self.coefficients())
         return math.sqrt(participations * column) * (1.0 + 1e-12)
 
     def event(self, multiplier: float, *, steps: int, steps_per_epoch: int, adjacency: str) -> Event:
@@ -69,7 +68,7 @@ class Banded:
             multiplier: standard deviation of z / clipping norm.
             steps: of the run.
             steps_per_epoch: steps between two participations of a record.
-            adjacency: replace-one doubles the sensitivity.
+            adjacency: see `unit_sensitivity`.
 
         Raises:
             ValueError: a record would take part twice within the bands.
@@ -81,8 +80,9 @@ class Banded:
             )
         participations = math.ceil(steps / steps_per_epoch)
         used = Banded(min(self.bands, steps))  # a shorter run has no rows for the other coefficients
-        twice = 2.0 if adjacency == "replace-one" else 1.0
-        return MatrixFactorization(multiplier / twice, used.sensitivity(participations=participations))
+        return MatrixFactorization(
+            multiplier / unit_sensitivity(adjacency), used.sensitivity(participations=participations)
+        )
 
 
 class BandedNoise:
@@ -113,8 +113,8 @@ class BandedNoise:
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint, which is private."""
-        return {"last": [dict(one) for one in self._last]}
+        return {"last": [dict(noises) for noises in self._last]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-        self._last = [{name: torch.as_tensor(value) for name, value in one.items()} for one in state["last"]]
+        self._last = [{name: torch.as_tensor(value) for name, value in noises.items()} for noises in state["last"]]

@@ -17,10 +17,9 @@ from torch import Tensor
 from accountants import Event, Gaussian
 from accountants.ledger.sampler import Sampler
 from privkd.mechanisms.noise import NoiseSource
+from privkd.mechanisms.sums import unit_sensitivity
 
-__all__ = ["SAMPLINGS", "CyclicDraws", "Draws", "FixedSizeDraws", "PoissonDraws", "ShuffledDraws", "draws_for"]
-
-_KEPT = 256  # steps that reading ahead may be in front of training
+_READ_AHEAD = 256  # steps that reading ahead may be in front of training
 
 
 class Draws(ABC):
@@ -55,7 +54,7 @@ class Draws(ABC):
     def at(self, step: int) -> Tensor:
         """Records of a step, int64; drawn once, however often it is asked for while the run is near."""
         if step not in self._drawn:
-            self._drawn = {one: rows for one, rows in self._drawn.items() if one > step - _KEPT}
+            self._drawn = {known: rows for known, rows in self._drawn.items() if known > step - _READ_AHEAD}
             self._drawn[step] = self._draw(step)
         return self._drawn[step]
 
@@ -100,7 +99,7 @@ class PoissonDraws(Draws):
         return self.size / self.rows
 
     def event(self, multiplier: float, steps: int, adjacency: str) -> Event:
-        """See `Draws.event`; under every adjacency the sigma is relative to the clipping norm."""
+        """Cost of the noise; under every adjacency the sigma is relative to the clipping norm."""
         return Gaussian(multiplier).poisson(self.q) * steps
 
     def sampler(self, steps: int) -> Sampler:
@@ -120,8 +119,7 @@ class FixedSizeDraws(Draws):
     kind = "fixed-size"
 
     def event(self, multiplier: float, steps: int, adjacency: str) -> Event:
-        """See `Draws.event`; a replaced record moves the sum by twice the clipping norm."""
-        return Gaussian(multiplier / 2.0).fixed_size(self.size, self.rows) * steps
+        return Gaussian(multiplier / unit_sensitivity("replace-one")).fixed_size(self.size, self.rows) * steps
 
     def _draw(self, step: int) -> Tensor:
         return _permutation(self.rows, self.noise)[: self.size]
@@ -138,7 +136,7 @@ class ShuffledDraws(Draws):
         self._passes: dict[int, Tensor] = {}
 
     def event(self, multiplier: float, steps: int, adjacency: str) -> Event:
-        """See `Draws.event`; a record takes part once per pass, and its place stays empty without it."""
+        """Cost of the noise; a record takes part once per pass, and its place stays empty without it."""
         return Gaussian(multiplier).shuffled(self.size, self.rows, self._epochs(steps))
 
     def sampler(self, steps: int) -> Sampler:
@@ -149,7 +147,6 @@ class ShuffledDraws(Draws):
         return {"passes": [(epoch, order) for epoch, order in self._passes.items()]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
         self._passes = {int(epoch): torch.as_tensor(order) for epoch, order in state["passes"]}
 
     def _epochs(self, steps: int) -> int:
@@ -158,8 +155,8 @@ class ShuffledDraws(Draws):
     def _draw(self, step: int) -> Tensor:
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch not in self._passes:
-            oldest = (step - _KEPT) // self.steps_per_epoch  # a run may be so far behind what is read ahead
-            self._passes = {one: order for one, order in self._passes.items() if one >= oldest}
+            oldest = (step - _READ_AHEAD) // self.steps_per_epoch  # a run may be so far behind what is read ahead
+            self._passes = {known: order for known, order in self._passes.items() if known >= oldest}
             self._passes[epoch] = _permutation(self.rows, self.noise)
         return self._passes[epoch][place * self.size : (place + 1) * self.size]
 
@@ -175,9 +172,8 @@ class CyclicDraws(Draws):
     several = True
 
     def event(self, multiplier: float, steps: int, adjacency: str) -> Event:
-        """See `Draws.event`; for independent noise, one release per pass."""
-        sensitivity = 2.0 if adjacency == "replace-one" else 1.0
-        return Gaussian(multiplier / sensitivity) * math.ceil(steps / self.steps_per_epoch)
+        """Cost of independent noise: one release per pass."""
+        return Gaussian(multiplier / unit_sensitivity(adjacency)) * math.ceil(steps / self.steps_per_epoch)
 
     def sampler(self, steps: int) -> Sampler | None:
         return None

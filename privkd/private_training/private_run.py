@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from accountants import Ledger
 from accountants.ledger.disclosures import is_seeded
@@ -16,20 +16,13 @@ from privkd.errors import TaskError
 from privkd.mechanisms.noise import NoiseSource, coarsen
 from privkd.private_training.adaptive_clip import Quantile
 from privkd.private_training.banded_noise import BandedNoise
-from privkd.private_training.charging import RunLedgers, for_ledger
-from privkd.private_training.clipping.clipped_sum import ClippedSum
-from privkd.private_training.clipping.clipper import Clipper
-from privkd.private_training.clipping.replay import Attributes
 from privkd.private_training.clipping.rules import Flat, as_rule
-from privkd.private_training.rehearsal import Watched, refuse_half_default, rehearse
+from privkd.private_training.run_ledgers import RunLedgers, for_ledger
+from privkd.private_training.settings import PrivateSettings
+from privkd.private_training.task_gradients import TaskGradients
 from privkd.trainer.batch import Batch
 from privkd.trainer.gradient_source import Setting
-from privkd.trainer.task import Context, Task
-
-if TYPE_CHECKING:
-    from privkd.private_training.settings import PrivateGradients
-
-__all__ = ["PrivateRun"]
+from privkd.trainer.task import Context
 
 _ROUNDING = 2.0**-7
 """Share by which the noise is larger than what is charged: room for the rounding of sums over records."""
@@ -46,10 +39,6 @@ _CONDITIONS = (
 class PrivateRun:
     """Gradients of private records for the trainer; see `privkd.trainer.gradient_source.GradientRun`.
 
-    Args:
-        settings: what was asked for.
-        setting: what the run says of itself.
-
     Raises:
         ValueError: settings and run do not go together.
         BudgetExceeded: the ledger refuses; nothing was drawn.
@@ -58,50 +47,33 @@ class PrivateRun:
         MixedRecordsError: a module mixes records.
     """
 
-    def __init__(self, settings: PrivateGradients, setting: Setting) -> None:
+    def __init__(self, settings: PrivateSettings, setting: Setting) -> None:
         settings = for_ledger(settings, setting)
-        self.settings, self._engine, self._task = settings, setting.engine, setting.task
-        self._planned = setting.steps
-        plan = settings.plan(
+        self.settings, self._engine, self._planned = settings, setting.engine, setting.steps
+        self.plan = settings.plan(
             rows=setting.rows, batch_size=setting.batch_size, steps=setting.steps, process=setting.engine.process
         )
-        self.plan, self._draws = plan, plan.draws
+        self._draws = self.plan.draws
         rule = Flat(settings.clip.start) if isinstance(settings.clip, Quantile) else as_rule(settings.clip)
-        self._model = _Holder(setting.task.modules)
-        self._trained = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
-        self._frozen = [module for one in setting.task.frozen.values() for module in one.modules()]
-        self._context: Context | None = None
-        self._clipper = Clipper(
-            self._model,
-            self._losses,
-            rule,
-            settings.strategy,
-            views=settings.views,
-            at_once=setting.at_once,
-            generators=(setting.generator,),
-            keepers=(setting.task,),
-        )
-        self._watched: Watched | None = None
-        self._require_moved()
-        self._require_dense()
+        self._gradients = TaskGradients(setting, rule, settings.strategy, settings.views)
         if setting.resumed is None:
-            self._rehearse(setting)
+            self._gradients.rehearse(setting)
         self._banded = None if settings.noise is None else BandedNoise(settings.noise)
         state = setting.resumed or {"id": secrets.token_hex(8), "releases": 0}
-        self._releases = int(state["releases"])
+        self._id, self._releases = str(state["id"]), int(state["releases"])
         if "draws" in state:
             self._draws.load_state_dict(state["draws"])
-        self._id = str(state["id"])
         if "bound" in state:
-            self._clipper.rule = Flat(float(state["bound"]))
+            self._gradients.clipper.rule = Flat(float(state["bound"]))
         if self._banded is not None and "banded" in state:
             self._banded.load_state_dict(state["banded"])
-        self._ledgers = RunLedgers(settings, setting, plan, run=self._id, releases=self._releases)
+        # The charge comes last: whatever else refuses a run costs nothing.
+        self._ledgers = RunLedgers(settings, setting, self.plan, run=self._id, releases=self._releases)
         self._is_new = False
 
     @property
     def ledger(self) -> Ledger:
-        """See `GradientRun`: that of the certificate."""
+        """The ledger of the certificate."""
         return self._ledgers.own
 
     @property
@@ -110,11 +82,10 @@ class PrivateRun:
         return self._draws.steps_per_epoch
 
     def at(self, step: int) -> Tensor:
-        """Rows of a step, int64."""
         return self._draws.at(step)
 
     def fill(self, batch: Batch, context: Context) -> Mapping[str, Tensor | float]:
-        """See `GradientRun`: the noisy sum of clipped gradients, divided by the expected number of records."""
+        """Put the noisy sum of clipped gradients, divided by the expected number of records, into every trained parameter."""
         if batch.beside:
             raise TaskError("a private run takes one data set: rows beside it would have influence that nothing bounds")
         if self._releases >= self._planned:
@@ -124,26 +95,21 @@ class PrivateRun:
         self._releases += 1
         self._is_new = True
         if self._releases == self._planned:
-            self._clipper.check_next()  # whatever changed since the last check is found before the certificate
-        clipped = self._clipped((batch.index.to(context.device), *batch.tensors), context)
-        names = list(self._trained)
-        if list(clipped.gradients) != names:
-            odd = ", ".join(sorted(set(names) ^ set(clipped.gradients)))
-            raise TaskError(
-                f"requires_grad of {odd} changed since the run began, but its plan is for the parameters of the first step; "
-                "freeze and unfreeze layers between runs, with one ledger for both"
-            )
-        total = torch.cat([clipped.gradients[name].flatten() for name in names]).double()
+            # Whatever changed since the last check is found before the certificate.
+            self._gradients.clipper.check_next()
+        clipped = self._gradients.sum((batch.index.to(context.device), *batch.tensors), context)
+        self._require_same_parameters(clipped.gradients)
+        total = torch.cat([gradient.flatten() for gradient in clipped.gradients.values()]).double()
         total = self._engine.sum(total).cpu()
         noisy = total  # only the first process draws: the noise is added once
         bound = clipped.rule.bound * (1.0 + _ROUNDING)
         if self._engine.process[0] == 0:
             noisy = _noised(total, bound, self._gradient_multiplier, self.settings.source, self._banded)
         if isinstance(self.settings.clip, Quantile):
-            self._move(clipped.norms, clipped.rule.bound)
-        noisy = self._engine.shared(noisy) / self._draws.divisor
-        for name, part in zip(names, noisy.split([self._trained[name].numel() for name in names]), strict=True):
-            parameter = self._trained[name]
+            self._move_norm(self.settings.clip, clipped.norms, clipped.rule.bound)
+        parameters = self._gradients.trained.values()
+        parts = (self._engine.shared(noisy) / self._draws.divisor).split([p.numel() for p in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
             parameter.grad = part.reshape(parameter.shape).to(parameter.device, parameter.dtype)
         return {"loss": clipped.losses.mean()} if len(clipped.losses) else {}
 
@@ -165,82 +131,30 @@ class PrivateRun:
         return certificate
 
     def state_dict(self) -> dict[str, Any]:
-        """See `GradientRun`; with correlated noise it is as private as the records."""
+        """For a checkpoint; with correlated noise it is as private as the records."""
         state: dict[str, Any] = {"id": self._id, "releases": self._releases, "draws": self._draws.state_dict()}
         if isinstance(self.settings.clip, Quantile):
-            state["bound"] = self._clipper.rule.bound
+            state["bound"] = self._gradients.clipper.rule.bound
         if self._banded is not None:
             state["banded"] = self._banded.state_dict()
         return state
 
     @property
     def _gradient_multiplier(self) -> float:
-        clip = self.settings.clip
-        multiplier = self.plan.multiplier
+        clip, multiplier = self.settings.clip, self.plan.multiplier
         return clip.gradient_multiplier(multiplier) if isinstance(clip, Quantile) else multiplier
 
-    def _clipped(self, rows: tuple[Tensor, ...], context: Context) -> ClippedSum:
-        """The clipped sum; what modules keep of rows in their attributes (features, attention maps) is taken from them."""
-        kept = Attributes(self._model, self._frozen)
-        self._context = context
-        try:
-            return self._clipper(*_viewed(rows, self.settings.views))
-        finally:
-            self._context = None
-            kept.put_back()
-
-    def _rehearse(self, setting: Setting) -> None:
-        """Whatever made-up rows can tell, before the charge."""
-        refuse_half_default()
-        task, rows = setting.task, setting.rows
-        kinds = [task.made_up(made) for made in setting.made_up]
-        if type(task).made_up is not Task.made_up:
-            kinds = kinds[:1]
-        batches = [((torch.arange(len(kind[0])) % rows).to(setting.engine.device), *kind) for kind in kinds if kind]
-        context = Context(0, 0, setting.steps, setting.engine.device, setting.generator, gather=setting.engine.gather)
-        is_told = type(task).on_epoch_start is not Task.on_epoch_start
-        kept = Attributes(self._model, self._frozen)
-        self._context, self._watched = context, Watched()
-        try:
-            with setting.engine.autocast():
-                rehearse(
-                    task,
-                    self._clipper,
-                    [_viewed(one, self.settings.views) for one in batches],
-                    self._watched,
-                    (lambda: task.on_epoch_start(context)) if is_told else None,
-                )
-        finally:
-            self._context = self._watched = None
-            kept.put_back()
-
-    def _losses(self, model: nn.Module, index: Tensor, *tensors: Tensor) -> Tensor:
-        """Sum of the task's named losses, one number per row."""
-        assert self._context is not None
-        if self._watched is not None:
-            self._watched.tensor = index
-        losses = self._task.per_record(Batch(index, tensors), self._context)
-        if self._watched is not None:
-            self._watched.tensor = None
-        if not isinstance(losses, Mapping):
+    def _require_same_parameters(self, gradients: Mapping[str, Tensor]) -> None:
+        names = list(self._gradients.trained)
+        if list(gradients) != names:
+            changed = ", ".join(sorted(set(names) ^ set(gradients)))
             raise TaskError(
-                f"{type(self._task).__name__}.per_record gave {type(losses).__name__}; return named losses, for example "
-                "{'cross-entropy': losses}"
+                f"requires_grad of {changed} changed since the run began, but its plan is for the parameters of the first step; "
+                "freeze and unfreeze layers between runs, with one ledger for both"
             )
-        strange = [name for name, loss in losses.items() if not isinstance(loss, Tensor) or loss.shape != index.shape]
-        if strange or not losses:
-            raise TaskError(
-                f"{type(self._task).__name__}.per_record gave {', '.join(map(repr, strange)) or 'no loss'}, which is not one "
-                "number per row, which it must be for a batch of one row, too: use reduction='none', average over all other "
-                "dimensions, and squeeze a dimension by its number"
-            )
-        values = list(losses.values())
-        return values[0] if len(values) == 1 else torch.stack(values).sum(0)
 
-    def _move(self, norms: Tensor, bound: float) -> None:
+    def _move_norm(self, clip: Quantile, norms: Tensor, bound: float) -> None:
         """The next clipping norm, from a noisy count that the event pays for."""
-        clip = self.settings.clip
-        assert isinstance(clip, Quantile)
         below = self._engine.sum(clip.centred(norms, bound).reshape(1)).cpu()
         moved = torch.tensor([bound], dtype=torch.float64)
         if self._engine.process[0] == 0:
@@ -251,45 +165,7 @@ class PrivateRun:
                 divisor=self._draws.divisor,
                 noise=self.settings.source,
             )
-        self._clipper.rule = Flat(float(self._engine.shared(moved)))
-
-    def _require_moved(self) -> None:
-        """Parameters that no optimiser moves would use up the clipping norm for nothing."""
-        moved = {id(p) for one in self._task.optimizers.values() for group in one.param_groups for p in group["params"]}
-        still = [name for name, p in self._trained.items() if id(p) not in moved]
-        if still:
-            shown = ", ".join(still[:3]) + " ..." * (len(still) > 3)
-            raise TaskError(
-                f"no optimiser of {type(self._task).__name__} moves {shown}: their gradients would use up the clipping norm; set "
-                "requires_grad_(False), or put their module into frozen"
-            )
-
-    def _require_dense(self) -> None:
-        """Noise reaches every number, so that no gradient of a private run is sparse."""
-        sparse = [name for name, one in self._task.optimizers.items() if isinstance(one, torch.optim.SparseAdam)]
-        if sparse:
-            raise TaskError(
-                f"optimizers {', '.join(map(repr, sparse))} are SparseAdam, which takes sparse gradients only; noise reaches "
-                "every row of a table, so private gradients are dense: use Adam. Nothing was charged"
-            )
-
-
-class _Holder(nn.Module):
-    """The modules of a task as one, so that their parameters have names."""
-
-    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
-        super().__init__()
-        for name, module in modules.items():
-            if hasattr(self, path := name.replace(".", "_")):
-                raise TaskError(
-                    f"two modules of the task would be called {path!r}; give names that differ by more than a dot"
-                )
-            self.add_module(path, module)
-
-
-def _viewed(rows: tuple[Tensor, ...], views: int) -> tuple[Tensor, ...]:
-    """Every row K times, shape (b, K, ...); as it is for one view."""
-    return rows if views == 1 else tuple(one.unsqueeze(1).expand(-1, views, *one.shape[1:]) for one in rows)
+        self._gradients.clipper.rule = Flat(float(self._engine.shared(moved)))
 
 
 def _noised(total: Tensor, bound: float, multiplier: float, source: NoiseSource, banded: BandedNoise | None) -> Tensor:

@@ -1,6 +1,6 @@
 """The rehearsal of a private run: its task is tried on made-up rows before anything is charged.
 
-What is found depends on the structure of task and modules alone, not on records, so that texts of errors may be told.
+What is found depends on the structure of task and modules alone, not on records, so that texts of errors may be shown.
 """
 
 from __future__ import annotations
@@ -18,44 +18,33 @@ from privkd.private_training.clipping.clipper import Clipper
 from privkd.private_training.clipping.job import Rows
 from privkd.trainer.task import Task
 
-__all__ = ["Watched", "refuse_half_default", "rehearse"]
-
-_SHOWN = 4  # names in a message
+_NAMES_SHOWN = 4  # names in a message
 
 
-class Watched(TorchFunctionMode):
-    """Notes whether anything is computed from a tensor; its shape and other attributes may be read.
-
-    Attributes:
-        tensor: to look for.
-        used: whether it was.
-    """
+class UseOfTensor(TorchFunctionMode):
+    """Notes in `found` whether anything is computed from a tensor; its shape and other attributes may be read."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tensor: Tensor | None = None
-        self.used = False
+        self.found = False
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") != "__get__":
             for value in (*args, *kwargs.values()):
                 parts = value if isinstance(value, tuple | list) else (value,)
-                self.used = self.used or any(one is self.tensor for one in parts)
+                self.found = self.found or any(part is self.tensor for part in parts)
         return func(*args, **kwargs)
 
 
 def rehearse(
-    task: Task, clipper: Clipper, kinds: Sequence[Rows], watched: Watched, begin: Callable[[], None] | None
+    task: Task, clipper: Clipper, kinds: Sequence[Rows], index_use: UseOfTensor, begin: Callable[[], None] | None
 ) -> None:
     """Try losses per record, their gradients and the clipping strategy; everything is left as it was.
 
-    Args:
-        task: to try.
-        clipper: of the run.
-        kinds: made-up batches to try in turn, as the clipper takes them.
-        watched: notes whether losses look rows up by their index.
-        begin: what a run calls before its first step; tried where losses fail without it. None for nothing.
+    All kinds of made-up batches are tried in turn; where losses fail on them, `begin` is called before, as a run calls it
+    before its first step.
 
     Raises:
         TaskError: the task fails on all of them, or none of its parameters gets a gradient.
@@ -74,7 +63,7 @@ def rehearse(
                     warnings.simplefilter("ignore")
                     if start is not None:
                         start()
-                    unreached.append(_tried(task, clipper, rows, watched))
+                    unreached.append(_tried(task, clipper, rows, index_use))
             except TaskError as error:
                 failures.append(error)
         if unreached:
@@ -85,7 +74,7 @@ def rehearse(
         raise failures[0]
 
 
-def _tried(task: Task, clipper: Clipper, rows: Rows, watched: Watched) -> set[str]:
+def _tried(task: Task, clipper: Clipper, rows: Rows, index_use: UseOfTensor) -> set[str]:
     """Parameters without a gradient.
 
     Raises:
@@ -93,34 +82,34 @@ def _tried(task: Task, clipper: Clipper, rows: Rows, watched: Watched) -> set[st
     """
     for count in (len(rows[0]), 1):
         try:
-            with watched:
+            with index_use:
                 clipper.losses(*(part[:count] for part in rows))
         except Exception as error:
-            raise _failed(task, rows, count, error, watched) from error
+            raise _failed(task, rows, count, error, index_use) from error
     try:
         unreached = set(clipper.unreached(*rows))
     except Exception as error:
-        raise _failed(task, rows, len(rows[0]), error, watched) from error
+        raise _failed(task, rows, len(rows[0]), error, index_use) from error
     try:
         clipper.try_out(*rows)
     except (GuaranteeError, UnsupportedModule):
         raise
     except Exception as error:
         raise TaskError(
-            f"strategy={clipper.strategy!r} cannot clip the gradients of {type(task).__name__}: {_told(error, watched)}\n"
+            f"strategy={clipper.strategy!r} cannot clip the gradients of {type(task).__name__}: {_shown(error, index_use)}\n"
             "Nothing was charged; use strategy='auto'"
         ) from error
     return unreached
 
 
-def _told(error: Exception, watched: Watched) -> str:
+def _shown(error: Exception, index_use: UseOfTensor) -> str:
     """What an error says, unless the task may have looked up something private."""
-    if watched.used:
+    if index_use.found:
         return f"{type(error).__name__}, whose text is kept back, as the task looks up rows by their index"
     return f"{type(error).__name__}: {error}"
 
 
-def _failed(task: Task, rows: Rows, count: int, error: Exception, watched: Watched) -> TaskError:
+def _failed(task: Task, rows: Rows, count: int, error: Exception, index_use: UseOfTensor) -> TaskError:
     name = type(task).__name__
     on = f"{count} made-up rows"
     if count == 1:
@@ -130,7 +119,7 @@ def _failed(task: Task, rows: Rows, count: int, error: Exception, watched: Watch
         )
     shapes = ", ".join(f"{tuple(part.shape[1:])} {str(part.dtype)[6:]}" for part in rows[1:])
     return TaskError(
-        f"{name}.per_record fails on {on}: {_told(error, watched)}\n"
+        f"{name}.per_record fails on {on}: {_shown(error, index_use)}\n"
         f"Nothing was charged. The rows have the shapes of the data ({shapes}), floating numbers in [0, 1), and whole numbers "
         f"that are all 0 or all 1. Where only made-up values are at fault, return better ones from {name}.made_up(rows)"
     )
@@ -140,7 +129,7 @@ def _require_gradients(task: Task, clipper: Clipper, unreached: set[str]) -> Non
     names = [name for name in clipper.names if name in unreached]
     if not names:
         return
-    shown = ", ".join(names[:_SHOWN]) + " ..." * (len(names) > _SHOWN)
+    shown = ", ".join(names[:_NAMES_SHOWN]) + " ..." * (len(names) > _NAMES_SHOWN)
     if len(names) == len(clipper.names):
         raise TaskError(
             f"no gradient reaches {shown} from the losses of {type(task).__name__}: detach(), torch.no_grad(), inference mode or "

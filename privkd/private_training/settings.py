@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accountants import Bound, Event, Ledger, calibrate, check
 from accountants import epsilon as epsilon_of
@@ -15,12 +15,6 @@ from privkd.private_training.adaptive_clip import Quantile
 from privkd.private_training.banded_noise import Banded
 from privkd.private_training.batches import SAMPLINGS, CyclicDraws, Draws, draws_for
 from privkd.private_training.clipping.rules import Rule, as_rule
-
-if TYPE_CHECKING:
-    from privkd.private_training.private_run import PrivateRun
-    from privkd.trainer.gradient_source import Setting
-
-__all__ = ["Plan", "PrivateGradients"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +35,8 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrivateGradients:
-    """Every record's gradient is clipped, Gaussian noise is added to the sum (DP-SGD), and the whole run is charged first.
-
-    For `Trainer(privacy=...)`. The task must say its losses record by record (`Task.per_record`). All iterates are covered,
-    not only the last one, and so is whatever is computed from them (averages of weights, schedules).
-
-    Args:
-        epsilon: budget of the run in nats, > 0: the noise is calibrated to it, never above it. Or give `multiplier`.
-        multiplier: standard deviation of the noise / clipping norm, > 0, instead of a budget.
-        delta: failure mass, in (0, 1), below 1 / number of records.
-        clip: L2 norm at which each record's gradient is clipped; a rule (`Flat`, `PerLayer`, `Automatic`); or `Quantile`, a
-            norm that adapts and pays for it.
-        sampling: "poisson" (add-remove, zero-out, replace-one), "fixed-size" (replace-one) or "shuffled" (zero-out: no
-            amplification). Batches are drawn from the noise source. With `noise=Banded(...)` the batches are the same in
-            every pass, and this stays as it is.
-        adjacency: which change counts as neighbouring; by default the first one that the sampling is stated for.
-        noise: None for independent noise in every step, or `Banded(bands)` for noise that is correlated over steps.
-        strategy: how clipped sums are computed, see `Clipper`.
-        views: copies of each record that the task sees at once, K >= 1, for example to augment each in its own way: the
-            gradient of a record is their mean, clipped once.
-        unit: what one row of the data is, as the scope of the certificate: "training-record" or "training-user".
-        source: where noise and batches come from; seeded ones void the certificate and are for tests.
-
-    Raises:
-        ValueError: a setting is out of range, or two of them exclude each other.
-
-    Source: Abadi et al., arXiv 1607.00133; De et al., arXiv 2204.13650.
-    """
+class PrivateSettings:
+    """The settings of `PrivateGradients`, checked; what they come to for a data set is planned from them alone."""
 
     epsilon: float | None = None
     multiplier: float | None = None
@@ -105,11 +73,11 @@ class PrivateGradients:
             raise ValueError(f"sampling={self.sampling!r} has no meaning with Banded noise, which needs cyclic batches")
         if self.unit not in ("training-record", "training-user"):
             raise ValueError(f"unit={self.unit!r} must be 'training-record' or 'training-user'")
-        kinds = CyclicDraws.adjacencies if self.noise is not None else SAMPLINGS[self.sampling].adjacencies
-        if self.adjacency is not None and self.adjacency not in kinds:
+        draws = CyclicDraws if self.noise is not None else SAMPLINGS[self.sampling]
+        if self.adjacency is not None and self.adjacency not in draws.adjacencies:
             what = "Banded noise" if self.noise is not None else f"sampling={self.sampling!r}"
             raise ValueError(
-                f"adjacency={self.adjacency!r} is not covered by {what}; it is stated for {', '.join(kinds)}"
+                f"adjacency={self.adjacency!r} is not covered by {what}; it is stated for {', '.join(draws.adjacencies)}"
             )
 
     def plan(self, *, rows: int, batch_size: int, steps: int, process: tuple[int, int] = (0, 1)) -> Plan:
@@ -126,7 +94,7 @@ class PrivateGradients:
             CalibrationError: no noise meets the budget.
 
         Example:
-            >>> plan = PrivateGradients(epsilon=3.0, delta=1e-5).plan(rows=60_000, batch_size=600, steps=1000)
+            >>> plan = PrivateSettings(epsilon=3.0, delta=1e-5).plan(rows=60_000, batch_size=600, steps=1000)
             >>> round(plan.multiplier, 2), plan.bound.upper <= 3.0
             (0.81, True)
         """
@@ -154,12 +122,6 @@ class PrivateGradients:
         found = calibrate(event, self.epsilon or 0.0, self.delta, adjacency=adjacency)
         return Plan(found.value, found.event, found.bound, draws)
 
-    def begin(self, setting: Setting) -> PrivateRun:
-        """What the trainer calls before the first step: plans, and charges the ledger. See `Gradients.begin`."""
-        from privkd.private_training.private_run import PrivateRun
-
-        return PrivateRun(self, setting)
-
     def new_ledger(self, plan: Plan, *, steps: int) -> Ledger:
         """An empty ledger for such a run, with the epsilon as its budget and what the loader will do."""
         adjacency = self.adjacency or plan.draws.adjacencies[0]
@@ -177,7 +139,7 @@ class PrivateGradients:
 
     @property
     def counts_passes(self) -> bool:
-        """See `Gradients`: records take part once in every pass, while other batches are drawn and paid for one by one."""
+        """Whether records take part once in every pass; other batches are drawn and paid for one by one."""
         return self.noise is not None or self.sampling == "shuffled"
 
     def to_dict(self) -> dict[str, Any]:

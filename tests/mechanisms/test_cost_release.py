@@ -27,9 +27,9 @@ def ledger(**kwargs):
 
 
 def test_released_costs_differ_from_the_true_one_by_margin_and_noise_of_the_stated_size():
-    account, noise, draws = ledger(), SystemNoise(), 600
+    noise, draws = SystemNoise(), 600
     plan = plan_of([[180, 40, 30]] * 10, multiplier=0.7)  # little noise, so that no draw is cut at 0 or at the ceiling
-    released = np.array([CostRelease().release(plan, ledger=account, noise=noise).cost for _ in range(draws)])
+    released = np.array([CostRelease().release(plan, ledger=ledger(), noise=noise).cost for _ in range(draws)])
     std = 0.7 * plan.sensitivity.unsafe_value()
     assert plan.cost.unsafe_value() > 10 * 2.0**-24
     kept = released[(released > 0) & (released < plan.ceiling)]

@@ -15,7 +15,7 @@ from privkd.errors import SupportLeakError
 from privkd.mechanisms import CandidateSets, KaryResponse, ResponseWithPrior, SeededNoise, SelectiveResponse
 from privkd.mechanisms.noise import NoiseSource
 from privkd.mechanisms.private_value import Private
-from privkd.mechanisms.response import change_threshold, keep_probability
+from privkd.mechanisms.randomized_response import change_threshold, keep_probability
 
 
 def ledger(**kwargs):

@@ -1,6 +1,6 @@
 """Private training of one or more processes, started by torchrun; the first one writes what came out.
 
-Usage: shared_private_run.py OUT noise|sums|banded
+Usage: shared_private_run.py OUT noise|sums|banded ...
 """
 
 import os
@@ -41,8 +41,13 @@ class Linear(Task):
         return {"square": self.scale * (self.modules["net"](x).squeeze(1) - y).square()}
 
 
-def main(out: str, what: str) -> None:
-    """Train, and save what the optimiser saw."""
+def main(out: str, *runs: str) -> None:
+    """Train again and again, and save what the optimiser saw."""
+    rank = int(os.environ.get("RANK", "0"))
+    torch.save({what: trained(what) for what in runs}, f"{out}.{rank}")
+
+
+def trained(what: str) -> dict[str, object]:
     rank = int(os.environ.get("RANK", "0"))
     n, steps = 61, 100
     generator = torch.Generator().manual_seed(0)
@@ -55,9 +60,7 @@ def main(out: str, what: str) -> None:
     private = PrivateGradients(multiplier=1.5, clip=0.4, delta=1e-3, source=source, noise=noise)
     history = Trainer(steps=steps, batch_size=batch, privacy=private, device="cpu").run(task, (x, x.sum(dim=1)))
     weights = torch.cat([p.detach().flatten() for p in task.net.parameters()])
-    torch.save(
-        {"seen": torch.stack(task.seen), "weights": weights, "epsilon": history.certificate.epsilon}, f"{out}.{rank}"
-    )
+    return {"seen": torch.stack(task.seen), "weights": weights, "epsilon": history.certificate.epsilon}
 
 
 if __name__ == "__main__":

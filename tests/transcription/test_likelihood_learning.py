@@ -8,7 +8,7 @@ from torch import nn
 from accountants import Ledger
 from generators import SmallGenerator, coverage_loss
 from privkd.mechanisms import KaryResponse, SeededNoise
-from privkd.mechanisms.response import keep_probability
+from privkd.mechanisms.randomized_response import keep_probability
 from privkd.trainer import Batch, Context, Trainer, seeded
 from privkd.transcription.methods.data_free import _NoisyAnswers
 

@@ -7,8 +7,8 @@ once more in float64. There rounding shrinks by 2^-29, while what one record doe
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from privkd.private_training.clipping.job import Job
-
-__all__ = ["Measured", "agree", "alike", "in_float64"]
+from privkd.private_training.clipping.job import Job, Rows
+from privkd.private_training.clipping.precision import full_precision
 
 _ULPS = 4096  # units of rounding by which two exact ways of summing the same gradient may differ
 _FEW_ULPS = 64  # and two passes over the same records, for which additions may come in another order
@@ -32,21 +31,16 @@ Measured = tuple[Tensor, Tensor, Tensor]
 
 
 def agree(tried: Tensor, truth: Tensor, scale: Tensor, *, eps: float, again: Callable[[], Measured]) -> bool:
-    """Whether all finite values agree, measured by the length of what they belong to.
+    """Whether all finite values agree, measured by the length of `scale`, to which they belong, in units of rounding `eps`.
 
-    Args:
-        tried: one result.
-        truth: the other one, same shape.
-        scale: what the length is taken of.
-        eps: unit of rounding.
-        again: all three, computed once more in float64; asked where the difference is too large. If it raises, the difference
-            counts.
+    `again` gives all three, computed once more in float64; it is asked where the difference is too large. If it raises, the
+    difference counts.
     """
     difference, size = _measured(tried, truth, scale)
     allowed = min(_ROUGHEST, _ULPS * eps)
     if difference <= allowed * size + torch.finfo(truth.dtype).tiny:
         return True
-    wide = _asked(again)
+    wide = _given(again)
     if wide is None:
         return False
     repeated, size = _measured(*wide)
@@ -55,19 +49,16 @@ def agree(tried: Tensor, truth: Tensor, scale: Tensor, *, eps: float, again: Cal
 
 
 def alike(later: Tensor, first: Tensor, *, again: Callable[[], tuple[Tensor, Tensor]]) -> bool:
-    """Whether two passes over the same records gave the same, but for an order of additions that nobody has promised.
+    """Whether two passes over the same records gave the same losses, but for an order of additions that nobody has promised.
 
-    Args:
-        later: losses of one pass.
-        first: losses of a pass before it.
-        again: both, computed once more in float64; asked where they differ. If it raises, the difference counts.
+    `again` gives both, computed once more in float64; it is asked where they differ. If it raises, the difference counts.
     """
     if torch.equal(later.nan_to_num(), first.nan_to_num()):
         return True
     difference, size = _measured(later, first, first)
     if later.dtype.itemsize >= 4 and difference <= _FEW_ULPS * torch.finfo(later.dtype).eps * size:
         return True
-    wide = _asked(again)
+    wide = _given(again)
     if wide is None:
         return False
     repeated, exact = wide
@@ -76,8 +67,8 @@ def alike(later: Tensor, first: Tensor, *, again: Callable[[], tuple[Tensor, Ten
     return _measured(repeated, exact, exact)[0] <= _SHRUNK * difference <= _SHRUNK * _FEW_ULPS * rounding
 
 
-def _asked(again: Callable[[], T]) -> T | None:
-    """What it gives; None on devices without float64, and for models that insist on their dtype."""
+def _given(again: Callable[[], T]) -> T | None:
+    """The result; None on devices without float64, and for models that insist on their dtype."""
     with suppress(Exception):
         return again()
     return None
@@ -113,9 +104,9 @@ def _widened(value: Any) -> Any:
     if isinstance(value, torch.dtype):
         return torch.float64 if value in _NARROW else value
     if type(value) in (list, tuple):
-        return type(value)(_widened(one) for one in value)
+        return type(value)(map(_widened, value))
     if type(value) is dict:
-        return {name: _widened(one) for name, one in value.items()}
+        return {name: _widened(part) for name, part in value.items()}
     return value
 
 
@@ -124,7 +115,7 @@ class _Float64(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
-        if name == "__get__":  # attributes of the tensor as it is; its dtype alone is told as that of its wide twin
+        if name == "__get__":  # attributes of the tensor as it is; its dtype alone is given as that of its wide twin
             return _widened(value) if isinstance(value := func(*args, **kwargs), torch.dtype) else value
         in_place = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
         if in_place or (name.startswith("__i") and name.endswith("__") and name != "__invert__"):
@@ -132,3 +123,21 @@ class _Float64(TorchFunctionMode):
         if name in _CASTS:
             return args[0].double()
         return func(*_widened(args), **_widened(kwargs))
+
+
+def rounding_unit(job: Job, rows: Rows) -> float:
+    """Rounding unit of the coarsest number that takes part."""
+    dtypes = {value.dtype for value in (*rows, *job.model.parameters()) if value.is_floating_point()}
+    device = next(job.model.parameters()).device.type
+    if torch.is_autocast_enabled(device):
+        dtypes.add(torch.get_autocast_dtype(device))
+    return max(torch.finfo(dtype).eps for dtype in dtypes)
+
+
+@contextmanager
+def without_autocast(job: Job, rows: Rows) -> Iterator[None]:
+    """Autocast off, where parameters and inputs allow it: a check of structure shall not drown in rounding."""
+    values = (*rows, *job.model.parameters())
+    half = any(value.is_floating_point() and value.dtype.itemsize < 4 for value in values)
+    with nullcontext() if half else full_precision(next(job.model.parameters())):
+        yield

@@ -1,36 +1,19 @@
-"""The sum of clipped gradients, and the arithmetic that all strategies share."""
+"""The sum of clipped gradients, and the clipping that all strategies share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from privkd.mechanisms.sums import unit_sensitivity
+from privkd.private_training.clipping.precision import full_precision, in_blocks, row_norms, working_dtype
 from privkd.private_training.clipping.rules import Rule
 
-__all__ = [
-    "BLOCK",
-    "ClippedSum",
-    "Factors",
-    "clip_samples",
-    "empty",
-    "full_precision",
-    "in_blocks",
-    "row_norms",
-    "without_tf32",
-    "working_dtype",
-]
-
-BLOCK = 64
-"""Records whose contributions are added in the models' own precision; blocks of them are added in float64."""
-
-_BLOCK = 1024
-_LARGEST_TERMS = (
-    1024.0  # clipping norms that a record's terms may add up to before they cancel; then it contributes nothing
-)
+_LARGEST_TERMS = 1024.0
+"""Clipping norms that a record's terms may add up to before they cancel; beyond, it contributes nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,11 +46,7 @@ class ClippedSum:
         Raises:
             ValueError: another word.
         """
-        if adjacency in ("add-remove", "zero-out"):
-            return self.rule.bound
-        if adjacency == "replace-one":
-            return 2.0 * self.rule.bound
-        raise ValueError(f"adjacency={adjacency!r}; allowed are 'add-remove', 'zero-out' and 'replace-one'")
+        return self.rule.bound * unit_sensitivity(adjacency)
 
     def __add__(self, other: ClippedSum) -> ClippedSum:
         """The sum over both sets of records, which must be disjoint and clipped by the same rule."""
@@ -94,8 +73,7 @@ class Factors:
         rule: the clipping rule.
         squared: squared gradient norms, one tensor of shape (records,) per parameter; absent means a zero gradient.
         losses: shape (records,).
-        names: all trained parameters.
-        dtype: in which norms are computed.
+        trained: all trained parameters.
         sizes: where a gradient is added up from terms that the sum over records meets one by one, bounds on the sum of their
             norms, shape (records,), from loose to close: terms that cancel each other must not swallow other records by
             rounding on the way. The next is asked for where the one before excludes a record.
@@ -110,10 +88,10 @@ class Factors:
         rule: Rule,
         squared: Mapping[str, Tensor],
         losses: Tensor,
-        names: Sequence[str],
-        dtype: torch.dtype,
+        trained: Mapping[str, Tensor],
         sizes: Sequence[Callable[[], Tensor]] = (),
     ) -> None:
+        names, dtype = list(trained), working_dtype(*trained.values())
         groups = dict(zip(names, rule.groups(names), strict=True))
         total = losses.new_zeros((len(losses), rule.size), dtype=dtype)
         for name, value in squared.items():
@@ -146,42 +124,17 @@ class Factors:
 def clip_samples(
     samples: Mapping[str, Tensor], losses: Tensor, trained: Mapping[str, Tensor], rule: Rule
 ) -> ClippedSum:
-    """Clip and sum gradients that are there one by one.
-
-    Args:
-        samples: gradient of each record, shape (records, *parameter); absent means a zero gradient.
-        losses: loss of each record, shape (records,).
-        trained: the trained parameters.
-        rule: the clipping rule.
-    """
+    """Clip and sum gradients that are there one by one, shape (records, *parameter); absent means a zero gradient."""
     with full_precision(losses), torch.no_grad():
         samples = {name: value.to(working_dtype(trained[name])) for name, value in samples.items()}
         squared = {name: row_norms(value).square() for name, value in samples.items()}
-        factors = Factors(rule, squared, losses, list(trained), working_dtype(*trained.values()))
+        factors = Factors(rule, squared, losses, trained)
         sums = {}
         for name, value in samples.items():
             flat, own = factors.without_broken(value).flatten(1), factors.of(name)
             sums[name] = in_blocks(len(flat), lambda rows, f=flat, o=own: o[rows].to(f.dtype) @ f[rows])
             sums[name] = sums[name].reshape(trained[name].shape)
     return ClippedSum(complete(sums, trained), factors.norms, losses.detach(), len(losses), rule)
-
-
-def in_blocks(records: int, block: Callable[[slice], Tensor]) -> Tensor:
-    """Sum over records, float64 where the device has it: one over many would round away what single records add.
-
-    Args:
-        records: how many, >= 1.
-        block: sum over a few of them, in the models' own precision.
-    """
-    total: Tensor | None = None
-    for start in range(0, records, BLOCK):
-        part = block(slice(start, min(start + BLOCK, records)))
-        if total is None:
-            total = part if part.device.type == "mps" else part.double()
-        else:
-            total += part
-    assert total is not None
-    return total
 
 
 def complete(sums: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -199,51 +152,3 @@ def empty(trained: Mapping[str, nn.Parameter], rule: Rule) -> ClippedSum:
 
 def _widest(parameter: Tensor) -> torch.dtype:
     return working_dtype(parameter) if parameter.device.type == "mps" else torch.float64
-
-
-def working_dtype(*values: Tensor) -> torch.dtype:
-    """In which dtype norms and sums of these parameters are computed: theirs, and at least float32."""
-    dtype = torch.float32
-    for value in values:
-        dtype = torch.promote_types(dtype, value.dtype)
-    return dtype
-
-
-def row_norms(values: Tensor) -> Tensor:
-    """L2 norm of every row over all other dimensions, shape (rows,), in blocks.
-
-    One pass over a long row loses digits in float32 (relative error 6e-4 for 9 million values, and too small a norm
-    would clip too little); blocks of 1024 keep the error at a few ulps.
-
-    Example:
-        >>> row_norms(torch.tensor([[3.0, 4.0], [0.0, 2.0]])).tolist()
-        [5.0, 2.0]
-    """
-    flat = values.flatten(1)
-    while flat.shape[1] > _BLOCK:
-        whole = flat.shape[1] // _BLOCK * _BLOCK
-        blocks = torch.linalg.vector_norm(flat[:, :whole].unflatten(1, (-1, _BLOCK)), dim=2)
-        flat = torch.cat([blocks, flat[:, whole:]], dim=1) if whole < flat.shape[1] else blocks
-    return torch.linalg.vector_norm(flat, dim=1)
-
-
-@contextmanager
-def full_precision(like: Tensor) -> Iterator[None]:
-    """Norms and sums on the device of a tensor run neither in half precision nor with the ten bits of TensorFloat-32."""
-    kind = like.device.type
-    with torch.autocast(kind, enabled=False), without_tf32() if kind == "cuda" else nullcontext():
-        yield
-
-
-@contextmanager
-def without_tf32() -> Iterator[None]:
-    """Matrix products and convolutions of CUDA devices with all digits of float32."""
-    places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # pyright: ignore[reportAttributeAccessIssue]
-    before = [place.fp32_precision for place in places]
-    try:
-        for place in places:
-            place.fp32_precision = "ieee"
-        yield
-    finally:
-        for place, precision in zip(places, before, strict=True):
-            place.fp32_precision = precision

@@ -4,43 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from accountants import check
-from privkd.errors import UnsupportedModule
 from privkd.plain import plain
+from privkd.private_training.clipping.agreement import without_autocast
 from privkd.private_training.clipping.clipped_sum import ClippedSum, empty
-from privkd.private_training.clipping.ghost import ghost, uncovered
 from privkd.private_training.clipping.job import Job, NotCovered, Rows
-from privkd.private_training.clipping.loop import loop
-from privkd.private_training.clipping.opacus import through_opacus
 from privkd.private_training.clipping.probes import spread
-from privkd.private_training.clipping.probing import (
-    check_records_are_separate,
-    check_strategy,
-    exact,
-    layout_of,
-    quiet,
-)
+from privkd.private_training.clipping.probing import check_records_are_separate
+from privkd.private_training.clipping.replay import undisturbed
 from privkd.private_training.clipping.rules import Rule, as_rule
 from privkd.private_training.clipping.static_checks import require_separate_records
-from privkd.private_training.clipping.vmap import vectorized
+from privkd.private_training.clipping.strategies import Choice
 
-__all__ = ["Clipper", "clipped_sum"]
-
-_STRATEGIES: dict[str, Callable[[Job, Rows], ClippedSum]] = {
-    "ghost": ghost,
-    "vmap": vectorized,
-    "loop": loop,
-    "opacus": through_opacus,
-}
-_BY_SPEED = ("ghost", "vmap", "loop")
-_AGAIN = 256  # batches after which everything is checked again
-_TRIED = 3  # records that a check looks at
-_UNABLE = (NotCovered, RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, AssertionError)
+_CHECKED_AGAIN = 256  # batches after which everything is checked again
+_RECORDS_TRIED = 3
 
 
 class Clipper:
@@ -49,7 +32,7 @@ class Clipper:
     Nothing is noised and nothing is charged here: what it returns is private. The model is left as it was: no hooks, no
     `.grad`, no changed modes or buffers, also when the loss raises. Random layers draw from the global generator.
 
-    Every new shape, memory layout and mode of a batch is checked on its first three records (see `verification`): that
+    Every new shape, memory layout and mode of a batch is checked on its first three records (see `probing`): that
     records do not mix, that nothing is remembered, and that the strategy finds what the loop finds. Batches 2, 4, 8, ... and
     every 256th are checked again, as a model may change its ways while it is trained.
 
@@ -65,10 +48,6 @@ class Clipper:
         at_once: most records in one forward pass; None for all. It changes the memory, not the result.
         generators: random generators that the loss draws from, beside the global ones; checks leave them as they were.
         keepers: objects beside the model in whose attributes the loss may keep something, such as a task.
-
-    Attributes:
-        strategy: what runs; with `"auto"` it is settled by the first batch.
-        reasons: why faster strategies do not run, one line each.
 
     Raises:
         ValueError: no parameter requires a gradient, or an argument is out of range.
@@ -96,23 +75,28 @@ class Clipper:
         generators: Sequence[torch.Generator] = (),
         keepers: Sequence[object] = (),
     ) -> None:
-        if strategy != "auto" and strategy not in _STRATEGIES:
-            raise ValueError(f"strategy={strategy!r}; allowed are 'auto', {', '.join(map(repr, _STRATEGIES))}")
+        self._choice = Choice(strategy)
         views, at_once = plain(views), plain(at_once)
         check.integer(views=views, at_least=1)
         if at_once is not None:
             check.integer(at_once=at_once, at_least=1)
         self._job = Job(model, loss_per_sample, as_rule(rule), views, tuple(generators), tuple(keepers))
         self._at_once = at_once
-        self._free = strategy == "auto"
         self._checked: dict[object, int] = {}
         self._batches = 0
-        self.strategy = "ghost" if self._free else strategy
-        self.reasons: tuple[str, ...] = ()
-        self._trained()
+        self._job.require_trainable()
         require_separate_records(model)
-        if self.strategy == "ghost":
-            self._require_coverage()
+        self._choice.require_coverage(model)
+
+    @property
+    def strategy(self) -> str:
+        """What runs; with `"auto"` it is settled by the first batch."""
+        return self._choice.name
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why faster strategies do not run, one line each."""
+        return self._choice.reasons
 
     @property
     def rule(self) -> Rule:
@@ -135,21 +119,21 @@ class Clipper:
             MixedRecordsError: records mix.
             UnsupportedModule: the strategy that was asked for is not exact for this model and batch.
         """
-        records = self._count(batch)
+        records = self._job.count(batch)
         require_separate_records(self._job.model)
-        if self.strategy == "ghost":
-            self._require_coverage()
+        self._choice.require_coverage(self._job.model)
         if records == 0:
-            return empty(self._trained(), self._job.rule)
+            self._job.require_trainable()
+            return empty(self._job.trained(), self._job.rule)
         self._batches += 1
-        if self._batches % _AGAIN == 0 or self._batches.bit_count() == 1:
+        if self._batches % _CHECKED_AGAIN == 0 or self._batches.bit_count() == 1:
             self.check_next()
         self._check(batch)
         while True:
             try:
                 return self._run(batch)
             except NotCovered as problem:  # the forward pass took a way that the checked records did not take
-                self._slower(str(problem))
+                self._choice.slow_down(str(problem))
                 self._check(batch)
 
     def check_next(self) -> None:
@@ -163,7 +147,7 @@ class Clipper:
 
     def undisturbed(self) -> AbstractContextManager[None]:
         """Context that leaves generators, parameters, buffers and attributes as they were."""
-        return quiet(self._job)
+        return undisturbed(self._job)
 
     def losses(self, *batch: Tensor) -> Tensor:
         """Loss of every row of a batch, shape (records * views,): private."""
@@ -185,105 +169,46 @@ class Clipper:
             MixedRecordsError: records mix.
             UnsupportedModule: the strategy that was asked for is not exact for this model and batch.
         """
-        self._count(batch)
-        before = self.strategy, self.reasons
+        self._job.count(batch)
+        before, self._choice = self._choice, copy(self._choice)
         try:
             self._check(batch)
         finally:
-            self.strategy, self.reasons = before
+            self._choice = before
             self._checked.clear()
 
     def _run(self, batch: Rows) -> ClippedSum:
         step = self._at_once or len(batch[0])
-        run = _STRATEGIES[self.strategy]
         starts = range(0, len(batch[0]), step)
-        parts = (run(self._job, tuple(part[start : start + step] for part in batch)) for start in starts)
+        parts = (self._choice(self._job, tuple(part[start : start + step] for part in batch)) for start in starts)
         return sum(parts, next(parts))
 
     def _check(self, batch: Rows) -> None:
-        """Try the strategy on the first records, and a slower one if it fails; nothing for layouts known already."""
-        layout = layout_of(self._job, batch)
-        tried = min(_TRIED, len(batch[0]))
-        if self._checked.get(layout, 0) >= tried:
+        """Try the strategy on the first records, and a slower one if it fails; nothing for kinds of batches known already."""
+        tried = min(_RECORDS_TRIED, len(batch[0]))
+        kind = _kind(self._job, batch)
+        if self._checked.get((self.strategy, kind), 0) >= tried:
             return
         rows = tuple(part[:tried] for part in batch)  # neighbours, which keep the memory layout of the batch
         places = spread(batch, tried, self._batches)
         at_once = tuple(part[: self._at_once] for part in batch)
-        with quiet(self._job):
-            with exact(self._job, rows):
+        with undisturbed(self._job):
+            with without_autocast(self._job, rows):
                 steady = check_records_are_separate(self._job, tuple(part[places] for part in batch), at_once)
-            meaningful = self._settle(rows, steady)
+            meaningful = self._choice.settle(self._job, rows, steady)
         if meaningful:
-            self._checked[layout] = tried
+            self._checked[self.strategy, kind] = tried
 
-    def _settle(self, rows: Rows, steady: bool) -> bool:
-        """Go to slower strategies until one passes; whether there was anything to compare."""
-        while self.strategy != "loop":
-            run = _STRATEGIES[self.strategy]
-            try:
-                with exact(self._job, rows):
-                    meaningful = check_strategy(self._job, rows, run, self.strategy, steady)
-                if torch.is_autocast_enabled(rows[0].device.type):
-                    run(self._job, rows)  # some strategies cannot do in half precision what they can do otherwise
-                return meaningful
-            except _UNABLE as problem:
-                if isinstance(problem, UnsupportedModule) or not (self._free or isinstance(problem, NotCovered)):
-                    raise
-                self._slower(str(problem))
-        return True
 
-    def _slower(self, reason: str) -> None:
-        lines = reason.strip().splitlines()
-        line = f"{self.strategy}: {lines[0] if lines else 'failed without a message'}"
-        if not self._free:
-            raise UnsupportedModule(
-                f"strategy={self.strategy!r} is not exact for this model. {line}. Use strategy='auto', which takes a slower "
-                "one where it must, or rewrite these parts"
-            )
-        self.reasons = (*self.reasons, line)
-        self.strategy = _BY_SPEED[_BY_SPEED.index(self.strategy) + 1]
-        self._checked.clear()
-
-    def _require_coverage(self) -> None:
-        found = uncovered(self._job.model)
-        if found:
-            self._slower("; ".join(found))
-
-    def _trained(self) -> dict[str, nn.Parameter]:
-        trained = self._job.trained()
-        if not trained:
-            raise ValueError("no parameter of the model requires a gradient; set requires_grad on those to be trained")
-        lazy = [name for name, p in trained.items() if isinstance(p, nn.parameter.UninitializedParameter)]
-        if lazy:
-            raise ValueError(
-                f"{', '.join(lazy)} have no shape yet; call the model once on made-up rows of the right shape"
-            )
-        odd = [f"{name} ({p.dtype})" for name, p in trained.items() if not p.is_floating_point()]
-        if odd:
-            raise ValueError(
-                f"only real parameters can be clipped, got {', '.join(odd)}; keep real and imaginary parts apart"
-            )
-        self._job.rule.groups(list(trained))
-        return trained
-
-    def _count(self, batch: Rows) -> int:
-        views = self._job.views
-        least = 1 if views == 1 else 2
-        for part in batch:
-            if not isinstance(part, Tensor) or part.dim() < least:
-                shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
-                raise ValueError(
-                    f"a batch is made of tensors of shape (records, {'views, ' * (views > 1)}...), got {shape}"
-                )
-        sizes = {len(part) for part in batch}
-        if len(sizes) != 1:
-            raise ValueError(
-                f"the tensors of a batch have {sorted(sizes)} records; they must have the same number (>= 0)"
-            )
-        if views > 1 and any(part.shape[1] != views for part in batch):
-            shapes = ", ".join(str(tuple(part.shape)) for part in batch)
-            raise ValueError(f"views={views} needs tensors of shape (records, {views}, ...), got {shapes}")
-        return sizes.pop()
+def _kind(job: Job, rows: Rows) -> tuple[object, ...]:
+    """What decides whether a check has to be repeated: shapes, dtypes and memory layouts of rows, modes, trained names."""
+    orders = (tuple(sorted(range(part.dim()), key=lambda axis: -part.stride(axis))) for part in rows)
+    shapes = tuple(
+        (part.shape[1:], part.dtype, order, part.is_contiguous()) for part, order in zip(rows, orders, strict=True)
+    )
+    modes = tuple(module.training for module in job.model.modules())
+    half = torch.is_autocast_enabled(rows[0].device.type)
+    return shapes, modes, half, tuple(job.trained())
 
 
 def clipped_sum(

@@ -9,124 +9,69 @@ Source: Bu et al., arXiv 2210.00038 (book-keeping); Li et al., arXiv 2110.05679 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import Node
 
-from privkd.private_training.clipping.affine import ConvolutionSite, LinearSite
-from privkd.private_training.clipping.attention import attention_problem, attention_targets, own_forward
-from privkd.private_training.clipping.clipped_sum import (
-    ClippedSum,
-    Factors,
-    complete,
-    empty,
-    full_precision,
-    in_blocks,
-    row_norms,
-    working_dtype,
-)
+from privkd.private_training.clipping.clipped_sum import ClippedSum, Factors, complete
 from privkd.private_training.clipping.job import Job, NotCovered, Rows
-from privkd.private_training.clipping.row_tracing import may_move_rows, require_own_rows
-from privkd.private_training.clipping.sites import EmbeddingSite, NormalizationSite, Site, Target
+from privkd.private_training.clipping.layers.recording import recorded
+from privkd.private_training.clipping.layers.site import Site
+from privkd.private_training.clipping.precision import full_precision, in_blocks, row_norms, working_dtype
+from privkd.private_training.clipping.row_tracing import may_move_rows, nodes_behind, require_own_rows
 
-__all__ = ["ghost", "mixing_sites", "require_rows_in_place", "uncovered"]
-
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_NORMALIZATIONS = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
-_LAYERS = (nn.Linear, nn.Embedding, *_CONVOLUTIONS, *_NORMALIZATIONS)  # exact types: a subclass may compute anything
 _CHUNK = 1 << 22  # numbers in the gradients of a shared parameter that exist at a time
+
+_Use = tuple[Site, str]
+"""A site that adds a gradient to a parameter, and in which role."""
 
 
 def ghost(job: Job, rows: Rows) -> ClippedSum:
-    """Sum of clipped gradients by book-keeping.
-
-    Args:
-        job: what to clip; every trained parameter must belong to a covered layer.
-        rows: tensors of shape (records, ...), or (records, views, ...).
+    """Sum of clipped gradients by book-keeping; every trained parameter must belong to a covered layer.
 
     Raises:
         NotCovered: the forward pass used a trained parameter in a way that is not covered.
     """
     trained, records = job.trained(), len(rows[0])
     losses, sites, moved = _forward(job, rows)
-    if not losses.requires_grad:
-        none = empty(trained, job.rule)
-        values = job.by_record(losses)
-        factors = Factors(job.rule, {}, values, list(trained), working_dtype(*trained.values()))
-        return ClippedSum(none.gradients, factors.norms, values, records, job.rule)
     values = job.by_record(losses)
-    sites = _backward(sites, losses, records, job.views, moved)
+    sites = _backward(sites, losses, records, job.views, moved) if losses.requires_grad else []
     with full_precision(losses), torch.no_grad():
-        uses = defaultdict(list)
+        uses: dict[str, list[_Use]] = defaultdict(list)
         for site in sites:
             for role, target in site.targets.items():
                 uses[target.name].append((site, role))
         squared = {name: _squared_norms(uses[name], trained[name], records) for name in uses}
         sizes = [partial(_sizes, uses, closely) for closely in (False, True)] if uses else ()
-        factors = Factors(job.rule, squared, values, list(trained), working_dtype(*trained.values()), sizes)
+        factors = Factors(job.rule, squared, values, trained, sizes)
         if factors.broken is not None:
+            # A factor of zero is not enough: zero times infinity is no number.
             for site in sites:
                 site.discard(factors.without_broken)
         sums = {name: _weighted(uses[name], trained[name], factors.of(name)) for name in uses}
     return ClippedSum(complete(sums, trained), factors.norms, values, records, job.rule)
 
 
-def uncovered(model: nn.Module) -> list[str]:
-    """Why ghost clipping cannot see all trained parameters: one line per module."""
-    reasons = []
-    inside = {id(m.out_proj) for m in model.modules() if type(m) is nn.MultiheadAttention}
-    for path, module in model.named_modules():
-        own = [p for p in module._parameters.values() if p is not None and p.requires_grad]
-        if id(module) in inside:
-            continue
-        if type(module) is nn.MultiheadAttention:
-            problem = attention_problem(module) if any(p.requires_grad for p in module.parameters()) else None
-        else:
-            problem = _layer_problem(module) if own else None
-        if problem is None and own and "forward" in module.__dict__:
-            problem = "a forward method that was exchanged"
-        if problem is not None:
-            reasons.append(f"{path or 'the model itself'}: {problem}")
-    return reasons
-
-
-def _layer_problem(module: nn.Module) -> str | None:
-    kind = type(module).__name__
-    if type(module) not in _LAYERS:
-        return f"no rule for the parameters of {kind}"
-    if not set(module._parameters) <= {"weight", "bias"}:
-        return f"{kind} with parameters {', '.join(module._parameters)}"
-    if isinstance(module, nn.Embedding) and (module.max_norm is not None or module.scale_grad_by_freq or module.sparse):
-        return "Embedding with max_norm, scale_grad_by_freq or sparse"
-    if isinstance(module, nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d) and module.track_running_stats:
-        return f"{kind} with running statistics"
-    return None
-
-
 def mixing_sites(job: Job, rows: Rows) -> list[str]:
     """Layers in which the loss of one record depends on activations of another one: ghost norms would be wrong there.
 
-    Args:
-        job: what to clip.
-        rows: a few records; one backward pass is made for each.
+    One backward pass is made for each record.
     """
     losses, sites, _ = _forward(job, rows)
-    found = {}
     if not losses.requires_grad or not sites:
         return []
+    found: dict[str, None] = {}
+    edges = [site.edge for site in sites]
     for index in range(len(rows[0])):
         own = slice(index * job.views, (index + 1) * job.views)
-        edges = [site.edge for site in sites]
         gradients = torch.autograd.grad(losses[own].sum(), edges, retain_graph=True, allow_unused=True)
         for site, gradient in zip(sites, gradients, strict=True):
             if gradient is not None:
-                others = gradient.reshape(len(losses), -1).nan_to_num(
-                    0.0
-                )  # NaN comes from a broken record, not from mixing
+                # NaN comes from a broken record, not from mixing.
+                others = gradient.reshape(len(losses), -1).nan_to_num(0.0)
                 others[own] = 0.0
                 if bool(others.any()):
                     found[site.name] = None
@@ -135,7 +80,7 @@ def mixing_sites(job: Job, rows: Rows) -> list[str]:
 
 def require_rows_in_place(job: Job, rows: Rows) -> None:
     """Raise NotCovered where a covered layer holds rows of one record in the place of another's; one more forward pass."""
-    with torch.enable_grad(), _recorded(job.model, job.trained(), len(rows[0]) * job.views) as sites:
+    with torch.enable_grad(), recorded(job.model, job.trained(), len(rows[0]) * job.views) as sites:
         losses = job.losses(rows)
     if sites and losses.requires_grad:
         edges, weights = [site.edge for site in sites], torch.ones_like(losses)
@@ -147,10 +92,11 @@ def _forward(job: Job, rows: Rows) -> tuple[Tensor, list[Site], bool]:
     """Losses, what the layers saw, and whether rows may have been moved on the way."""
     trained = job.trained()
     count = len(rows[0]) * job.views
-    with torch.enable_grad(), _recorded(job.model, trained, count) as sites:
+    with torch.enable_grad(), recorded(job.model, trained, count) as sites:
         losses = job.losses(rows)
     for site in sites:
         site.require_unchanged()
+    # A trained parameter that the graph reaches other than through its layer's call would be clipped by too small a norm.
     nodes = _graph(losses, sites)
     names = {id(p): name for name, p in trained.items()}
     leaves = (id(variable) for node in nodes if (variable := getattr(node, "variable", None)) is not None)
@@ -161,76 +107,12 @@ def _forward(job: Job, rows: Rows) -> tuple[Tensor, list[Site], bool]:
     return losses, sites, any(node not in own and may_move_rows(node, count) for node in nodes)
 
 
-@contextmanager
-def _recorded(model: nn.Module, trained: dict[str, nn.Parameter], rows: int) -> Iterator[list[Site]]:
-    """Collect a site for every call of a layer with trained parameters; the model is left as it was."""
-    sites: list[Site] = []
-    names = {id(p): name for name, p in trained.items()}
-    inside = {id(m.out_proj) for m in model.modules() if type(m) is nn.MultiheadAttention}
-    with ExitStack() as stack:
-        for path, module in model.named_modules():
-            if type(module) is nn.MultiheadAttention:
-                targets = attention_targets(module, names)
-                if any(targets.values()):
-                    stack.enter_context(_attention_recorded(path, module, targets, sites, rows))
-            elif type(module) in _LAYERS and id(module) not in inside:
-                targets = {
-                    r: Target(names[id(p)]) for r, p in module._parameters.items() if p is not None and id(p) in names
-                }
-                if targets:
-                    hook = _hook(path, targets, sites, rows)
-                    handle = module.register_forward_hook(hook, prepend=True, with_kwargs=True)
-                    stack.callback(handle.remove)
-        yield sites
-
-
-def _hook(path: str, targets: dict[str, Target], sites: list[Site], rows: int):
-    def record(module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
-        if output.requires_grad:
-            source = args[0] if args else kwargs["input"]
-            sites.append(_site(path, module, source, output, targets, rows))
-
-    return record
-
-
-def _site(path: str, module: nn.Module, source: Tensor, output: Tensor, targets: dict[str, Target], rows: int) -> Site:
-    if isinstance(module, nn.Linear):
-        return LinearSite(path, source, output, targets, rows)
-    if isinstance(module, nn.Embedding):
-        return EmbeddingSite(path, module, source, output, targets, rows)
-    if isinstance(module, _CONVOLUTIONS):
-        return ConvolutionSite(path, module, source, output, targets, rows)
-    return NormalizationSite(path, module, source, output, targets, rows)
-
-
-@contextmanager
-def _attention_recorded(
-    path: str, module: nn.MultiheadAttention, targets: dict[str, dict[str, Target]], sites: list[Site], rows: int
-) -> Iterator[None]:
-    def report(letter: str, source: Tensor, output: Tensor, own: dict[str, Target]) -> None:
-        sites.append(LinearSite(f"{path}.{letter}", source, output, own, rows))
-
-    module.forward = own_forward(module, targets, report)
-    try:
-        yield
-    finally:
-        del module.forward
-
-
 def _graph(losses: Tensor, sites: list[Site]) -> list[Node]:
     """The graph from the losses back; at a site's output it goes on at its input, past its parameters."""
     inward: dict[Node, list[Node]] = defaultdict(list)
     for site in sites:
         inward[site.edge.node] += [edge.node for edge in site.inward]
-    waiting: list[Node | None] = [losses.grad_fn]
-    done: dict[Node, None] = {}
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in done:
-            continue
-        done[node] = None
-        waiting += inward[node] if node in inward else [following for following, _ in node.next_functions]
-    return list(done)
+    return nodes_behind(losses, inward)
 
 
 def _backward(sites: list[Site], losses: Tensor, records: int, views: int, moved: bool) -> list[Site]:
@@ -250,7 +132,7 @@ def _backward(sites: list[Site], losses: Tensor, records: int, views: int, moved
     return reached
 
 
-def _squared_norms(uses: list[tuple[Site, str]], parameter: Tensor, records: int) -> Tensor:
+def _squared_norms(uses: list[_Use], parameter: Tensor, records: int) -> Tensor:
     """Squared norms of a parameter's gradients, shape (records,).
 
     Uses of different rows add up; where the same row is used more than once, the gradients are added before the norm.
@@ -271,15 +153,14 @@ def _squared_norms(uses: list[tuple[Site, str]], parameter: Tensor, records: int
     return torch.cat(norms)
 
 
-def _sizes(uses: Mapping[str, list[tuple[Site, str]]], closely: bool) -> Tensor:
+def _sizes(uses: Mapping[str, list[_Use]], closely: bool) -> Tensor:
     """At most how large all terms of a record's gradient are together, shape (records,)."""
-    squares = [
-        torch.stack([site.magnitudes(role, closely) for site, role in one]).sum(0).square() for one in uses.values()
-    ]
-    return torch.stack(squares).sum(0).sqrt()
+    sums = (torch.stack([site.magnitudes(role, closely) for site, role in own]).sum(0) for own in uses.values())
+    return torch.stack([total.square() for total in sums]).sum(0).sqrt()
 
 
-def _weighted(uses: list[tuple[Site, str]], parameter: Tensor, factors: Tensor) -> Tensor:
+def _weighted(uses: list[_Use], parameter: Tensor, factors: Tensor) -> Tensor:
+    """Sum over the records of factor * gradient of one parameter, added up in blocks."""
     if len(uses) == 1 and uses[0][0].targets[uses[0][1]].start is None:
         site, role = uses[0]
         return in_blocks(len(factors), lambda records: site.weighted(role, factors[records], records))

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from privkd.private_training.clipping.rules import Rule
 
-__all__ = ["Job", "NotCovered", "Rows"]
-
 Rows = tuple[Tensor, ...]
 
 
@@ -42,6 +40,50 @@ class Job:
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that require a gradient, each once, under the first of its names."""
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+
+    def require_trainable(self) -> None:
+        """Refuse parameters that cannot be clipped, and rules that do not fit them.
+
+        Raises:
+            ValueError: there are none, or they have no shape yet, are not real, or do not make the rule's groups.
+        """
+        trained = self.trained()
+        if not trained:
+            raise ValueError("no parameter of the model requires a gradient; set requires_grad on those to be trained")
+        lazy = [name for name, p in trained.items() if isinstance(p, nn.parameter.UninitializedParameter)]
+        if lazy:
+            raise ValueError(
+                f"{', '.join(lazy)} have no shape yet; call the model once on made-up rows of the right shape"
+            )
+        unreal = [f"{name} ({p.dtype})" for name, p in trained.items() if not p.is_floating_point()]
+        if unreal:
+            raise ValueError(
+                f"only real parameters can be clipped, got {', '.join(unreal)}; keep real and imaginary parts apart"
+            )
+        self.rule.groups(list(trained))
+
+    def count(self, rows: Rows) -> int:
+        """Number of records of a batch.
+
+        Raises:
+            ValueError: its tensors do not fit each other, or not the number of views.
+        """
+        views = self.views
+        for part in rows:
+            if not isinstance(part, Tensor) or part.dim() < (1 if views == 1 else 2):
+                shape = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
+                raise ValueError(
+                    f"a batch is made of tensors of shape (records, {'views, ' * (views > 1)}...), got {shape}"
+                )
+        sizes = {len(part) for part in rows}
+        if len(sizes) != 1:
+            raise ValueError(
+                f"the tensors of a batch have {sorted(sizes)} records; they must have the same number (>= 0)"
+            )
+        if views > 1 and any(part.shape[1] != views for part in rows):
+            shapes = ", ".join(str(tuple(part.shape)) for part in rows)
+            raise ValueError(f"views={views} needs tensors of shape (records, {views}, ...), got {shapes}")
+        return sizes.pop()
 
     def losses(self, rows: Rows) -> Tensor:
         """Loss of every row, shape (records * views,), ordered by record.

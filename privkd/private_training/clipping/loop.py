@@ -8,16 +8,9 @@ from torch import Tensor
 from privkd.private_training.clipping.clipped_sum import ClippedSum, clip_samples, empty
 from privkd.private_training.clipping.job import Job, Rows
 
-__all__ = ["loop"]
-
 
 def loop(job: Job, rows: Rows) -> ClippedSum:
-    """Sum of clipped gradients, each record in a forward and backward pass of its own.
-
-    Args:
-        job: what to clip.
-        rows: tensors of shape (records, ...), or (records, views, ...).
-    """
+    """Sum of clipped gradients, each record in a forward and backward pass of its own."""
     trained = job.trained()
     total = empty(trained, job.rule)
     for index in range(len(rows[0])):

@@ -19,8 +19,6 @@ from privkd.private_training.clipping.clipped_sum import ClippedSum, clip_sample
 from privkd.private_training.clipping.ghost import require_rows_in_place
 from privkd.private_training.clipping.job import Job, Rows
 
-__all__ = ["GUARDED", "through_opacus"]
-
 GUARDED = "per-record gradients by opacus behind a layout guard: every convolution sees a contiguous input"
 """What a ledger discloses of such gradients; `privkd audit` flags those of opacus without it."""
 
@@ -28,9 +26,7 @@ GUARDED = "per-record gradients by opacus behind a layout guard: every convoluti
 def through_opacus(job: Job, rows: Rows) -> ClippedSum:
     """Sum of clipped gradients from the per-sample gradients of `opacus.GradSampleModule`.
 
-    Args:
-        job: what to clip; modules with trained parameters must be in train mode, as opacus sees no others.
-        rows: tensors of shape (records, ...), or (records, views, ...).
+    Modules with trained parameters must be in train mode, as opacus sees no others.
 
     Raises:
         ImportError: opacus is not installed.

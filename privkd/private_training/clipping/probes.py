@@ -8,8 +8,6 @@ import torch
 
 from privkd.private_training.clipping.job import Rows
 
-__all__ = ["exchanged", "magnified", "singly", "spread", "unlike", "without"]
-
 
 def spread(batch: Rows, count: int, first: int) -> list[int]:
     """Places of some records all over the batch; labels and masks among them differ as far as they do in the batch.
@@ -28,8 +26,8 @@ def unlike(batch: Rows, chosen: list[int], preferred: int) -> int:
     differing = torch.zeros(len(chosen), len(batch[0]), dtype=torch.int64, device=batch[0].device)
     for part in batch:
         if not part.is_floating_point() and not part.is_complex():
-            for place, one in enumerate(chosen):
-                differing[place] += (part != part[one]).flatten(1).any(1) if part.dim() > 1 else part != part[one]
+            for place, index in enumerate(chosen):
+                differing[place] += (part != part[index]).flatten(1).any(1) if part.dim() > 1 else part != part[index]
     nearest = differing.min(0).values
     return preferred if nearest[preferred] == nearest.max() else int(nearest.argmax())
 
@@ -43,8 +41,8 @@ def without(rows: Rows, place: int) -> Rows:
 def exchanged(rows: Rows, place: int, other: int, change: Callable[[Rows], Rows] | None = None) -> Rows:
     """The records with a copy of another one in a place, changed or as it is."""
     copied = tuple(part.clone() for part in rows)
-    one = tuple(part[other : other + 1] for part in rows)
-    for part, value in zip(copied, one if change is None else change(one), strict=True):
+    record = tuple(part[other : other + 1] for part in rows)
+    for part, value in zip(copied, record if change is None else change(record), strict=True):
         part[place] = value[0]
     return copied
 

@@ -11,8 +11,6 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from privkd.errors import UnsupportedModule
 
-__all__ = ["fix"]
-
 _MOST_GROUPS = 32
 _LEAST = 4  # values under one mean and variance: of one nothing is left, of two a sign, of three an angle
 

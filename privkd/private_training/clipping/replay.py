@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from privkd.private_training.clipping.job import Job
 from privkd.trainer.randomness import random_state, restore_random_state
-
-__all__ = ["Attributes", "Replay", "without_dropout"]
 
 
 class Replay:
@@ -35,7 +34,7 @@ class Replay:
 
     def position(self) -> dict[str, Any]:
         """Where they are now."""
-        return {"global": random_state(), "own": [one.get_state() for one in self._generators]}
+        return {"global": random_state(), "own": [generator.get_state() for generator in self._generators]}
 
     def rewind(self) -> None:
         """Back to where they were at first."""
@@ -54,12 +53,12 @@ class Replay:
         Python's own generator is left out, as runtime type checkers draw from it.
         """
         now = self.position()
-        return _same(now["own"], position["own"]) and all(
-            _same(state, position["global"][name]) for name, state in now["global"].items() if name != "python"
+        return same(now["own"], position["own"]) and all(
+            same(state, position["global"][name]) for name, state in now["global"].items() if name != "python"
         )
 
 
-_SETTINGS = ("training", "p", "dropout")
+_SET_BY_CHECKS = ("training", "p", "dropout")
 
 
 class Attributes:
@@ -73,15 +72,15 @@ class Attributes:
     """
 
     def __init__(self, model: nn.Module, keepers: Sequence[object] = ()) -> None:
-        objects = [*model.modules(), *(one for one in keepers if hasattr(one, "__dict__"))]
-        self._bound = [(vars(one), dict(vars(one))) for one in objects]
+        objects = [*model.modules(), *(keeper for keeper in keepers if hasattr(keeper, "__dict__"))]
+        self._bound = [(vars(held), dict(vars(held))) for held in objects]
 
     def put_back(self) -> None:
         """Bind them as they were, but for modes of modules and rates of dropout, which checks set themselves."""
         for held, before in self._bound:
-            settings = {name: held[name] for name in _SETTINGS if name in held}
+            kept = {name: held[name] for name in _SET_BY_CHECKS if name in held}
             held.clear()
-            held.update(before | settings)
+            held.update(before | kept)
 
 
 @contextmanager
@@ -100,11 +99,33 @@ def without_dropout(model: nn.Module) -> Iterator[None]:
             setattr(module, name, rate)
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, np.ndarray):
-        return np.array_equal(one, other)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return one == other
+@contextmanager
+def undisturbed(job: Job) -> Iterator[None]:
+    """Leave random generators, parameters, buffers and attributes as they were, whatever runs inside."""
+    replay, kept = Replay(job.generators), Attributes(job.model, job.keepers)
+    state = [(value, value.clone()) for value in model_state(job.model).values()]
+    try:
+        yield
+    finally:
+        kept.put_back()
+        replay.rewind()
+        with torch.no_grad():
+            for held, value in state:
+                if not same(held, value):
+                    held.copy_(value)
+
+
+def model_state(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers, detached, by name."""
+    return {name: value.detach() for name, value in (*model.named_parameters(), *model.named_buffers())}
+
+
+def same(value: Any, other: Any) -> bool:
+    """Whether two tensors, arrays, or lists of them are equal in every place; NaN is equal to itself."""
+    if isinstance(value, Tensor):
+        return value.shape == other.shape and bool(((value == other) | ((value != value) & (other != other))).all())
+    if isinstance(value, np.ndarray):
+        return np.array_equal(value, other)
+    if isinstance(value, list | tuple):
+        return len(value) == len(other) and all(map(same, value, other))
+    return value == other

@@ -8,7 +8,7 @@ where there is one, further backward passes with weighted losses tell exactly wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,12 +16,9 @@ from torch.autograd.graph import GradientEdge, Node
 
 from privkd.private_training.clipping.job import NotCovered
 
-__all__ = ["may_move_rows", "require_own_rows"]
-
 _BASE = 16  # powers of two from 2^-8 to 2^7: multiplication by them is exact
 _TOLERANCE = 1e-3  # of a row's gradient; that of another row, weighted differently, is off by a half at least
-
-_ROOM, _NOTHING = 2.0**24, 1e-30
+_ROOM, _NOTHING = 2.0**24, 1e-30  # nearer to the ends of the dtype, or smaller, rows are not compared
 
 _KEEP_ROWS = """
     Abs Add Addcdiv Addcmul Alias AsStridedCopy BinaryCrossEntropy BinaryCrossEntropyWithLogits Celu Clamp ClampMax ClampMin Clone
@@ -50,13 +47,21 @@ _REDUCTIONS = """
 _ROWWISE, _ALONG, _OVER = (frozenset(names.split()) for names in (_KEEP_ROWS, _KEEP_DIMENSIONS, _REDUCTIONS))
 
 
-def may_move_rows(node: Node, rows: int) -> bool:
-    """Whether an operation could give a row of the batch to another row, depending on values.
+def nodes_behind(losses: Tensor, shortcuts: Mapping[Node, Sequence[Node]] | None = None) -> list[Node]:
+    """The graph behind the losses, each operation once; from a node with shortcuts it goes on there alone."""
+    shortcuts = shortcuts or {}
+    waiting: list[Node | None] = [losses.grad_fn]
+    done: dict[Node, None] = {}
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in done:
+            done[node] = None
+            waiting += shortcuts[node] if node in shortcuts else [following for following, _ in node.next_functions]
+    return list(done)
 
-    Args:
-        node: of the graph behind the losses.
-        rows: of the batch.
-    """
+
+def may_move_rows(node: Node, rows: int) -> bool:
+    """Whether an operation behind the losses could give a row of the batch to another row, depending on values."""
     name = type(node).__name__.rstrip("0123456789").removesuffix("Backward")
     if name in _ROWWISE:
         return False
@@ -79,6 +84,7 @@ def _is_along_rows(node: Node, name: str) -> bool:
     dims = getattr(node, "_saved_dim", None)
     if dims is None:
         return True  # a reduction over everything
+    # Autograd saves negative dimensions as unsigned numbers; reductions, select and unbind count those of their operand.
     signed = [dim - (1 << 64) if dim >= 1 << 63 else dim for dim in (dims if isinstance(dims, tuple) else (dims,))]
     size = len(_shape(node))
     if name in _OVER:
@@ -96,12 +102,8 @@ def require_own_rows(
     The losses of record r are weighted by powers of two that the digits of r choose, one pass for each digit: a
     gradient that belongs to another record is wrong in at least one of them.
 
-    Args:
-        losses: of all rows; their graph must still be there.
-        weights: of the losses in the pass that gave the gradients.
-        edges: outputs of the layers.
-        gradients: there, dimension 0 being the rows; None where the losses do not reach.
-        views: rows per record.
+    The graph of the losses must still be there. A pass with `weights` of the losses gave the `gradients` at `edges`, the
+    outputs of the layers; dimension 0 is the rows, and None stands where the losses do not reach.
 
     Raises:
         NotCovered: it does not.
@@ -109,16 +111,17 @@ def require_own_rows(
     records = torch.arange(len(losses), device=losses.device) // views
     kept = list(gradients)
     last, scale = int(records[-1]) if len(records) else 0, 1
-    while True:
+    while True:  # two records differ in a digit at least, so that one of the passes weights them differently
         power = torch.pow(2.0, (records // scale % _BASE - _BASE // 2).to(losses.dtype))
         tried = torch.autograd.grad(losses, list(edges), weights * power, retain_graph=True, allow_unused=True)
         for gradient, again in zip(kept, tried, strict=True):
             if gradient is None or again is None:
                 continue
-            expected, found = (one.reshape(len(losses), -1).double() for one in (gradient, again))
+            expected, found = (part.reshape(len(losses), -1).double() for part in (gradient, again))
             expected = expected * power[:, None].double()
+            # Very small and very large numbers are left out: there powers of two are not exact any more.
             size, limits = expected.norm(dim=1), torch.finfo(gradient.dtype)
-            least = min(limits.tiny * _ROOM, _NOTHING)  # below and above, powers of two are not exact any more
+            least = min(limits.tiny * _ROOM, _NOTHING)
             usable = (size >= least) & (size <= limits.max / _ROOM)
             if bool(((found - expected).norm(dim=1) > _TOLERANCE * size)[usable].any()):
                 raise NotCovered(

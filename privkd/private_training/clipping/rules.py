@@ -13,8 +13,6 @@ from torch import Tensor
 from accountants import check
 from privkd.plain import make_plain, plain
 
-__all__ = ["Automatic", "Flat", "PerLayer", "Rule", "as_rule"]
-
 _LEAST = 1e-12  # the squares of smaller norms may vanish in float32
 _SLACK_ULPS = 32  # covers the rounding of a norm and of the product factor * gradient, element by element
 

@@ -1,4 +1,4 @@
-"""What in a model makes records depend on each other, or keeps private statistics: told all at once."""
+"""What in a model makes records depend on each other, or keeps private statistics: all of it in one message."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from privkd.errors import MixedRecordsError
-
-__all__ = ["mixed_records", "problems", "require_separate_records"]
 
 
 def problems(model: nn.Module) -> list[str]:
@@ -30,8 +28,7 @@ def problems(model: nn.Module) -> list[str]:
     """
     found = []
     for path, module in model.named_modules():
-        reason = _reason(module)
-        if reason:
+        if reason := _reason(module):
             found.append(f"{path or 'the model itself'}: {type(module).__name__} {reason}")
     return found
 
@@ -54,8 +51,7 @@ def _reason(module: nn.Module) -> str | None:
 
 def require_separate_records(model: nn.Module) -> None:
     """Raise MixedRecordsError with all known problems of a model."""
-    found = problems(model)
-    if found:
+    if found := problems(model):
         raise mixed_records(found)
 
 

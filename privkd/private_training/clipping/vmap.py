@@ -8,8 +8,6 @@ from torch.func import functional_call, grad, vmap
 from privkd.private_training.clipping.clipped_sum import ClippedSum, clip_samples
 from privkd.private_training.clipping.job import Job, Rows
 
-__all__ = ["vectorized"]
-
 _LARGEST = 1 << 26  # numbers in the per-sample gradients of one chunk: 256 MiB in float32
 
 
@@ -28,21 +26,13 @@ class _MeanLoss(nn.Module):
 
 
 def vectorized(job: Job, rows: Rows) -> ClippedSum:
-    """Sum of clipped gradients by `vmap(grad)`, in chunks of bounded memory.
-
-    Random layers draw for each record separately.
-
-    Args:
-        job: what to clip.
-        rows: tensors of shape (records, ...), or (records, views, ...).
-    """
+    """Sum of clipped gradients by `vmap(grad)`, in chunks of bounded memory; random layers draw for each record apart."""
     trained = job.trained()
     wrapped = _MeanLoss(job)
     inside = {f"model.{name}": p.detach() for name, p in trained.items()}
 
     def loss_of(parameters: dict[str, Tensor], *record: Tensor) -> tuple[Tensor, Tensor]:
-        one = tuple(part.unsqueeze(0) for part in record)
-        return functional_call(wrapped, parameters, one)
+        return functional_call(wrapped, parameters, tuple(part.unsqueeze(0) for part in record))
 
     of_all = vmap(grad(loss_of, has_aux=True), in_dims=(None, *(0,) * len(rows)), randomness="different")
     chunk = max(1, _LARGEST // sum(p.numel() for p in trained.values()))

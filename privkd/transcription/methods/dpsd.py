@@ -19,7 +19,7 @@ from privkd.certificates.certificate import Certificate
 from privkd.certificates.scopes import Scope
 from privkd.errors import BudgetExceeded
 from privkd.mechanisms import KaryResponse, SelectiveResponse
-from privkd.mechanisms.response import keep_probability
+from privkd.mechanisms.randomized_response import keep_probability
 from privkd.networks.small import standardise
 from privkd.teachers import BareTeacher
 from privkd.transcription.methods.data_free import DataFreeSettings, learn_data_free

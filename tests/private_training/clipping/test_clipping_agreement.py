@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from privkd.errors import MixedRecordsError, UnsupportedModule
-from privkd.private_training.clipping import Clipper
-from privkd.private_training.clipping import probing as verification_module
+from privkd.private_training import Clipper
+from privkd.private_training.clipping import probing, strategies
 from privkd.private_training.clipping.agreement import agree, alike, in_float64
 from privkd.private_training.clipping.job import Job
 from privkd.private_training.clipping.probing import check_records_are_separate
@@ -41,6 +41,11 @@ def loss(model, x):
     return 1e-3 * model(x).square()
 
 
+def without_second_look(monkeypatch):
+    for module in (probing, strategies):
+        monkeypatch.setattr(module, "in_float64", lambda job: job)
+
+
 def rows(count=3):
     return torch.randn(count, 6, generator=torch.Generator().manual_seed(2))
 
@@ -48,7 +53,7 @@ def rows(count=3):
 @pytest.mark.parametrize("strategy", ["ghost", "vmap", "loop"])
 def test_losses_that_are_small_beside_what_they_are_made_from_do_not_end_a_run(strategy, monkeypatch):
     Clipper(Cancelling(), loss, 1.0, strategy)(rows())
-    monkeypatch.setattr(verification_module, "in_float64", lambda job: job)  # without the second look they would
+    without_second_look(monkeypatch)
     with pytest.raises(MixedRecordsError, match="not its loss alone"):
         Clipper(Cancelling(), loss, 1.0, strategy)(rows())
 
@@ -79,7 +84,7 @@ class Kinked(nn.Module):
 def test_a_unit_at_its_kink_does_not_end_a_run(monkeypatch):
     x = torch.zeros(3, 4)
     Clipper(Kinked(), lambda m, x: m(x) + 0.0 * x.sum(1), 1.0, "ghost")(x)
-    monkeypatch.setattr(verification_module, "in_float64", lambda job: job)
+    without_second_look(monkeypatch)
     with pytest.raises((UnsupportedModule, MixedRecordsError)):
         Clipper(Kinked(), lambda m, x: m(x) + 0.0 * x.sum(1), 1.0, "ghost")(x)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from privkd.private_training.clipping import Clipper, clipped_sum
-from privkd.private_training.clipping.attention import attention_targets, own_forward
+from privkd.private_training import Clipper, clipped_sum
+from privkd.private_training.clipping.layers.attention import attention_targets, own_forward
 
 
 def draw(module, *, queries=4, keys=5, rows=3):

@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from privkd.errors import MixedRecordsError, UnsupportedModule
-from privkd.private_training.clipping import Clipper, clipped_sum
+from privkd.private_training import Clipper, clipped_sum
+from privkd.private_training.clipping import strategies
 
 
 def square_loss(model, x):
@@ -288,11 +289,9 @@ def test_checks_leave_the_random_state_alone():
 
 
 def test_checks_are_made_once_for_each_kind_of_batch(monkeypatch):
-    import privkd.private_training.clipping.clipper as module
-
     counted = []
-    real = module.check_strategy
-    monkeypatch.setattr(module, "check_strategy", lambda *args: counted.append(len(args[1][0])) or real(*args))
+    real = strategies.check_strategy
+    monkeypatch.setattr(strategies, "check_strategy", lambda *args: counted.append(len(args[1][0])) or real(*args))
     model = network()
     clipper = Clipper(model, square_loss, 1.0)
     for x in (images(1), images(2), images(9), images(9), images(5), images(0), images(5)):

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from privkd.errors import UnsupportedModule
-from privkd.private_training.clipping import Clipper, clipped_sum
+from privkd.private_training import Clipper, clipped_sum
 
 opacus = pytest.importorskip("opacus")
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-import privkd.private_training.clipping.clipper as clipper_module
 from privkd.errors import MixedRecordsError, UnsupportedModule
-from privkd.private_training.clipping import Clipper, clipped_sum
-from privkd.private_training.clipping.clipped_sum import without_tf32
+from privkd.private_training import Clipper, clipped_sum
+from privkd.private_training.clipping import strategies
+from privkd.private_training.clipping.precision import without_tf32
 from privkd.private_training.clipping.replay import Attributes, Replay, without_dropout
 from privkd.private_training.clipping.vmap import vectorized
 
@@ -66,7 +66,7 @@ def test_a_strategy_that_is_wrong_is_found_although_the_loss_is_random(monkeypat
             next(iter(right.gradients.values())).mul_(1.5)
         return right
 
-    monkeypatch.setitem(clipper_module._STRATEGIES, "vmap", wrong)
+    monkeypatch.setitem(strategies._STRATEGIES, "vmap", wrong)
     generator = torch.Generator().manual_seed(0)
     clipper = Clipper(net(), denoising(generator), 1.0, generators=(generator,))
     clipper(torch.ones(5, 4))
@@ -347,7 +347,7 @@ def test_sums_and_norms_of_cuda_devices_use_all_digits_and_the_settings_come_bac
 COINS = """
 import random, torch
 from torch import nn
-from privkd.private_training.clipping import Clipper
+from privkd.private_training import Clipper
 
 def loss(model, x):
     signs = torch.tensor([1.0 if random.random() < 0.5 else -1.0 for _ in range(len(x))])

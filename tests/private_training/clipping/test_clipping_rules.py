@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from privkd.private_training.clipping import Automatic, ClippedSum, Flat, PerLayer, clipped_sum
-from privkd.private_training.clipping.clipped_sum import clip_samples, row_norms
+from privkd.private_training import Automatic, ClippedSum, Flat, PerLayer, clipped_sum
+from privkd.private_training.clipping.clipped_sum import clip_samples
+from privkd.private_training.clipping.precision import row_norms
 
 SIZES = st.floats(1e-12, 1e12)
 DTYPES = st.sampled_from([torch.float32, torch.float64])

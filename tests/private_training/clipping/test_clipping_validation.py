@@ -6,7 +6,7 @@ from torch import nn
 
 import privkd
 from privkd.errors import GuaranteeError, MixedRecordsError, UnsupportedModule
-from privkd.private_training.clipping import Clipper, clipped_sum, problems
+from privkd.private_training import Clipper, clipped_sum, problems
 
 
 def square_loss(model, x):

@@ -1,7 +1,7 @@
-"""Randomized response on class answers: k-ary, inside a candidate set, and with a prior.
+"""Randomized response on class answers: k-ary, and inside a candidate set.
 
 The probability of changing an answer is rounded up to a multiple of 2^-64, but not beyond uniform, so rounding adds privacy.
-Sources: Warner 1965; Kairouz, Oh, Viswanath 2016 (k-ary); Ghazi et al., arXiv 2102.06062 (top-k and prior);
+Sources: Warner 1965; Kairouz, Oh, Viswanath 2016 (k-ary); Ghazi et al., arXiv 2102.06062 (top-k);
 selective randomized response, arXiv 2409.12384 (its details are reconstructed here as response inside a set).
 """
 
@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float64, Int
 from torch import Tensor
 
 from accountants import Event, Ledger, PriorResponse, RandomizedResponse, check
 from privkd.mechanisms.candidates import CandidateSets
 from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource
-from privkd.mechanisms.private_value import Private
+from privkd.mechanisms.private_value import Private, unboxed
 from privkd.plain import make_plain
 
 
@@ -88,9 +87,9 @@ class SelectiveResponse:
             ValueError: shapes differ or an answer is no class.
             BudgetExceeded: the ledger refuses; nothing was drawn.
         """
-        truth = _open_answers(answers, support.total, len(support))
+        truth = unboxed_answers(answers, support.total, len(support))
         charge_all(ledger, answers, self.event(support.k), count=len(truth), where=where)
-        return _respond(truth, support.classes, self.eps0, noise)
+        return respond(truth, support.classes, self.eps0, noise)
 
     def log_likelihood(self, released: Tensor, support: CandidateSets) -> Float64[Tensor, "n K"]:
         """Log probability of each released answer given each true class, float64, shape (n, K)."""
@@ -127,9 +126,9 @@ class KaryResponse:
         self, answers: Private | Tensor, *, ledger: Ledger, noise: NoiseSource, where: str = "kary-response"
     ) -> Int[Tensor, " n"]:
         """Charge n answers, then draw them; arguments, result and errors as `SelectiveResponse.release`."""
-        truth = _open_answers(answers, self.classes, len(answers))
+        truth = unboxed_answers(answers, self.classes, len(answers))
         charge_all(ledger, answers, self.event(), count=len(truth), where=where)
-        return _respond(truth, torch.arange(self.classes).repeat(len(truth), 1), self.eps0, noise)
+        return respond(truth, torch.arange(self.classes).repeat(len(truth), 1), self.eps0, noise)
 
     def log_likelihood(self, released: Tensor) -> Float64[Tensor, "n K"]:
         """Log probability of each released answer given each true class, float64, shape (n, K)."""
@@ -137,83 +136,13 @@ class KaryResponse:
         return SelectiveResponse(self.eps0).log_likelihood(released, support)
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseWithPrior:
-    """RRWithPrior: per query, randomized response inside the top-k set that makes a true answer most likely.
+def unboxed_answers(answers: Private | Tensor, classes: int, expected: int) -> Tensor:
+    """The true answers, int64, shape (expected,).
 
-    The set size follows the prior, which may follow earlier noisy answers. Composition over sizes that are chosen
-    adaptively is covered by charging every answer as BINARY response, which dominates every eps0-DP mechanism.
-
-    Args:
-        eps0: pure level of one answer, nats, > 0.
-
-    Source: Ghazi et al., arXiv 2102.06062, Algorithm RRWithPrior.
+    Raises:
+        ValueError: they are not, or one is no class.
     """
-
-    eps0: float
-
-    def __post_init__(self) -> None:
-        make_plain(self)
-        check.real(eps0=self.eps0, above=0.0)
-
-    def event(self) -> Event:
-        """Cost of one answer, whatever the size of its set."""
-        return RandomizedResponse(k=2, eps0=self.eps0)
-
-    def sizes(self, prior: Float[Tensor, "n K"]) -> Int[Tensor, " n"]:
-        """Best set size per query: argmax over k of keep_probability(k) * mass of the k likeliest, int64, (n,).
-
-        Example:
-            >>> ResponseWithPrior(3.0).sizes(torch.tensor([[0.55] + [0.05] * 9]))
-            tensor([10])
-        """
-        mass = prior.double().sort(dim=1, descending=True).values.cumsum(dim=1)
-        keep = torch.tensor([keep_probability(self.eps0, k + 1) for k in range(prior.shape[1])], dtype=torch.float64)
-        return (mass * keep).argmax(dim=1) + 1
-
-    def release(
-        self,
-        answers: Private | Tensor,
-        prior: Tensor | Private,
-        *,
-        ledger: Ledger,
-        noise: NoiseSource,
-        where: str = "response-with-prior",
-    ) -> tuple[Int[Tensor, " n"], Float64[Tensor, "n K"]]:
-        """Charge n answers, then draw them.
-
-        Args:
-            answers: true class index per query, int64, shape (n,).
-            prior: public probabilities (the student's), shape (n, K), rows summing to 1.
-            ledger: is charged before the first draw, and so are the ledgers that the answers carry.
-            noise: where randomness comes from.
-            where: place of the release, kept in the ledger.
-
-        Returns:
-            The answers, int64 (n,), and their log likelihood under each true class, float64 (n, K).
-
-        Raises:
-            ValueError: shapes differ or an answer is no class.
-            SupportLeakError: the prior is private.
-            BudgetExceeded: the ledger refuses; nothing was drawn.
-        """
-        everything = CandidateSets.most_likely(prior, prior.shape[1])  # refuses a private prior
-        truth = _open_answers(answers, everything.total, len(everything))
-        sizes = self.sizes(cast(Tensor, prior))
-        charge_all(ledger, answers, self.event(), count=len(truth), where=where)
-        released = torch.empty_like(truth)
-        likelihood = torch.empty(len(truth), everything.total, dtype=torch.float64)
-        inner = SelectiveResponse(self.eps0)
-        for k in sizes.unique().tolist():
-            rows = (sizes == k).nonzero().squeeze(1)
-            support = CandidateSets(everything.classes[rows, :k], everything.total)
-            released[rows] = _respond(truth[rows], support.classes, self.eps0, noise)
-            likelihood[rows] = inner.log_likelihood(released[rows], support)
-        return released, likelihood
-
-
-def _open_answers(answers: Private | Tensor, classes: int, expected: int) -> Tensor:
-    truth = (answers.unsafe_value() if isinstance(answers, Private) else answers).detach().cpu()
+    truth = unboxed(answers)
     if truth.dim() != 1 or truth.dtype != torch.int64:
         raise ValueError(f"answers must be int64 of shape (n,), got {truth.dtype} {tuple(truth.shape)}")
     if len(truth) != expected:
@@ -223,11 +152,12 @@ def _open_answers(answers: Private | Tensor, classes: int, expected: int) -> Ten
     return truth
 
 
-def _respond(truth: Tensor, support: Tensor, eps0: float, noise: NoiseSource) -> Tensor:
+def respond(truth: Tensor, support: Tensor, eps0: float, noise: NoiseSource) -> Tensor:
     """One element of each row of `support`; the random draws do not depend on the private answers."""
     n, k = support.shape
     if k == 1:
         return support[:, 0].clone()
+    # All three are drawn for every answer: how much randomness is used would tell whether an answer lies in its set.
     change = noise.bernoulli(n, threshold=change_threshold(eps0, k))
     other = noise.integers(n, below=k - 1)
     anything = noise.integers(n, below=k)

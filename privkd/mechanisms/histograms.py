@@ -1,4 +1,4 @@
-"""Gaussian noise on vote counts: a whole noisy histogram, or its argmax.
+"""Gaussian noise on counts: a whole noisy histogram of votes or of records, or the argmax of one.
 
 One changed record moves one unit of mass from one class to another in every row that its teacher answers: the L2
 sensitivity of a row is sqrt(2), for whole votes and for averaged votes (points of the simplex) alike. Releasing the
@@ -18,17 +18,13 @@ from accountants import Event, Ledger, check
 from accountants import GNMax as GNMaxEvent
 from privkd.mechanisms.charging import charge_all
 from privkd.mechanisms.noise import NoiseSource, coarsen
-from privkd.mechanisms.private_value import Private
+from privkd.mechanisms.private_value import Private, unboxed
 from privkd.plain import make_plain
 
 
 @dataclass(frozen=True, slots=True)
-class VoteHistogram:
-    """Noisy vote counts of an ensemble whose teachers saw disjoint records.
-
-    Args:
-        sigma: noise std per count, in votes, >= 0 (0 is no privacy and is charged as infinite).
-    """
+class _NoisyCounts:
+    """Counts with Gaussian noise of standard deviation sigma, which one changed record moves by sqrt(2)."""
 
     sigma: float
 
@@ -37,8 +33,17 @@ class VoteHistogram:
         check.real(sigma=self.sigma, at_least=0.0)
 
     def event(self) -> Event:
-        """Cost of one row (one query or one cluster of queries)."""
+        """Cost of one row of votes (one query or one cluster of queries), of its label, or of a whole table of records."""
         return GNMaxEvent(sigma=self.sigma)
+
+
+@dataclass(frozen=True, slots=True)
+class VoteHistogram(_NoisyCounts):
+    """Noisy vote counts of an ensemble whose teachers saw disjoint records.
+
+    Args:
+        sigma: noise std per count, in votes, >= 0 (0 is no privacy and is charged as infinite).
+    """
 
     def release(
         self,
@@ -65,7 +70,11 @@ class VoteHistogram:
             ValueError: not a (q, K) table of finite counts that sum to `teachers`.
             BudgetExceeded: the ledger refuses; nothing was drawn.
         """
-        counts = _open_counts(votes)
+        counts = unboxed(votes).double()
+        if counts.dim() != 2 or counts.shape[0] < 1 or counts.shape[1] < 2:
+            raise ValueError(f"votes must have shape (queries >= 1, classes >= 2), got {tuple(counts.shape)}")
+        if not torch.isfinite(counts).all():
+            raise ValueError("votes contain NaN or infinite counts; a teacher's answer must be a class")
         check.integer(teachers=teachers, at_least=2)
         if ((counts.sum(dim=1) - teachers).abs() > 1e-6 * teachers).any() or (counts < 0).any():
             raise ValueError(
@@ -77,22 +86,12 @@ class VoteHistogram:
 
 
 @dataclass(frozen=True, slots=True)
-class GNMax:
+class GNMax(_NoisyCounts):
     """Argmax of a noisy vote histogram: the classic label-only release.
 
     Args:
         sigma: noise std per count, in votes, >= 0.
     """
-
-    sigma: float
-
-    def __post_init__(self) -> None:
-        make_plain(self)
-        check.real(sigma=self.sigma, at_least=0.0)
-
-    def event(self) -> Event:
-        """Cost of one label."""
-        return VoteHistogram(self.sigma).event()
 
     def release(
         self, votes: Private | Tensor, *, teachers: int, ledger: Ledger, noise: NoiseSource, where: str = "gnmax"
@@ -107,7 +106,7 @@ class GNMax:
 
 
 @dataclass(frozen=True, slots=True)
-class CellHistogram:
+class CellHistogram(_NoisyCounts):
     """Noisy label counts per cell, where every RECORD adds one unit to one (cell, class) entry.
 
     The whole table is one release of L2 sensitivity sqrt(2) under replace-one, however many cells there are.
@@ -117,16 +116,6 @@ class CellHistogram:
 
     Source: record-level voting (reverse nearest neighbours), Li et al., arXiv 2207.13253; cells are public clusters.
     """
-
-    sigma: float
-
-    def __post_init__(self) -> None:
-        make_plain(self)
-        check.real(sigma=self.sigma, at_least=0.0)
-
-    def event(self) -> Event:
-        """Cost of the whole table."""
-        return GNMaxEvent(sigma=self.sigma)
 
     def release(
         self,
@@ -155,7 +144,7 @@ class CellHistogram:
             ValueError: an index lies outside the table or the lengths differ.
             BudgetExceeded: the ledger refuses; nothing was drawn.
         """
-        rows, columns = cells.unsafe_value().cpu(), labels.unsafe_value().cpu()
+        rows, columns = unboxed(cells), unboxed(labels)
         if rows.shape != columns.shape or rows.dim() != 1 or not len(rows):
             raise ValueError(
                 f"cells {cells.shape} and labels {labels.shape} must be two non-empty vectors of one length"
@@ -166,13 +155,4 @@ class CellHistogram:
         counts = torch.zeros(shape, dtype=torch.float64)
         counts.index_put_((rows, columns), torch.ones(len(rows), dtype=torch.float64), accumulate=True)
         charge_all(ledger, labels, self.event(), count=1, where=where)
-        return coarsen(counts + noise.normal(shape, std=self.sigma), std=self.sigma)
-
-
-def _open_counts(votes: Private | Tensor) -> Tensor:
-    counts = (votes.unsafe_value() if isinstance(votes, Private) else votes).detach().cpu().double()
-    if counts.dim() != 2 or counts.shape[0] < 1 or counts.shape[1] < 2:
-        raise ValueError(f"votes must have shape (queries >= 1, classes >= 2), got {tuple(counts.shape)}")
-    if not torch.isfinite(counts).all():
-        raise ValueError("votes contain NaN or infinite counts; a teacher's answer must be a class")
-    return counts
+        return coarsen(counts + noise.normal(tuple(counts.shape), std=self.sigma), std=self.sigma)

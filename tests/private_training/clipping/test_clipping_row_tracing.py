@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from privkd.errors import UnsupportedModule
-from privkd.private_training.clipping import Clipper, clipped_sum
+from privkd.private_training import Clipper, clipped_sum
 from privkd.private_training.clipping.job import NotCovered
 from privkd.private_training.clipping.row_tracing import may_move_rows, require_own_rows
 

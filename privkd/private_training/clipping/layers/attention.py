@@ -15,9 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from privkd.private_training.clipping.job import NotCovered
-from privkd.private_training.clipping.sites import Target
-
-__all__ = ["attention_problem", "attention_targets", "own_forward"]
+from privkd.private_training.clipping.layers.site import Target
 
 Report = Callable[[str, Tensor, Tensor, dict[str, Target]], None]
 """Called with the projection's name, its input, its output and its targets."""
@@ -39,12 +37,7 @@ def attention_problem(module: nn.MultiheadAttention) -> str | None:
 
 
 def attention_targets(module: nn.MultiheadAttention, names: dict[int, str]) -> dict[str, dict[str, Target]]:
-    """Trained parameters by projection (q, k, v, out) and role.
-
-    Args:
-        module: the layer.
-        names: parameter name by `id`, trained ones only.
-    """
+    """Trained parameters by projection (q, k, v, out) and role; `names` has the trained ones by `id`."""
     found: dict[str, dict[str, Target]] = {}
     for index, letter in enumerate(_PROJECTIONS):
         rows = (index * module.embed_dim, (index + 1) * module.embed_dim)

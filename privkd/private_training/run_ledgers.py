@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,12 +14,8 @@ from privkd.certificates.other_releases import about_others
 from privkd.certificates.scopes import rounded_up
 from privkd.errors import CheckpointError, LedgerError
 from privkd.private_training.clipping.opacus import GUARDED
+from privkd.private_training.settings import Plan, PrivateSettings
 from privkd.trainer.gradient_source import Setting
-
-if TYPE_CHECKING:
-    from privkd.private_training.settings import Plan, PrivateGradients
-
-__all__ = ["RunLedgers", "for_ledger"]
 
 
 class RunLedgers:
@@ -31,12 +26,8 @@ class RunLedgers:
     alone, and names what all of them cost together. Any other common ledger is that of one plan, such as noisy statistics
     and the training on them: the certificate is about all that was charged there until then, as a plan.
 
-    Args:
-        settings: under the adjacency of the common ledger, see `for_ledger`.
-        setting: what the run says of itself.
-        plan: what it costs.
-        run: its name in ledgers.
-        releases: how many steps it has released already.
+    The settings are under the adjacency of the common ledger, see `for_ledger`; `run` is the name of the run in ledgers, and
+    `releases` is how many steps it has released already.
 
     Raises:
         BudgetExceeded: a ledger refuses; nothing was drawn.
@@ -44,7 +35,7 @@ class RunLedgers:
         CheckpointError: the run ended already, and would be continued from an earlier step.
     """
 
-    def __init__(self, settings: PrivateGradients, setting: Setting, plan: Plan, *, run: str, releases: int) -> None:
+    def __init__(self, settings: PrivateSettings, setting: Setting, plan: Plan, *, run: str, releases: int) -> None:
         self._settings, self._setting, self._plan = settings, setting, plan
         self._where = f"private gradients of run {run}"
         self._ended = f"{self._where}: all steps were released"
@@ -151,7 +142,7 @@ class RunLedgers:
         return ledger
 
 
-def for_ledger(settings: PrivateGradients, setting: Setting) -> PrivateGradients:
+def for_ledger(settings: PrivateSettings, setting: Setting) -> PrivateSettings:
     """The settings under the adjacency of the caller's ledger.
 
     Raises:
