@@ -1,14 +1,12 @@
 """Disjoint parts of the records, taken apart: one composition per place where the changed record can be."""
 
-from collections.abc import Mapping
 from itertools import combinations
 
 from accountants.adjacency import Adjacency
 from accountants.events import Event, Parallel, distinct, merge_gaussians
+from accountants.methods.method import Parts
 
 __all__ = ["branches"]
-
-Parts = Mapping[Event, int]
 
 _MOST = 64  # compositions that are worth computing one by one
 
@@ -24,18 +22,19 @@ def branches(parts: Parts, adjacency: Adjacency) -> tuple[list[Parts], list[Part
         adjacency: neighbouring relation.
 
     Returns:
-        (below, above), or None if there is not exactly one parallel event, or too much to compute.
+        (below, above), the same list twice where one place is all that a record touches; None if there is not exactly one
+        parallel event, or too much to compute.
     """
-    found = [(part, count) for part, count in parts.items() if isinstance(part, Parallel)]
-    if len(found) != 1 or found[0][1] != 1:
+    parallel = [(part, count) for part, count in parts.items() if isinstance(part, Parallel)]
+    if len(parallel) != 1 or parallel[0][1] != 1:
         return None
-    (chosen, _), rest = found[0], {part: count for part, count in parts.items() if not isinstance(part, Parallel)}
-    inner = [distinct(event, adjacency=adjacency) for event in chosen.events]
-    single = [_sum(rest, one) for one in inner]
-    if adjacency is not Adjacency.REPLACE_ONE or len(inner) < 2:
-        return (single, single) if 0 < len(single) <= _MOST else None
-    double = [_sum(rest, one, other) for one, other in combinations(inner, 2)]
-    return (single, double) if len(double) <= _MOST else None
+    rest = {part: count for part, count in parts.items() if not isinstance(part, Parallel)}
+    places = [distinct(event, adjacency=adjacency) for event in parallel[0][0].events]
+    stays = [_sum(rest, place) for place in places]
+    if adjacency is not Adjacency.REPLACE_ONE or len(places) < 2:
+        return (stays, stays) if 0 < len(stays) <= _MOST else None
+    moves = [_sum(rest, *pair) for pair in combinations(places, 2)]
+    return (stays, moves) if len(moves) <= _MOST else None
 
 
 def _sum(*multisets: Parts) -> Parts:

@@ -4,15 +4,16 @@ import math
 from collections.abc import Mapping
 
 from accountants.events import ApproxDP, Event, Gaussian, PoissonSampled, PureDP
+from accountants.methods.method import Parts
 
-__all__ = ["left_over", "revealing_mass", "sampled_mass", "split_failures"]
+__all__ = ["Interval", "left_over", "plus_failure", "revealing_mass", "sampled_mass", "split_failures"]
 
 Interval = tuple[float, float]
 
 _ULP = 2.0**-53
 
 
-def split_failures(counts: Mapping[Event, int]) -> tuple[dict[Event, int], Interval]:
+def split_failures(counts: Parts) -> tuple[dict[Event, int], Interval]:
     """The parts with every ApproxDP as PureDP, and a certified interval around the split-off failure mass.
 
     The worst (epsilon, delta)-mechanism fails openly with probability delta and is the worst
@@ -33,7 +34,7 @@ def split_failures(counts: Mapping[Event, int]) -> tuple[dict[Event, int], Inter
     return parts, _any_of(claims)
 
 
-def revealing_mass(counts: Mapping[Event, int]) -> Interval | None:
+def revealing_mass(counts: Parts) -> Interval | None:
     """Certified interval around the probability that a noiseless release shows a record; None without any."""
     chances: dict[float, int] = {}
     for part, count in counts.items():
@@ -43,7 +44,7 @@ def revealing_mass(counts: Mapping[Event, int]) -> Interval | None:
     return _any_of(chances) if chances else None
 
 
-def sampled_mass(counts: Mapping[Event, int]) -> float:
+def sampled_mass(counts: Parts) -> float:
     """Upper bound on the probability that the changed record is used at all; 1 unless everything is Poisson-sampled.
 
     With what is left nothing depends on the record, so that delta never exceeds this, at any epsilon.
@@ -66,10 +67,20 @@ def left_over(delta: float, failure: Interval) -> Interval:
     return low - 8.0 * _ULP * abs(low), high + 8.0 * _ULP * abs(high)
 
 
+def plus_failure(delta: Interval, failure: Interval) -> Interval:
+    """Certified interval around the delta of everything, failures included, from the delta of the rest."""
+    if failure == (0.0, 0.0):
+        return delta
+    lower, upper = (mass + (1.0 - mass) * rest for mass, rest in zip(failure, delta, strict=True))
+    if delta[1] > 0.0:
+        lower, upper = lower * (1.0 - 4.0 * _ULP), min(1.0, upper * (1.0 + 4.0 * _ULP))
+    return lower, upper
+
+
 def _has_no_noise(part: Event) -> bool:
     if isinstance(part, PoissonSampled):
         inner = part.event
-        return any(_has_no_noise(one) for one in getattr(inner, "events", (inner,)))
+        return any(map(_has_no_noise, getattr(inner, "events", (inner,))))
     return isinstance(part, Gaussian) and part.sigma == 0.0
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from accountants.errors import ResolutionError
 from accountants.methods.fourier.blur import Blur
 from accountants.methods.fourier.loss_sum import Aim, LossSum
-from accountants.methods.fourier.spectra import Ceiling
+from accountants.methods.fourier.spectrum import Ceiling
 
 __all__ = ["Contour", "period_of", "with_short_period"]
 

@@ -13,7 +13,7 @@ from accountants.methods.lattice.pairs.pair import Pair
 from accountants.methods.lattice.pairs.table import DIRECTIONS, attained_pair_of, pair_of
 from accountants.methods.lattice.schedule import grouped
 
-__all__ = ["Releases", "directions_of", "stranger"]
+__all__ = ["Releases", "directions_of", "unsupported_part"]
 
 _REMEMBERED = 2**16  # cells; longer laws are not kept
 _SAME = 1e-12  # relative difference of two spacings that counts as rounding
@@ -64,12 +64,12 @@ def directions_of(parts: Mapping[Event, int], adjacency: Adjacency) -> list[Rele
     return found
 
 
-def stranger(parts: Mapping[Event, int], adjacency: Adjacency) -> Event | None:
+def unsupported_part(parts: Mapping[Event, int], adjacency: Adjacency) -> Event | None:
     """The first part without a dominating pair, or None if all of them can be composed here.
 
     Example:
         >>> from accountants.events import ZCDP, Laplace
-        >>> stranger({Laplace(1.0): 3, ZCDP(0.1): 2}, Adjacency.ADD_REMOVE)
+        >>> unsupported_part({Laplace(1.0): 3, ZCDP(0.1): 2}, Adjacency.ADD_REMOVE)
         zcdp(rho=0.1, xi=0)
     """
     for part in parts:

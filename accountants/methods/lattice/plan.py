@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from accountants.methods.lattice.directions import Releases
-from accountants.methods.lattice.first_look import Outlook
+from accountants.methods.lattice.first_look import FirstLook
 from accountants.methods.lattice.law import LatticeLaw, Tails
 
 
@@ -13,12 +13,12 @@ class Plan:
 
     Attributes:
         releases: what is composed.
-        outlook: estimates and window.
+        first_look: estimates and window.
         tails: what the laws may leave out.
         pilots: the coarse laws that the estimates come from.
     """
 
     releases: Releases
-    outlook: Outlook
+    first_look: FirstLook
     tails: Tails
     pilots: tuple[LatticeLaw, ...]

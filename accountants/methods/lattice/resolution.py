@@ -3,20 +3,17 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from accountants.errors import ResolutionError
 from accountants.events.event import Event
 from accountants.methods.lattice.directions import Releases
-from accountants.methods.lattice.first_look import Outlook
+from accountants.methods.lattice.first_look import FirstLook
 from accountants.methods.lattice.law import Tails
 from accountants.methods.lattice.pairs.pair import Pair
 from accountants.methods.lattice.pairs.sampled import SampledPair
+from accountants.methods.lattice.plan import Plan
 from accountants.methods.lattice.schedule import grouped
 from accountants.methods.lattice.transform import MAX_CELLS
-
-if TYPE_CHECKING:
-    from accountants.methods.lattice.plan import Plan
 
 __all__ = ["Resolution", "require_few", "tails_for"]
 
@@ -38,25 +35,25 @@ class Resolution:
 
     Attributes:
         releases: what is composed.
-        outlook: where delta comes from.
+        first_look: where delta comes from.
         lengths: range of the loss of each release, nats.
         deviations: standard deviations of the losses.
     """
 
     releases: Releases
-    outlook: Outlook
+    first_look: FirstLook
     lengths: tuple[float, ...]
     deviations: tuple[float, ...]
 
     @classmethod
-    def of(cls, plan: "Plan") -> "Resolution":
+    def of(cls, plan: Plan) -> "Resolution":
         """From a first look."""
         lengths = tuple(law.ends[1] - law.ends[0] for law in plan.pilots)
         deviations = []
         for law in plan.pilots:
             mean = float(law.mass @ law.points)
             deviations.append(math.sqrt(max(float(law.mass @ (law.points - mean) ** 2), 1e-300)))
-        return cls(plan.releases, plan.outlook, lengths, tuple(deviations))
+        return cls(plan.releases, plan.first_look, lengths, tuple(deviations))
 
     def first_step(self, width: float) -> float:
         """A step that should give intervals of this width.
@@ -67,7 +64,7 @@ class Resolution:
         exact = self.lattice_step()
         if exact is not None:
             return exact
-        step = math.sqrt(8.0 * _AIM * width / (self.releases.total * (1.0 + self.outlook.saddle)))
+        step = math.sqrt(8.0 * _AIM * width / (self.releases.total * (1.0 + self.first_look.saddle)))
         variance = sum(
             count * deviation**2 for count, deviation in zip(self.releases.counts, self.deviations, strict=True)
         )
@@ -89,7 +86,7 @@ class Resolution:
     def smallest_step(self) -> float:
         """The finest step that the time limits allow."""
         room = max(_SECONDS - _EVENT * len(self.lengths), _ROOM * len(self.lengths))
-        window = self.outlook.window.high - self.outlook.window.low
+        window = self.first_look.window.high - self.first_look.window.low
         return max((_CELL * sum(self.lengths) + _LINE * window * len(self.lengths)) / room, window / MAX_CELLS)
 
     def lattice_step(self) -> float | None:
