@@ -10,6 +10,7 @@ from itertools import chain
 from accountants import check
 from accountants.bound import Bound
 from accountants.composition.failures import left_over, plus_failure
+from accountants.composition.known_parts import KnownParts
 from accountants.composition.lower_ends import lower_end
 from accountants.composition.prepared import Prepared
 from accountants.composition.table import METHODS, tight_methods
@@ -53,14 +54,14 @@ class Options:
             raise ValueError(f"method={self.method!r} is unknown; pass one of {', '.join(METHODS)}")
 
 
-def epsilon_curve(known: Prepared, options: Options) -> Curve:
+def epsilon_curve(event: Prepared, options: Options) -> Curve:
     """From delta, in [0, 1), to a bound on epsilon."""
-    return _combined(known, options, _epsilon_alone)
+    return _worst(event, options, _epsilon_of)
 
 
-def delta_curve(known: Prepared, options: Options) -> Curve:
+def delta_curve(event: Prepared, options: Options) -> Curve:
     """From epsilon, >= 0, to a bound on delta."""
-    return _combined(known, options, _delta_alone)
+    return _worst(event, options, _delta_of)
 
 
 def reason_of(error: ResolutionError) -> str:
@@ -73,41 +74,32 @@ def reason_of(error: ResolutionError) -> str:
     return _ADVICE.sub("", str(error)).strip("; ")
 
 
-def _combined(known: Prepared, options: Options, alone: Callable[[Prepared, Options], Curve]) -> Curve:
-    """The worst of all places where the changed record can be, with the lower end of what is certainly released."""
-    if known.certain is not None:
-        whole = _combined(replace(known, certain=None), replace(options, needs_lower=False), alone)
-        certain = _combined(known.certain, options, alone)
-        return lambda point: _with_lower_of(certain, whole(point), point)
-    if known.above:
-        above = [_combined(branch, options, alone) for branch in known.above]
-        # Where no record changes places the same compositions bound both ends, and are asked about once.
-        below = None if known.below is known.above else [_combined(branch, options, alone) for branch in known.below]
-        return lambda point: _worst(above, below, point)
-    return alone(known, options)
+def _worst(event: Prepared, options: Options, curve_of: Callable[[KnownParts, Options], Curve]) -> Curve:
+    """The worst of all compositions, at each end."""
+    is_same = event.below is event.above
+    upper_options = options if is_same else replace(options, needs_lower=False)
+    above = [curve_of(known, upper_options) for known in event.above]
+    below = [] if is_same else [curve_of(known, options) for known in event.below]
+
+    def bound_at(point: float) -> Bound:
+        bounds = [curve(point) for curve in above]
+        worst = max(bounds, key=lambda bound: bound.upper)
+        lower = max(bound.lower for bound in bounds) if is_same else 0.0
+        with suppress(ResolutionError, UnsupportedEvent):
+            lower = max((curve(point).lower for curve in below), default=lower)
+        return replace(worst, lower=min(lower, worst.upper))
+
+    return bound_at
 
 
-def _with_lower_of(certain: Curve, found: Bound, point: float) -> Bound:
-    lower = 0.0
-    with suppress(ResolutionError, UnsupportedEvent):
-        lower = certain(point).lower
-    return replace(found, lower=min(lower, found.upper))
-
-
-def _worst(above: list[Curve], below: list[Curve] | None, point: float) -> Bound:
-    bounds = [curve(point) for curve in above]
-    worst = max(bounds, key=lambda bound: bound.upper)
-    lower = max(bound.lower for bound in (bounds if below is None else [curve(point) for curve in below]))
-    return replace(worst, lower=min(lower, worst.upper))
-
-
-def _epsilon_alone(known: Prepared, options: Options) -> Curve:
-    """Epsilon of a single composition, from delta."""
+def _epsilon_of(known: KnownParts, options: Options) -> Curve:
+    """Epsilon of parts, from delta."""
 
     def epsilon_at(delta: float) -> Bound:
         settings = _settings(known, options, delta=delta)
-        if known.revealed is not None:
-            return Bound(math.inf if known.revealed[0] > delta else 0.0, math.inf, "no-noise", settings)
+        revealed = known.revealed
+        if revealed is not None:
+            return Bound(math.inf if revealed[0] > delta else 0.0, math.inf, "no-noise", settings)
         least, most = left_over(delta, known.failure)
         pessimistic = _epsilon_without_failure(known, least, options)
         optimistic = pessimistic if least == most else _epsilon_without_failure(known, most, options)
@@ -117,7 +109,7 @@ def _epsilon_alone(known: Prepared, options: Options) -> Curve:
     return epsilon_at
 
 
-def _epsilon_without_failure(known: Prepared, delta: float, options: Options) -> Answer:
+def _epsilon_without_failure(known: KnownParts, delta: float, options: Options) -> Answer:
     """Epsilon at a delta that may be used up."""
     if delta < 0.0:
         return Answer(math.inf, math.inf, "none")
@@ -135,8 +127,8 @@ def _epsilon_without_failure(known: Prepared, delta: float, options: Options) ->
     return found if found.upper <= high else Answer(min(found.lower, low), high, "pure")
 
 
-def _delta_alone(known: Prepared, options: Options) -> Curve:
-    """Delta of a single composition, from epsilon."""
+def _delta_of(known: KnownParts, options: Options) -> Curve:
+    """Delta of parts, from epsilon."""
     wide = _SHARED_DELTA_WIDTH if options.is_shared else _DELTA_WIDTH
     profiles: dict[tuple[int, frozenset[Event]], Callable[[float], Answer]] = {}
 
@@ -169,7 +161,7 @@ def _delta_alone(known: Prepared, options: Options) -> Curve:
 
 
 def _choose(
-    known: Prepared,
+    known: KnownParts,
     options: Options,
     ask: Callable[[Method, Parts], Answer],
     is_narrow: Callable[[Answer], bool],
@@ -193,19 +185,19 @@ def _choose(
             skipped[method.name] = reason_of(error)
             continue
         if is_narrow(answer):
-            return _noting(answer, skipped)
+            return answer.noting(skipped)
         found.append(answer)
         skipped[method.name] = f"its interval is {answer.upper - answer.lower:.2g} wide"
     if not found:
-        return _noting(_by_renyi(known, options, ask, skipped), skipped)
+        return _by_renyi(known, options, ask, skipped).noting(skipped)
     with suppress(UnsupportedEvent):
         found.append(ask(RENYI, parts))
     best = min(found, key=lambda answer: answer.upper)
-    return _noting(replace(best, lower=max(answer.lower for answer in found)), skipped)
+    return replace(best, lower=max(answer.lower for answer in found)).noting(skipped)
 
 
 def _by_renyi(
-    known: Prepared, options: Options, ask: Callable[[Method, Parts], Answer], skipped: Mapping[str, str]
+    known: KnownParts, options: Options, ask: Callable[[Method, Parts], Answer], skipped: Mapping[str, str]
 ) -> Answer:
     """Rényi from above and, from below, the best that a tight method proves for some of the parts."""
     try:
@@ -220,13 +212,7 @@ def _by_renyi(
     return replace(found, lower=min(lower_end(known.parts, known.adjacency, ask), found.upper))
 
 
-def _noting(answer: Answer, skipped: Mapping[str, str]) -> Answer:
-    """The answer, with a note of the accountants that apply and did not give it."""
-    others = {name: reason for name, reason in skipped.items() if name != answer.method}
-    return replace(answer, settings={**answer.settings, "skipped": others}) if others else answer
-
-
-def _settings(known: Prepared, options: Options, **point: float) -> dict[str, object]:
+def _settings(known: KnownParts, options: Options, **point: float) -> dict[str, object]:
     return {
         **point,
         "adjacency": str(known.adjacency),

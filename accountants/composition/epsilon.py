@@ -56,7 +56,8 @@ def epsilon(
         [13.169, 13.17] (response)
     """
     check.probability_mass(delta=delta)
-    return epsilon_curve(prepared(event, adjacency), Options(method, width))(float(delta))
+    known = prepared(event, adjacency)
+    return epsilon_curve(known, Options(method, width))(float(delta))
 
 
 def delta(
@@ -86,7 +87,8 @@ def delta(
         [0.12693, 0.12694] (gaussian)
     """
     check.real(epsilon=epsilon, at_least=0.0)
-    return delta_curve(prepared(event, adjacency), Options(method, width))(float(epsilon))
+    known = prepared(event, adjacency)
+    return delta_curve(known, Options(method, width))(float(epsilon))
 
 
 def profile(
@@ -113,7 +115,8 @@ def profile(
         >>> [str(delta_at(epsilon)) for epsilon in (2.0, 1.0)]
         ['[0.0000026655, 0.0000026656] (fourier)', '[0.0026124, 0.0026125] (fourier)']
     """
-    ask = delta_curve(prepared(event, adjacency), Options(method, width, is_shared=True))
+    known = prepared(event, adjacency)
+    ask = delta_curve(known, Options(method, width, is_shared=True))
 
     def delta_at(epsilon: float) -> Bound:
         check.real(epsilon=epsilon, at_least=0.0)

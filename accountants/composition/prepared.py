@@ -3,48 +3,31 @@
 from dataclasses import dataclass
 
 from accountants.adjacency import Adjacency
-from accountants.composition.disjoint_parts import branches
-from accountants.composition.failures import Interval, revealing_mass, sampled_mass, split_failures
+from accountants.composition.disjoint_parts import taken_apart
+from accountants.composition.known_parts import KnownParts, known_parts
 from accountants.composition.requirements import require_adjacency
 from accountants.events import Event, floor_of, normal_form
 from accountants.methods.method import Parts
-from accountants.methods.pure import pure_epsilon
 
 __all__ = ["Prepared", "prepared", "prepared_parts"]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is known about an event before a method is asked.
+    """An event as compositions; several where its parts are disjoint, one per place where the changed record can be.
 
     Attributes:
-        adjacency: neighbouring relation.
-        distinct: number of different parts of its normal form.
-        parts: those parts without failures, in an order that does not depend on the order of charges.
-        failure: certified interval around the probability that an (epsilon, delta)-claim fails, which `parts` leave out.
-        revealed: certified interval around the probability that a noiseless release shows a record; None without any.
-        used: upper bound on the probability that the changed record is used at all.
-        level: certified interval around the pure epsilon of `parts`, nats.
-        below: one composition per place where the changed record can be, the worst of which bounds the cost from below;
-            empty if the parts are asked about as they are.
-        above: the same from above.
-        certain: what is certainly released, which gives the lower end, where the parts may cost more than the event does.
+        above: the worst of them bounds the cost from above.
+        below: the worst of them bounds it from below: what is certainly released, where the event may cost less than its
+            parts. The same object as `above` where one bound serves both ends.
     """
 
-    adjacency: Adjacency
-    distinct: int
-    parts: Parts
-    failure: Interval
-    revealed: Interval | None
-    used: float
-    level: Interval
-    below: "tuple[Prepared, ...]"
-    above: "tuple[Prepared, ...]"
-    certain: "Prepared | None"
+    above: tuple[KnownParts, ...]
+    below: tuple[KnownParts, ...]
 
 
 def prepared(event: Event, adjacency: str) -> Prepared:
-    """What is known about an event.
+    """The event as compositions.
 
     Raises:
         AdjacencyError: a part is not stated for this adjacency.
@@ -53,8 +36,9 @@ def prepared(event: Event, adjacency: str) -> Prepared:
     """
     relation = require_adjacency(event, adjacency)
     floor = floor_of(event)
+    parts = normal_form(event, adjacency=relation)
     certain = None if floor is event else normal_form(floor, adjacency=relation)
-    return prepared_parts(normal_form(event, adjacency=relation), relation, certain)
+    return prepared_parts(parts, relation, certain)
 
 
 def prepared_parts(parts: Parts, adjacency: Adjacency, certain: Parts | None = None) -> Prepared:
@@ -65,19 +49,10 @@ def prepared_parts(parts: Parts, adjacency: Adjacency, certain: Parts | None = N
         adjacency: neighbouring relation.
         certain: the normal form of what is certainly released, where the parts may cost more.
     """
-    below, above = branches(parts, adjacency) or ((), ())
-    # Sorted, so that the order of charges cannot change the last digit of a sum.
-    kept, failure = split_failures(dict(sorted(parts.items(), key=str)))
-    lower_branches = tuple(prepared_parts(branch, adjacency) for branch in below)
-    return Prepared(
-        adjacency=adjacency,
-        distinct=len(parts),
-        parts=kept,
-        failure=failure,
-        revealed=revealing_mass(parts),
-        used=sampled_mass(kept),
-        level=pure_epsilon(kept, adjacency),
-        below=lower_branches,
-        above=lower_branches if above is below else tuple(prepared_parts(branch, adjacency) for branch in above),
-        certain=None if certain is None else prepared_parts(certain, adjacency),
-    )
+    below, above = taken_apart(parts, adjacency)
+    if certain is not None:
+        below, _ = taken_apart(certain, adjacency)
+    known_above = tuple(known_parts(place, adjacency) for place in above)
+    if below is above:
+        return Prepared(known_above, known_above)
+    return Prepared(known_above, tuple(known_parts(place, adjacency) for place in below))

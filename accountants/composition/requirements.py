@@ -1,7 +1,7 @@
 """Which events can be accounted for at all: the adjacency that they are stated for, and some accountant that bounds them."""
 
 from accountants.adjacency import Adjacency
-from accountants.composition.disjoint_parts import branches
+from accountants.composition.disjoint_parts import taken_apart
 from accountants.composition.failures import split_failures
 from accountants.composition.table import tight_methods
 from accountants.errors import AdjacencyError
@@ -27,9 +27,12 @@ def require_adjacency(event: Event, adjacency: str) -> Adjacency:
         return relation
     fitting = [repr(str(other)) for other in Adjacency if other in event.adjacencies]
     advice = f"pass adjacency={' or '.join(fitting)}" if fitting else "no adjacency fits all parts: account them apart"
-    part = event
-    while (inner := _unstated_inside(part, relation)) is not None:
+    # The innermost part that is responsible, which tells most.
+    part, inner = event, event
+    while inner is not None:
         part = inner
+        inside = getattr(part, "events", None) or (getattr(part, "event", None),)
+        inner = next((deeper for deeper in inside if deeper is not None and relation not in deeper.adjacencies), None)
     if isinstance(part, FixedSizeSampled | Shuffled | RandomAllocation):
         advice += "; batches drawn by Poisson sampling are stated for every adjacency"
     raise AdjacencyError(f"{part!r} is not stated for adjacency={str(relation)!r}; {advice}")
@@ -42,14 +45,9 @@ def require_bounded(parts: Parts, adjacency: Adjacency) -> None:
         UnsupportedEvent: a part has neither a dominating pair nor a Rényi curve under this adjacency; it is named.
     """
     for part in split_failures(parts)[0]:
-        inside = branches({part: 1}, adjacency)
-        if inside is not None:
-            for branch in inside[1]:
-                require_bounded(branch, adjacency)
+        _, places = taken_apart({part: 1}, adjacency)
+        if places != [{part: 1}]:
+            for place in places:
+                require_bounded(place, adjacency)
         elif all(method.unsupported_part({part: 1}, adjacency) is not None for method in tight_methods()):
             renyi(part, 2.0, adjacency=str(adjacency))
-
-
-def _unstated_inside(event: Event, relation: Adjacency) -> Event | None:
-    inner = getattr(event, "events", None) or (getattr(event, "event", None),)
-    return next((part for part in inner if part is not None and relation not in part.adjacencies), None)

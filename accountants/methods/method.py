@@ -1,7 +1,7 @@
 """What every accountant offers: one row of functions, which give one kind of answer."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from accountants.adjacency import Adjacency
 from accountants.events import Event
@@ -27,6 +27,11 @@ class Answer:
     upper: float
     method: str
     settings: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    def noting(self, skipped: Mapping[str, str]) -> "Answer":
+        """The answer, with a note of the accountants that apply and did not give it, and why."""
+        others = {name: reason for name, reason in skipped.items() if name != self.method}
+        return replace(self, settings={**self.settings, "skipped": others}) if others else self
 
 
 DeltaOf = Callable[[Parts, float, Adjacency, float | None], Answer]

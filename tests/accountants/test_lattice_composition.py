@@ -22,9 +22,10 @@ from accountants.events import (
     RandomizedResponse,
 )
 from accountants.events.person_groups import GroupSampledGaussian
-from accountants.methods import lattice
 from accountants.methods.exact import gaussian, response
+from accountants.methods.lattice import accountant as lattice
 from accountants.methods.lattice.composed import decayed_gains
+from accountants.methods.lattice.delta_curve import DeltaCurve
 from accountants.methods.lattice.directions import directions_of
 from accountants.methods.lattice.first_look import Window, log_mgf, look
 from accountants.methods.lattice.law import LatticeLaw, Tails, upper_law
@@ -91,14 +92,15 @@ def test_each_direction_encloses_its_reference(shared_file):
 
 
 def one_direction(releases, delta, width=1e-3):
-    from accountants.methods.lattice.accountant import _refined
+    from accountants.methods.lattice.refinement import refined
     from accountants.methods.lattice.resolution import Resolution
     from accountants.methods.lattice.targets import EpsilonAt
 
-    question = EpsilonAt(delta)
-    plan = question.plan(releases)
+    target = EpsilonAt(delta)
+    plan = target.plan(releases)
     resolution = Resolution.of(plan)
-    return _refined(plan, resolution, resolution.first_step(width), width, question)[:2]
+    answer = refined(plan, resolution, resolution.first_step(width), width, target).answer
+    return answer.lower, answer.upper
 
 
 @pytest.mark.parametrize("delta", [0.2, 1e-3, 1e-8, 1e-15])
@@ -317,7 +319,7 @@ def test_laws_of_random_ledgers(parts, log_delta):
 
 def test_a_profile_equals_single_questions_with_few_compositions():
     parts = {Gaussian(1.0).poisson(0.05): 200, Laplace(10.0): 20}
-    profile = lattice.Profile(parts, ADD_REMOVE)
+    profile = DeltaCurve(parts, ADD_REMOVE)
     for epsilon in np.linspace(9.0, 0.0, 10):
         found, one = profile.delta(float(epsilon)), lattice.delta_of(parts, float(epsilon), ADD_REMOVE)
         assert one.lower <= found.upper

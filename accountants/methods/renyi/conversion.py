@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accountants.adjacency import Adjacency
-from accountants.events import Event
+from accountants.events import RDP, Event
 from accountants.methods.method import Answer, Method, Parts, one_by_one
-from accountants.methods.renyi.claims import claimed_orders
 from accountants.methods.renyi.registry import total_curve
 from accountants.methods.renyi.renyi import renyi
 
@@ -130,7 +129,7 @@ def _best(
     objective: Callable[[FloatArray, FloatArray], FloatArray],
 ) -> tuple[float, float]:
     """Smallest value of the objective over all orders, and the order."""
-    claimed = np.array(sorted({order for part in parts for order in claimed_orders(part)}))
+    claimed = np.array(sorted({order for part in parts for order in _claimed_orders(part)}))
     values = objective(_GRID, _grid_total(parts, adjacency))
     best = int(np.argmin(values))
     value, order = float(values[best]), float(_GRID[best] + 1.0)
@@ -152,6 +151,14 @@ def _best(
         if values[best] < value:
             value, order = float(values[best]), float(claimed[best])
     return value, order
+
+
+def _claimed_orders(event: Event) -> tuple[float, ...]:
+    """The orders of all RDP claims inside the event; between them such a curve is flat, so they are worth trying."""
+    if isinstance(event, RDP):
+        return event.orders
+    inside = getattr(event, "events", None) or [part for part in [getattr(event, "event", None)] if part is not None]
+    return tuple(order for part in inside for order in _claimed_orders(part))
 
 
 def _grid_total(parts: Parts, adjacency: Adjacency | None) -> FloatArray:
