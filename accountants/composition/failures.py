@@ -5,12 +5,11 @@ from collections.abc import Mapping
 
 from accountants.events import ApproxDP, Event, Gaussian, PoissonSampled, PureDP
 from accountants.methods.method import Parts
+from accountants.numerics.rounding import ULP
 
 __all__ = ["Interval", "left_over", "plus_failure", "revealing_mass", "sampled_mass", "split_failures"]
 
 Interval = tuple[float, float]
-
-_ULP = 2.0**-53
 
 
 def split_failures(counts: Parts) -> tuple[dict[Event, int], Interval]:
@@ -54,7 +53,7 @@ def sampled_mass(counts: Parts) -> float:
     log_none = math.fsum(
         count * math.log1p(-part.q) for part, count in counts.items() if isinstance(part, PoissonSampled)
     )
-    return min(1.0, -math.expm1(log_none) * (1.0 + 32.0 * _ULP) + math.ulp(0.0))
+    return min(1.0, -math.expm1(log_none) * (1.0 + 32.0 * ULP) + math.ulp(0.0))
 
 
 def left_over(delta: float, failure: Interval) -> Interval:
@@ -64,7 +63,7 @@ def left_over(delta: float, failure: Interval) -> Interval:
     low, high = ((delta - mass) / (1.0 - mass) if mass < 1.0 else -1.0 for mass in (failure[1], failure[0]))
     if low == high == 0.0:
         return 0.0, 0.0
-    return low - 8.0 * _ULP * abs(low), high + 8.0 * _ULP * abs(high)
+    return low - 8.0 * ULP * abs(low), high + 8.0 * ULP * abs(high)
 
 
 def plus_failure(delta: Interval, failure: Interval) -> Interval:
@@ -73,7 +72,7 @@ def plus_failure(delta: Interval, failure: Interval) -> Interval:
         return delta
     lower, upper = (mass + (1.0 - mass) * rest for mass, rest in zip(failure, delta, strict=True))
     if delta[1] > 0.0:
-        lower, upper = lower * (1.0 - 4.0 * _ULP), min(1.0, upper * (1.0 + 4.0 * _ULP))
+        lower, upper = lower * (1.0 - 4.0 * ULP), min(1.0, upper * (1.0 + 4.0 * ULP))
     return lower, upper
 
 
@@ -93,5 +92,5 @@ def _any_of(chances: Mapping[float, int]) -> Interval:
         return only, only
     log_none = math.fsum(count * math.log1p(-chance) for chance, count in chances.items())
     mass = -math.expm1(log_none)
-    slack = 16.0 * _ULP * mass
-    return mass - slack, min(1.0 - _ULP, mass + slack) if mass < 1.0 else 1.0
+    slack = 16.0 * ULP * mass
+    return mass - slack, min(1.0 - ULP, mass + slack) if mass < 1.0 else 1.0

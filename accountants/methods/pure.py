@@ -38,6 +38,7 @@ from accountants.events import (
     SubsetResponse,
     normal_form,
 )
+from accountants.numerics.rounding import ULP
 
 __all__ = ["pure_epsilon", "release_level", "rounded_up"]
 
@@ -45,7 +46,6 @@ Parts = Mapping[Event, int]
 Level = Fraction | float  # a float only where it is infinite
 Levels = tuple[Level, Level]
 
-_ULP = 2.0**-53
 _SLACK = 1e-14  # relative rounding of a sampled level
 _STEEP = 700.0  # e^level stays a float
 _ENDLESS: Levels = (math.inf, math.inf)
@@ -185,7 +185,7 @@ def _sampled(q: float, level: Level, sign: int) -> Level:
     if end == math.inf:
         return math.inf
     shifted = end + math.log(q)
-    shifted += sign * 8.0 * _ULP * (end - math.log(q))
+    shifted += sign * 8.0 * ULP * (end - math.log(q))
     return _slackened(max(shifted, 0.0) + math.log1p(math.exp(-abs(shifted))), sign)
 
 

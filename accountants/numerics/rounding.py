@@ -1,10 +1,10 @@
-"""Exponentials with a one-sided promise, also where floats get coarse."""
+"""How coarse floats are, and exponentials with a one-sided promise."""
 
 import math
 
-__all__ = ["exp_down", "exp_up"]
+__all__ = ["ULP", "exp_down", "exp_up"]
 
-_ULP = 2.0**-53
+ULP = 2.0**-53  # relative error of one rounding
 
 
 def exp_down(exponent: float) -> float:
@@ -15,7 +15,7 @@ def exp_down(exponent: float) -> float:
         (True, 0.0)
     """
     # Relative room for the rounding of exp; the two steps are for subnormal results, which have no relative accuracy.
-    value = math.exp(exponent) * (1.0 - 4.0 * _ULP)
+    value = math.exp(exponent) * (1.0 - 4.0 * ULP)
     return math.nextafter(math.nextafter(value, 0.0), 0.0)
 
 
@@ -28,5 +28,5 @@ def exp_up(exponent: float) -> float:
     """
     if exponent == -math.inf:
         return 0.0
-    value = math.exp(exponent) * (1.0 + 4.0 * _ULP)
+    value = math.exp(exponent) * (1.0 + 4.0 * ULP)
     return math.nextafter(math.nextafter(value, math.inf), math.inf)

@@ -7,11 +7,11 @@ from accountants.adjacency import Adjacency
 from accountants.events import Event, Gaussian, PoissonSampled, PureDP, RandomizedResponse
 from accountants.methods.exact import gaussian, response, sampled_once
 from accountants.methods.method import Answer, Method, Parts, one_by_one
+from accountants.numerics.rounding import ULP
 
 __all__ = ["GAUSSIAN", "RESPONSE", "SAMPLED_ONCE"]
 
-_ULP = 2.0**-53
-_MERGED = 16.0 * _ULP  # relative rounding of a merged Gaussian
+_MERGED = 16.0 * ULP  # relative rounding of a merged Gaussian
 
 
 def _other_than_gaussian(parts: Parts, adjacency: Adjacency) -> Event | None:

@@ -16,13 +16,12 @@ from scipy.fft import irfft, next_fast_len
 
 from accountants.errors import ResolutionError
 from accountants.methods.exact.tilted import TAIL, TiltedLaw
-from accountants.numerics.rounding import exp_down, exp_up
+from accountants.numerics.arrays import FloatArray
+from accountants.numerics.rounding import ULP, exp_down, exp_up
 
 __all__ = ["delta_of", "epsilon_of"]
 
-FloatArray = NDArray[np.float64]
 
-_ULP = 2.0**-53
 _MAX_LOSS = 1e12  # nats; beyond it nothing is private, and rounding of the losses themselves would count
 _MAX_CELLS = 2**22  # window of about 100 MB; more than 10^10 releases
 
@@ -48,13 +47,13 @@ def delta_of(alphabets: Mapping[int, int], eps0: float, epsilon: float) -> tuple
     """
     total = sum(alphabets.values())
     steps = epsilon / eps0
-    if steps >= total * (1.0 + 8.0 * _ULP):
+    if steps >= total * (1.0 + 8.0 * ULP):
         return 0.0, 0.0
     one = _Releases(alphabets, eps0)
     law = one.tilted(one.tilt_for_mean(steps))
     log_lower, log_upper = law.log_delta(epsilon)
-    lower = exp_down(log_lower - 4.0 * _ULP * (1.0 + abs(log_lower))) if log_lower > -math.inf else 0.0
-    return lower, min(1.0, max(exp_up(log_upper + 4.0 * _ULP * (1.0 + abs(log_upper))), math.ulp(0.0)))
+    lower = exp_down(log_lower - 4.0 * ULP * (1.0 + abs(log_lower))) if log_lower > -math.inf else 0.0
+    return lower, min(1.0, max(exp_up(log_upper + 4.0 * ULP * (1.0 + abs(log_upper))), math.ulp(0.0)))
 
 
 def epsilon_of(alphabets: Mapping[int, int], eps0: float, delta: float) -> tuple[float, float]:
@@ -78,15 +77,15 @@ def epsilon_of(alphabets: Mapping[int, int], eps0: float, delta: float) -> tuple
     """
     most = sum(alphabets.values()) * eps0
     if delta == 0.0:
-        return most * (1.0 - 4.0 * _ULP), most * (1.0 + 4.0 * _ULP)
+        return most * (1.0 - 4.0 * ULP), most * (1.0 + 4.0 * ULP)
     if most <= delta:  # total variation of an epsilon-DP pair is at most epsilon / 2
         return 0.0, 0.0
     one = _Releases(alphabets, eps0)
     log_delta = math.log(delta)
     law = one.tilted(one.tilt_for_delta(log_delta))
-    upper = law.solve(log_delta - 2.0 * _ULP * (1.0 - log_delta), sign=1.0) * (1.0 + 16.0 * _ULP)
-    lower = law.solve(log_delta + 2.0 * _ULP * (1.0 - log_delta), sign=-1.0) * (1.0 - 16.0 * _ULP)
-    upper = min(upper, most * (1.0 + 4.0 * _ULP))
+    upper = law.solve(log_delta - 2.0 * ULP * (1.0 - log_delta), sign=1.0) * (1.0 + 16.0 * ULP)
+    lower = law.solve(log_delta + 2.0 * ULP * (1.0 - log_delta), sign=-1.0) * (1.0 - 16.0 * ULP)
+    upper = min(upper, most * (1.0 + 4.0 * ULP))
     return min(lower, upper), upper
 
 
@@ -171,7 +170,7 @@ class _Releases:
             first=first,
             mass=np.maximum(mass, 0.0),
             cell_error=cell_error,
-            exponent_error=8.0 * _ULP * float(self.count @ logs),
+            exponent_error=8.0 * ULP * float(self.count @ logs),
         )
 
     def _spectrum(self, tilt: float, size: int) -> tuple[NDArray[np.complex128], float]:
@@ -187,12 +186,12 @@ class _Releases:
         total = sum(count * log for count, log in zip(self.count, log_factors, strict=True))
         # One factor is off by a few ulps absolutely, plus what rounding its tilted probabilities does; the power
         # multiplies that, and the exponential sees the rounding of its argument.
-        per_factor = _ULP * (
+        per_factor = ULP * (
             16.0 + 4.0 * (self.eps0 + 2.0 * tilt) * np.minimum(1.0, 2.0 * (1.0 - np.max([down, zero, up], 0)))
         )
         error = np.zeros(len(angle))
         for count, log, unit in zip(self.count, log_factors, per_factor, strict=True):
             error += count * unit * np.exp((total - log).real)
-            error += 4.0 * _ULP * count * np.abs(log) * np.exp(total.real)
-        error += 8.0 * _ULP * math.log2(2.0 * size) * np.exp(total.real)
+            error += 4.0 * ULP * count * np.abs(log) * np.exp(total.real)
+        error += 8.0 * ULP * math.log2(2.0 * size) * np.exp(total.real)
         return np.exp(total), 2.0 * float(error.sum()) / size

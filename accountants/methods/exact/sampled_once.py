@@ -7,11 +7,11 @@ import math
 
 from accountants.methods.exact import gaussian
 from accountants.numerics.root_finding import last_inside
+from accountants.numerics.rounding import ULP
 
 __all__ = ["delta_of", "epsilon_of"]
 
-_ULP = 2.0**-53
-_SLACK = 64.0 * _ULP
+_SLACK = 64.0 * ULP
 
 
 def delta_of(q: float, sigma: float, epsilon: float) -> tuple[float, float]:
@@ -69,7 +69,7 @@ def epsilon_of(q: float, sigma: float, delta: float) -> tuple[float, float]:
     end = gaussian.epsilon_of(1.0 / sigma, delta)[1]
     if end == math.inf:
         return 0.0, math.inf
-    tolerance = 8.0 * _ULP * end
+    tolerance = 8.0 * ULP * end
     upper = last_inside(lambda epsilon: delta_of(q, sigma, epsilon)[1] - delta, end, 0.0, tolerance=tolerance)
     lower = 0.0
     if delta_of(q, sigma, 0.0)[0] > delta:

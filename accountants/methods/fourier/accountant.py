@@ -11,10 +11,9 @@ from accountants.methods.fourier.ends import LOG_SMALLEST, MISSED, MISSED_BLURRE
 from accountants.methods.fourier.inversion import Contour
 from accountants.methods.fourier.loss_sum import directions, loss_sum
 from accountants.methods.method import Answer, Method, Parts
+from accountants.numerics.rounding import ULP
 
 __all__ = ["FOURIER", "FOURIER_WITHOUT_NOISE", "delta_of", "epsilon_of", "unsupported_part"]
-
-_ULP = 2.0**-53
 
 
 def unsupported_part(parts: Parts, adjacency: Adjacency) -> Event | None:
@@ -59,7 +58,7 @@ def epsilon_of(
     for sign in directions(parts):
         total = loss_sum(parts, sign, log_delta + math.log(MISSED))
         # A direction that a Chernoff bound shows to stay within delta at this epsilon cannot cost more.
-        if found and total.best_chernoff(found[0].lower) <= delta * (1.0 - 4.0 * _ULP):
+        if found and total.best_chernoff(found[0].lower) <= delta * (1.0 - 4.0 * ULP):
             continue
         try:
             found.append(epsilon_on(Contour(total, total.aim_at_delta(delta)), delta))

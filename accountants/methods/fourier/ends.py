@@ -9,6 +9,7 @@ from accountants.methods.fourier.blur import Blur
 from accountants.methods.fourier.inversion import Contour, period_of, with_short_period
 from accountants.methods.fourier.loss_sum import Aim, LossSum, loss_sum
 from accountants.methods.method import Answer, Parts
+from accountants.numerics.rounding import ULP
 
 __all__ = [
     "LOG_SMALLEST",
@@ -24,7 +25,6 @@ __all__ = [
 LOG_SMALLEST = -550.0  # of delta; below it floats get coarse
 MISSED = 1e-10  # share of delta that losses cut off at the top may make up
 MISSED_BLURRED = 1e-3  # the same with noise: without the largest losses there is less to resolve
-_ULP = 2.0**-53
 _WORST_SHARE = 0.01  # of delta that errors may make up
 _ROUNDS = 3  # in which delta is found out where noise is needed
 _BLUR = 5e-4  # of epsilon, by which noise may shift it
@@ -50,7 +50,7 @@ def epsilon_on(contour: Contour, delta: float) -> Answer:
     spread = (found.error + found.alias + missed) / delta
     if not spread <= _WORST_SHARE:
         raise ResolutionError(f"errors make up {spread:.2g} of delta; use method='lattice'")
-    step = (2.0 * spread + 1e-12) / max(-found.slope, 1e-300) + 16.0 * _ULP * abs(middle)
+    step = (2.0 * spread + 1e-12) / max(-found.slope, 1e-300) + 16.0 * ULP * abs(middle)
     upper = _first_certain(lambda point: _above(contour, point) <= delta, middle, step)
     shift = contour.blur.shift if contour.blur else 0.0
     lower = _first_certain(lambda point: _below(contour, point) >= delta, middle - shift, -step)
@@ -117,13 +117,13 @@ def _first_certain(holds: Callable[[float], bool], start: float, step: float) ->
 
 def _above(contour: Contour, epsilon: float) -> float:
     found = contour.at(epsilon)
-    return (found.value + found.error + contour.total.missed) * (1.0 + 8.0 * _ULP)
+    return (found.value + found.error + contour.total.missed) * (1.0 + 8.0 * ULP)
 
 
 def _below(contour: Contour, epsilon: float) -> float:
     shift, missed = (contour.blur.shift, contour.blur.missed) if contour.blur else (0.0, 0.0)
-    found = contour.at((epsilon + shift) * (1.0 + 2.0 * _ULP))
-    return (found.value - found.error - found.alias - missed) * (1.0 - 8.0 * _ULP)
+    found = contour.at((epsilon + shift) * (1.0 + 2.0 * ULP))
+    return (found.value - found.error - found.alias - missed) * (1.0 - 8.0 * ULP)
 
 
 def blurred(total: LossSum, aim: Aim, width: float | None) -> Contour:

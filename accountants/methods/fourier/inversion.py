@@ -9,18 +9,16 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accountants.errors import ResolutionError
 from accountants.methods.fourier.blur import Blur
 from accountants.methods.fourier.loss_sum import Aim, LossSum
 from accountants.methods.fourier.spectrum import Ceiling
+from accountants.numerics.rounding import ULP
 
 __all__ = ["Contour", "period_of", "with_short_period"]
 
-FloatArray = NDArray[np.float64]
 
-_ULP = 2.0**-53
 _ALIAS = 1e-9  # share of delta that the other terms of Poisson's formula may make up
 _LOG_NOTHING = -20.0  # log of the share of the first line at which the rest stops mattering
 _MARGIN = 8.0  # the same, by which a modulus seen has to be below that, as proving it for an interval loses some
@@ -89,16 +87,16 @@ class Contour:
         self.weight = twice / (argument * (1.0 + argument)) * modulus
         size = np.abs(self.weight)
         # The phase is a sum of counts times angles, less omega * epsilon: a few ulps of each.
-        turned = 16.0 * _ULP * float(size @ (np.abs(self.phase) + 8.0))
+        turned = 16.0 * ULP * float(size @ (np.abs(self.phase) + 8.0))
         # Factors after modulus: exp sees the rounding of a log of size |log modulus|.
-        rounded = 16.0 * _ULP * float(size @ (np.abs(log_modulus) + 8.0))
+        rounded = 16.0 * ULP * float(size @ (np.abs(log_modulus) + 8.0))
         largest = np.abs(twice / (argument * (1.0 + argument)))
         # What the errors of the characteristic function may add; beyond e both may be anything up to their bounds.
         worst = np.exp(np.minimum(log_modulus + excess, 0.0)) + modulus
         added = np.where(excess < 1.0, modulus * np.expm1(np.minimum(excess, 1.0)), worst)
         counted = float(largest @ added)
         self.line_error = turned + rounded + counted
-        self.turning = 16.0 * _ULP * float(size @ self.omega)
+        self.turning = 16.0 * ULP * float(size @ self.omega)
 
     def _lines_needed(self, step: float) -> int:
         """Where the characteristic function seems to be negligible; that it stays so is proven afterwards."""
@@ -180,7 +178,7 @@ class Contour:
         scale = math.exp(min(700.0, self.log_moment - self.tilt * epsilon)) / self.period
         value = scale * float(terms.real.sum())
         slope = -scale * float((terms * (self.tilt + 1j * self.omega)).real.sum())
-        exponent = self.log_error + 16.0 * _ULP * (8.0 + abs(self.log_moment) + self.tilt * abs(epsilon))
+        exponent = self.log_error + 16.0 * ULP * (8.0 + abs(self.log_moment) + self.tilt * abs(epsilon))
         lines = self.line_error + self.turning * abs(epsilon) + self.far
         error = scale * math.exp(exponent) * lines + abs(value) * math.expm1(exponent)
         return Evaluation(value, error, self._alias(epsilon), slope / value if value > 0.0 else -math.inf)

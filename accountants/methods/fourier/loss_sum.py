@@ -12,11 +12,10 @@ from accountants.methods.fourier.blur import Blur
 from accountants.methods.fourier.sampled_spectrum import SampledSpectrum
 from accountants.methods.fourier.spectrum import Cumulants, GaussianSpectrum, Spectrum
 from accountants.methods.method import Parts
-from accountants.numerics.rounding import exp_up
+from accountants.numerics.rounding import ULP, exp_up
 
 __all__ = ["Aim", "LossSum", "directions", "loss_sum"]
 
-_ULP = 2.0**-53
 _DIGITS = 7.0  # log of what the terms of a sum may outgrow it by
 _TILT_HALVINGS = 6  # of a bracket, which leave a tilt right to a percent or so: any tilt is valid
 _LARGEST_TILT = 1e7  # per nat; no loss is resolved beyond it
@@ -80,12 +79,12 @@ class LossSum:
         if tilt not in self._errors:
             self._errors[tilt] = math.fsum(spectrum.error(tilt) for spectrum in self.spectra)
         exponent = known.log + self._errors[tilt] - tilt * epsilon
-        slack = 16.0 * _ULP * (1.0 + abs(known.log) + tilt * abs(epsilon))
+        slack = 16.0 * ULP * (1.0 + abs(known.log) + tilt * abs(epsilon))
         return exponent + tilt * math.log(tilt) - (1.0 + tilt) * math.log1p(tilt) + slack
 
     def chernoff(self, tilt: float, epsilon: float) -> float:
         """Upper bound on delta(epsilon) that needs no contour; any tilt will do, one near the saddle point is best."""
-        return min(1.0, exp_up(min(0.0, self.log_chernoff(tilt, epsilon))) * (1.0 + 4.0 * _ULP) + self.missed)
+        return min(1.0, exp_up(min(0.0, self.log_chernoff(tilt, epsilon))) * (1.0 + 4.0 * ULP) + self.missed)
 
     def best_chernoff(self, epsilon: float) -> float:
         """The same where no tilt is known: nothing beyond the largest loss, else by the best tilt within reach."""

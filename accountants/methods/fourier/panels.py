@@ -7,14 +7,12 @@ r^(s + i omega). Nothing here needs to be right: what the panels miss is bounded
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accountants.errors import ResolutionError
+from accountants.numerics.arrays import FloatArray, IntArray
 
 __all__ = ["ACROSS", "ELLIPSE", "LENGTHWAYS", "LOG_TAIL", "log_ratio", "panel_edges", "reach"]
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.intp]
 
 LOG_TAIL = -41.5  # log of the relative mass that may lie outside the panels: 1e-18
 ELLIPSE = 4.0  # Bernstein parameter of the ellipse around a panel on which the integrand is bounded

@@ -11,17 +11,15 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
-from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from accountants.methods.fourier.panels import ACROSS, ELLIPSE, LENGTHWAYS, LOG_TAIL, log_ratio, panel_edges, reach
+from accountants.numerics.arrays import FloatArray, IntArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["Atoms", "Moments", "Panels"]
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.intp]
 
-_ULP = 2.0**-53
 _LOG_GAUSS = math.log(64.0 / 15.0) - math.log1p(-(ELLIPSE**-2))  # less 2 log(ellipse) per node of a panel
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -137,7 +135,7 @@ class Panels:
         """
         logs = 16.0 + 2.0 * np.abs(self.log_weight) + (abs(exponent) + omega) * self.doubt
         rounding = self._sum(moments.weight * logs) + 8.0 * np.abs(moments.log) + self.terms
-        return self._missed(exponent, moments, omega) + 2.0 * _ULP * rounding
+        return self._missed(exponent, moments, omega) + 2.0 * ULP * rounding
 
     def departure_error(self, exponent: float, moments: Moments, omega: float) -> tuple[FloatArray, FloatArray]:
         """Bound on the error of the tilted mean of r^(i omega) - 1, as two numbers per event.
@@ -147,7 +145,7 @@ class Panels:
         """
         logs = 16.0 + 2.0 * np.abs(self.log_weight) + abs(exponent) * self.doubt
         logs += (8.0 * np.abs(moments.log) + self.terms)[self.node_owner]
-        rounding = 2.0 * _ULP * self._sum(moments.weight * (np.abs(self.loss) * logs + self.doubt))
+        rounding = 2.0 * ULP * self._sum(moments.weight * (np.abs(self.loss) * logs + self.doubt))
         return 2.0 * self._missed(exponent, moments, omega), rounding
 
     def _sum(self, values: FloatArray) -> FloatArray:

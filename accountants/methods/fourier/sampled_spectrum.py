@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri_exp
 
 from accountants.errors import ResolutionError
@@ -13,14 +12,12 @@ from accountants.methods.fourier.equispaced import departures
 from accountants.methods.fourier.panels import LOG_TAIL
 from accountants.methods.fourier.quadrature import Moments, Panels
 from accountants.methods.fourier.spectrum import Ceiling, Cumulants, Lines
+from accountants.numerics.arrays import ComplexArray, FloatArray, IntArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["SampledSpectrum"]
 
-FloatArray = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
-IntArray = NDArray[np.intp]
 
-_ULP = 2.0**-53
 _SPECIAL = 1e-9  # relative, far above the rounding of normal tails and their sum
 _VARIANCE = 1.01  # far above what quadrature can miss of a variance
 _LOG_NOTHING = -600.0  # a log of a modulus that counts as 0
@@ -91,7 +88,7 @@ class SampledSpectrum:
         panels, exponent = self._panels_up_to(tilt), self._exponent(tilt)
         found = panels.moments(exponent)
         relative = np.log1p(panels.error(exponent, found, 0.0))
-        return float(self.count @ relative) + 4.0 * _ULP * float(self.count @ np.abs(found.log))
+        return float(self.count @ relative) + 4.0 * ULP * float(self.count @ np.abs(found.log))
 
     def lines(self, tilt: float, step: float, count: int, precision: float) -> Lines:
         if len(self.q) * count > (_MAX_LINES if count <= _LONG else _MAX_LONG):
@@ -123,9 +120,9 @@ class SampledSpectrum:
         error = (fixed + 2.0 * atoms.dropped + rounding[0])[:, None] + (rising + rounding[1])[:, None] * frequencies
         _multiply(total, count, turned, error)
         log = math.fsum(count * found.log)
-        log_error = float(count @ np.log1p(panels.error(exponent, found, 0.0))) + 4.0 * _ULP * abs(log)
+        log_error = float(count @ np.log1p(panels.error(exponent, found, 0.0))) + 4.0 * ULP * abs(log)
         return replace(
-            total, log=total.log + log, log_error=total.log_error + log_error + 2.0 * _ULP * abs(total.log + log)
+            total, log=total.log + log, log_error=total.log_error + log_error + 2.0 * ULP * abs(total.log + log)
         )
 
     def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
@@ -235,11 +232,11 @@ def _multiply(total: Lines, count: FloatArray, departures: ComplexArray, error: 
     small = change < -0.5  # the sum above cancels there
     log_modulus[small] = np.log(np.maximum(np.abs(1.0 + departures[small]), math.exp(_LOG_NOTHING)))
     phase = np.arctan2(imaginary, 1.0 + real)
-    relative = (error + 8.0 * _ULP * np.abs(departures)) * np.exp(-log_modulus)
+    relative = (error + 8.0 * ULP * np.abs(departures)) * np.exp(-log_modulus)
     total.log_modulus[:] += count @ log_modulus
     total.phase[:] += count @ phase
     # Sums over events round with every term.
-    ulps = _ULP * (16.0 + len(count))
+    ulps = ULP * (16.0 + len(count))
     total.excess[:] += count @ np.log1p(relative) + ulps * (count @ (np.abs(phase) - log_modulus))
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+
+from accountants.numerics.arrays import FloatArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["Ceiling", "Cumulants", "GaussianSpectrum", "Lines", "Spectrum"]
 
-FloatArray = NDArray[np.float64]
 
-_ULP = 2.0**-53
-_CLOSED = 32.0 * _ULP  # relative rounding of a closed form
+_CLOSED = 32.0 * ULP  # relative rounding of a closed form
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,9 @@ from accountants.events import (
 from accountants.methods.pure import pure_epsilon
 from accountants.methods.renyi.antipodal import log_moments_replaced
 from accountants.methods.renyi.integer_orders import LARGEST, between_integers, log_binomial_sum, log_minus_one
-from accountants.methods.renyi.registry import FloatArray, curve, total_curve
+from accountants.methods.renyi.registry import curve, total_curve
 from accountants.methods.renyi.sampled import log_moments
+from accountants.numerics.arrays import FloatArray
 
 _LARGEST_LEVEL = 0.5 * sys.float_info.max  # nats; curves add to it
 _UP_SUM = 1.0 + 1e-10  # rounding of up to a thousand factors

@@ -3,11 +3,11 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+
+from accountants.numerics.arrays import FloatArray
 
 __all__ = ["log_moments_replaced"]
 
-FloatArray = NDArray[np.float64]
 
 _REACH = 9.0  # standard deviations kept beyond the furthest peak; the rest weighs less than 3e-19 of it
 _MAX_POINTS = 2**13

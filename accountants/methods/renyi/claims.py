@@ -7,10 +7,11 @@ import numpy as np
 
 from accountants.adjacency import Adjacency
 from accountants.events import RDP, ZCDP, Exponential
-from accountants.methods.renyi.registry import FloatArray, curve
+from accountants.methods.renyi.registry import curve
+from accountants.numerics.arrays import FloatArray
+from accountants.numerics.rounding import ULP
 
 _SMALLEST_SPREAD = 1e-6
-_ULP = 2.0**-53
 
 
 @curve.register
@@ -43,6 +44,4 @@ def _(event: Exponential, orders: FloatArray, adjacency: Adjacency | None) -> Fl
         log_moment = np.log1p(rest) - np.log(orders) + above * worst
         # Small spreads cancel; what rounding can have lost is added.
         logs = np.abs(np.log(above)) + np.log(orders) + np.log1p(rest) + np.abs(np.log(rest)) + 1.0
-        return np.minimum(
-            ceiling, (log_moment + 16.0 * _ULP * (np.log1p(rest) + np.log(orders) + above * logs)) / above
-        )
+        return np.minimum(ceiling, (log_moment + 16.0 * ULP * (np.log1p(rest) + np.log(orders) + above * logs)) / above)

@@ -9,17 +9,17 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from accountants.adjacency import Adjacency
 from accountants.events import RDP, Event
 from accountants.methods.method import Answer, Method, Parts, one_by_one
 from accountants.methods.renyi.registry import total_curve
 from accountants.methods.renyi.renyi import renyi
+from accountants.numerics.arrays import FloatArray
 
 __all__ = ["RENYI", "best_order_to_repeat", "epsilon_at_orders", "quick_rdp_epsilon", "rdp_delta", "rdp_epsilon"]
 
-FloatArray = NDArray[np.float64]
 
 _SLACK = 1e-12  # relative, covers the rounding of curves, sums and conversion
 _SMALLEST = 1e-300  # nothing that costs anything costs less, squares may have underflowed

@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from functools import singledispatch
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accountants.adjacency import Adjacency
 from accountants.errors import UnsupportedEvent
 from accountants.events import KINDS, Event, normal_form
+from accountants.numerics.arrays import FloatArray
 
-__all__ = ["FloatArray", "curve", "total_curve"]
-
-FloatArray = NDArray[np.float64]
+__all__ = ["curve", "total_curve"]
 
 
 @singledispatch

@@ -11,7 +11,8 @@ from accountants.adjacency import Adjacency
 from accountants.events import Event, Parallel, normal_form
 from accountants.events.event import require_event
 from accountants.methods.renyi import additive, allocation, amplified, claims, response
-from accountants.methods.renyi.registry import FloatArray, curve, total_curve
+from accountants.methods.renyi.registry import curve, total_curve
+from accountants.numerics.arrays import FloatArray
 
 __all__ = ["FAMILIES", "renyi"]
 

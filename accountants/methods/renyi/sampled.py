@@ -3,11 +3,11 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+
+from accountants.numerics.arrays import FloatArray
 
 __all__ = ["log_moments"]
 
-FloatArray = NDArray[np.float64]
 
 _REACH = 9.0  # standard deviations kept on each side; the rest weighs less than 3e-19
 _MAX_POINTS = 2**12
