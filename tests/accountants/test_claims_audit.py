@@ -55,7 +55,7 @@ def test_a_claim_between_the_bounds_is_unproven():
 def test_an_open_claim_gets_one_narrower_attempt(monkeypatch):
     asked = []
 
-    def recomputed(parts, delta, adjacency, method="auto", width=None, *, floor=None):
+    def recomputed(parts, delta, adjacency, method="auto", width=None, *, certain=None):
         asked.append((method, width))
         if method != "auto":
             raise UnsupportedEvent("none")
@@ -81,7 +81,7 @@ def test_every_pair_of_methods_must_share_a_point(monkeypatch):
         "renyi": Bound(0.0, 3.0, "renyi"),
     }
 
-    def recomputed(parts, delta, adjacency, method="auto", width=None, *, floor=None):
+    def recomputed(parts, delta, adjacency, method="auto", width=None, *, certain=None):
         if method not in answers:
             raise ResolutionError("not here")
         return answers[method]

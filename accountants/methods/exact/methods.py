@@ -1,6 +1,7 @@
 """The accountants that are tight up to rounding, each a `Method`."""
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 from accountants.adjacency import Adjacency
@@ -11,28 +12,30 @@ from accountants.numerics.rounding import ULP
 
 __all__ = ["GAUSSIAN", "RESPONSE", "SAMPLED_ONCE"]
 
+Interval = tuple[float, float]
+
 _MERGED = 16.0 * ULP  # relative rounding of a merged Gaussian
+
+
+def _exact(
+    name: str,
+    unsupported_part: Callable[[Parts, Adjacency], Event | None],
+    epsilon_of: Callable[[Parts, float], Interval],
+    delta_of: Callable[[Parts, float], Interval],
+) -> Method:
+    """The method of two functions that need no width and no adjacency."""
+
+    def epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
+        return Answer(*epsilon_of(parts, delta), name)
+
+    def delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
+        return Answer(*delta_of(parts, epsilon), name)
+
+    return Method(name, unsupported_part, epsilon, delta, one_by_one(delta))
 
 
 def _other_than_gaussian(parts: Parts, adjacency: Adjacency) -> Event | None:
     return next((part for part in parts if not isinstance(part, Gaussian)), None)
-
-
-def _gaussian_epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
-    low, high = _mu(parts)
-    return Answer(gaussian.epsilon_of(low, delta)[0], gaussian.epsilon_of(high, delta)[1], "gaussian")
-
-
-def _gaussian_delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
-    low, high = _mu(parts)
-    return Answer(gaussian.delta_of(low, epsilon)[0], gaussian.delta_of(high, epsilon)[1], "gaussian")
-
-
-def _mu(parts: Parts) -> tuple[float, float]:
-    (part,) = parts  # a normal form holds a single Gaussian
-    sigma = cast("Gaussian", part).sigma
-    mu = 1.0 / sigma if sigma > 1e-300 else math.inf
-    return mu * (1.0 - _MERGED), mu * (1.0 + _MERGED)
 
 
 def _other_than_responses_of_one_level(parts: Parts, adjacency: Adjacency) -> Event | None:
@@ -44,12 +47,20 @@ def _other_than_responses_of_one_level(parts: Parts, adjacency: Adjacency) -> Ev
     return None
 
 
-def _response_epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
-    return Answer(*response.epsilon_of(*_alphabets(parts), delta), "response")
+def _other_than_one_sample(parts: Parts, adjacency: Adjacency) -> Event | None:
+    for part, count in parts.items():
+        sampled = isinstance(part, PoissonSampled) and isinstance(part.event, Gaussian)
+        if not sampled or count > 1 or len(parts) > 1 or adjacency is Adjacency.REPLACE_ONE:
+            return part
+    return None
 
 
-def _response_delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
-    return Answer(*response.delta_of(*_alphabets(parts), epsilon), "response")
+def _around(end_of: Callable[[float, float], Interval], parts: Parts, point: float) -> Interval:
+    """An end of the curve of the single Gaussian that a normal form holds; it rises with mu."""
+    (part,) = parts
+    sigma = cast("Gaussian", part).sigma
+    mu = 1.0 / sigma if sigma > 1e-300 else math.inf
+    return end_of(mu * (1.0 - _MERGED), point)[0], end_of(mu * (1.0 + _MERGED), point)[1]
 
 
 def _alphabets(parts: Parts) -> tuple[dict[int, int], float]:
@@ -65,36 +76,27 @@ def _eps0(part: Event) -> float:
     return part.epsilon if isinstance(part, PureDP) else cast("RandomizedResponse", part).eps0
 
 
-def _other_than_one_sample(parts: Parts, adjacency: Adjacency) -> Event | None:
-    for part, count in parts.items():
-        sampled = isinstance(part, PoissonSampled) and isinstance(part.event, Gaussian)
-        if not sampled or count > 1 or len(parts) > 1 or adjacency is Adjacency.REPLACE_ONE:
-            return part
-    return None
-
-
-def _sampled_epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
-    return Answer(*sampled_once.epsilon_of(*_rate_and_noise(parts), delta), "sampled-once")
-
-
-def _sampled_delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
-    return Answer(*sampled_once.delta_of(*_rate_and_noise(parts), epsilon), "sampled-once")
-
-
 def _rate_and_noise(parts: Parts) -> tuple[float, float]:
     (part,) = parts
     sampled = cast("PoissonSampled", part)
     return sampled.q, cast("Gaussian", sampled.event).sigma
 
 
-GAUSSIAN = Method("gaussian", _other_than_gaussian, _gaussian_epsilon, _gaussian_delta, one_by_one(_gaussian_delta))
-RESPONSE = Method(
+GAUSSIAN = _exact(
+    "gaussian",
+    _other_than_gaussian,
+    lambda parts, delta: _around(gaussian.epsilon_of, parts, delta),
+    lambda parts, epsilon: _around(gaussian.delta_of, parts, epsilon),
+)
+RESPONSE = _exact(
     "response",
     _other_than_responses_of_one_level,
-    _response_epsilon,
-    _response_delta,
-    one_by_one(_response_delta),
+    lambda parts, delta: response.epsilon_of(*_alphabets(parts), delta),
+    lambda parts, epsilon: response.delta_of(*_alphabets(parts), epsilon),
 )
-SAMPLED_ONCE = Method(
-    "sampled-once", _other_than_one_sample, _sampled_epsilon, _sampled_delta, one_by_one(_sampled_delta)
+SAMPLED_ONCE = _exact(
+    "sampled-once",
+    _other_than_one_sample,
+    lambda parts, delta: sampled_once.epsilon_of(*_rate_and_noise(parts), delta),
+    lambda parts, epsilon: sampled_once.delta_of(*_rate_and_noise(parts), epsilon),
 )

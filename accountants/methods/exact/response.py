@@ -22,6 +22,7 @@ from accountants.numerics.rounding import ULP, exp_down, exp_up
 __all__ = ["delta_of", "epsilon_of"]
 
 
+_LEAST_LOG = -745.0  # of a float
 _MAX_LOSS = 1e12  # nats; beyond it nothing is private, and rounding of the losses themselves would count
 _MAX_CELLS = 2**22  # window of about 100 MB; more than 10^10 releases
 
@@ -49,8 +50,8 @@ def delta_of(alphabets: Mapping[int, int], eps0: float, epsilon: float) -> tuple
     steps = epsilon / eps0
     if steps >= total * (1.0 + 8.0 * ULP):
         return 0.0, 0.0
-    one = _Releases(alphabets, eps0)
-    law = one.tilted(one.tilt_for_mean(steps))
+    releases = _Releases(alphabets, eps0)
+    law = releases.tilted(releases.tilt_for_mean(steps))
     log_lower, log_upper = law.log_delta(epsilon)
     lower = exp_down(log_lower - 4.0 * ULP * (1.0 + abs(log_lower))) if log_lower > -math.inf else 0.0
     return lower, min(1.0, max(exp_up(log_upper + 4.0 * ULP * (1.0 + abs(log_upper))), math.ulp(0.0)))
@@ -80,9 +81,9 @@ def epsilon_of(alphabets: Mapping[int, int], eps0: float, delta: float) -> tuple
         return most * (1.0 - 4.0 * ULP), most * (1.0 + 4.0 * ULP)
     if most <= delta:  # total variation of an epsilon-DP pair is at most epsilon / 2
         return 0.0, 0.0
-    one = _Releases(alphabets, eps0)
+    releases = _Releases(alphabets, eps0)
     log_delta = math.log(delta)
-    law = one.tilted(one.tilt_for_delta(log_delta))
+    law = releases.tilted(releases.tilt_for_delta(log_delta))
     upper = law.solve(log_delta - 2.0 * ULP * (1.0 - log_delta), sign=1.0) * (1.0 + 16.0 * ULP)
     lower = law.solve(log_delta + 2.0 * ULP * (1.0 - log_delta), sign=-1.0) * (1.0 - 16.0 * ULP)
     upper = min(upper, most * (1.0 + 4.0 * ULP))
@@ -182,7 +183,7 @@ class _Releases:
             real = step_zero + (step_up + step_down) * np.cos(angle)
             factor = real + 1j * (step_down - step_up) * np.sin(angle)
             with np.errstate(divide="ignore"):
-                log_factors.append(np.maximum(np.log(np.abs(factor)), -745.0) + 1j * np.angle(factor))
+                log_factors.append(np.maximum(np.log(np.abs(factor)), _LEAST_LOG) + 1j * np.angle(factor))
         total = sum(count * log for count, log in zip(self.count, log_factors, strict=True))
         # One factor is off by a few ulps absolutely, plus what rounding its tilted probabilities does; the power
         # multiplies that, and the exponential sees the rounding of its argument.

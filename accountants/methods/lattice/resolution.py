@@ -1,11 +1,9 @@
 """How fine the lattice must be for a requested width, and how fine it can be for the time that may be spent."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accountants.errors import ResolutionError
-from accountants.events.event import Event
 from accountants.methods.lattice.directions import Releases
 from accountants.methods.lattice.first_look import FirstLook
 from accountants.methods.lattice.law import Tails
@@ -14,15 +12,12 @@ from accountants.methods.lattice.pairs.sampled import SampledPair
 from accountants.methods.lattice.plan import Plan
 from accountants.methods.lattice.schedule import grouped
 from accountants.methods.lattice.transform import MAX_CELLS
+from accountants.methods.method import Parts
 
 __all__ = ["Resolution", "require_few", "tails_for"]
 
 _SECONDS = 1.3  # for both ends in one direction
-_CELL, _LINE, _EVENT = (
-    0.5e-6,
-    0.5e-6,
-    1e-2,
-)  # measured: seconds per cell of a law, per line of a spectrum, per event; both ends
+_CELL, _LINE, _EVENT = 0.5e-6, 0.5e-6, 1e-2  # measured seconds per cell of a law, line of a spectrum, event; both ends
 _ROOM = 2e-2  # seconds for every event, where that is more: the time for many events grows with their number
 _MOST_EVENTS = 1000  # about 10 s
 _AIM = 0.7  # of the requested width
@@ -47,7 +42,7 @@ class Resolution:
 
     @classmethod
     def of(cls, plan: Plan) -> "Resolution":
-        """From a first look."""
+        """The choice for a plan, from its coarse laws."""
         lengths = tuple(law.ends[1] - law.ends[0] for law in plan.pilots)
         deviations = []
         for law in plan.pilots:
@@ -112,7 +107,7 @@ class Resolution:
         return length
 
 
-def require_few(parts: Mapping[Event, int]) -> None:
+def require_few(parts: Parts) -> None:
     """Refuse what could not be composed within seconds, however coarse the lattice.
 
     Raises:
