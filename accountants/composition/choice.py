@@ -20,7 +20,7 @@ from accountants.methods.method import Answer, Method, Parts
 from accountants.methods.renyi.conversion import RENYI
 from accountants.version import versions
 
-__all__ = ["Options", "delta_curve", "epsilon_curve", "reason_of"]
+__all__ = ["Options", "choose", "delta_curve", "epsilon_curve", "reason_of"]
 
 Curve = Callable[[float], Bound]
 """From a delta to a bound on epsilon, or from an epsilon to a bound on delta."""
@@ -118,7 +118,7 @@ def _epsilon_without_failure(known: KnownParts, delta: float, options: Options) 
         return Answer(low, high, "pure")
     if known.used <= delta:
         return Answer(0.0, 0.0, "sampling")
-    found = _choose(
+    found = choose(
         known,
         options,
         lambda method, parts: method.epsilon(parts, delta, known.adjacency, options.width),
@@ -146,7 +146,7 @@ def _delta_of(known: KnownParts, options: Options) -> Curve:
             return Bound(known.revealed[0], 1.0, "no-noise", settings)
         found = Answer(0.0, 0.0, "pure")
         if known.level[1] > epsilon:
-            found = _choose(
+            found = choose(
                 known,
                 options,
                 lambda method, parts: ask(method, parts, epsilon),
@@ -160,13 +160,24 @@ def _delta_of(known: KnownParts, options: Options) -> Curve:
     return delta_at
 
 
-def _choose(
+def choose(
     known: KnownParts,
     options: Options,
     ask: Callable[[Method, Parts], Answer],
     is_narrow: Callable[[Answer], bool],
 ) -> Answer:
-    """The first answer that is narrow enough, else the best ends of all; Rényi where no other method answers."""
+    """The first answer that is narrow enough, else the best ends of all; Rényi where no other method answers.
+
+    Args:
+        known: what the methods are asked about.
+        options: how.
+        ask: (method, some of the parts) -> its answer; may raise ResolutionError, and UnsupportedEvent for Rényi.
+        is_narrow: whether an answer is good enough.
+
+    Raises:
+        UnsupportedEvent: the method that was named does not apply, or no accountant bounds a part.
+        ResolutionError: no accountant that applies resolves the answer.
+    """
     parts = known.parts
     if options.method != "auto":
         method = next(row for row in chain([RENYI], tight_methods()) if row.name == options.method)

@@ -97,6 +97,7 @@ class Panels:
         points, weights = _gauss(order)
         x = (self.centre[:, None] + self.half[:, None] * points).ravel()
         node_owner = np.repeat(owner, order)
+        # Events lie one after the other in flat arrays; `first` and `starts` say where the panels and nodes of each begin.
         self.first = np.searchsorted(owner, np.arange(len(q)))
         self.starts = self.first * order
         scale = sigma[node_owner]
@@ -111,6 +112,7 @@ class Panels:
     def moments(self, exponent: float) -> Moments:
         """Tilted laws at a real s inside the range."""
         logs = self.log_weight + exponent * self.loss
+        # Logs first, less the largest of each event: at large tilts the terms themselves overflow.
         top = np.maximum.reduceat(logs, self.starts)
         weight = np.exp(logs - top[self.node_owner])
         total = self._sum(weight)

@@ -107,6 +107,7 @@ class SampledSpectrum:
         panels = Panels(self.q[some], self.sigma[some], (exponent, exponent), omega, log_tail, cut=self.cut[some])
         found = panels.moments(exponent)
         atoms = panels.atoms(found, _SMALLEST_ATOM)
+        # Powers of a factor near 1 are wanted: what is computed is the factor less 1, whose error is small beside itself.
         fixed, rising = panels.departure_error(exponent, found, omega)
         turned, *rounding = departures(
             self.sign * atoms.loss,
@@ -126,14 +127,14 @@ class SampledSpectrum:
         )
 
     def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
-        """The modulus at the middle of an interval plus what it can change by.
+        """As `Spectrum.ceiling`: the modulus at the middle of an interval plus what it can change by.
 
         Its slope is at most the standard deviation of the loss, and at most the frequency times its variance. Few large
         losses would make both large and need most of the nodes: they are cut off, and their mass is added instead. Far
         out, a few events are enough.
         """
         exponent = self._exponent(tilt)
-        rough, found, tails = self._look(tilt)
+        rough, found, tails = self._rough_laws(tilt)
         # First what the modulus is about at the start: it says which events matter and how much mass may be cut off.
         there = np.clip(rough.modulus(found, start), _LEAST, 1.0)
         used = min(len(self.q), int(np.searchsorted(np.cumsum(-self.count * np.log(there)), _ENOUGH)) + 1)
@@ -185,7 +186,7 @@ class SampledSpectrum:
         Some hundred releases tell enough; no modulus of the others is above 1. Few large losses are left out as well.
         """
         exponent = self._exponent(tilt)
-        rough, found, tails = self._look(tilt)
+        rough, found, tails = self._rough_laws(tilt)
         omega = _CUTS / math.sqrt(float(np.median(found.variance)))
         used = int(np.searchsorted(np.cumsum(self.count), _TELLING)) + 1
         allowed = min(_RARELY, math.exp(_LOG_FLOOR / float(self.count.sum())))
@@ -198,7 +199,7 @@ class SampledSpectrum:
         log_height = panels.from_each_on(panels.log_density(exponent, found.log), np.maximum)
         return 1.0 - within + error + above[panels.owner], 6.0 * np.exp(np.minimum(log_height, 600.0)), panels.first
 
-    def _look(self, tilt: float) -> tuple[Panels, Moments, FloatArray]:
+    def _rough_laws(self, tilt: float) -> tuple[Panels, Moments, FloatArray]:
         """Rough panels, the tilted laws on them and the mass from every panel on; those of the latest tilt are kept."""
         if self._latest is None or self._latest[0] != tilt:
             panels, exponent = self._panels_up_to(tilt), self._exponent(tilt)
