@@ -9,8 +9,7 @@ import scipy
 
 from accountants.errors import ResolutionError
 from accountants.methods.lattice.composed import ComposedLaw, TooNoisy
-from accountants.methods.lattice.plan import Plan
-from accountants.methods.lattice.resolution import Resolution
+from accountants.methods.lattice.resolution import Plan, Resolution
 from accountants.methods.lattice.targets import Target
 from accountants.methods.lattice.transform import compose
 from accountants.methods.method import Answer

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from accountants.errors import ResolutionError
 from accountants.methods.lattice.directions import Releases
 from accountants.methods.lattice.first_look import FirstLook
-from accountants.methods.lattice.law import Tails
+from accountants.methods.lattice.law import LatticeLaw, Tails
 from accountants.methods.lattice.pairs.pair import Pair
 from accountants.methods.lattice.pairs.sampled import SampledPair
-from accountants.methods.lattice.plan import Plan
 from accountants.methods.lattice.schedule import grouped
 from accountants.methods.lattice.transform import MAX_CELLS
 from accountants.methods.method import Parts
 
-__all__ = ["Resolution", "require_few", "tails_for"]
+__all__ = ["Plan", "Resolution", "require_few", "tails_for"]
 
 _SECONDS = 1.3  # for both ends in one direction
 _CELL, _LINE, _EVENT = 0.5e-6, 0.5e-6, 1e-2  # measured seconds per cell of a law, line of a spectrum, event; both ends
@@ -25,18 +24,33 @@ _NOTABLE = 0.1  # share of the variance from which an event's own shape counts
 
 
 @dataclass(frozen=True, slots=True)
-class Resolution:
-    """Chooses steps for one composition.
+class Plan:
+    """Where to look in one direction, before the fine lattice is made.
 
     Attributes:
         releases: what is composed.
-        first_look: where delta comes from.
-        lengths: range of the loss of each release, nats.
-        deviations: standard deviations of the losses.
+        first_look: estimates and window.
+        tails: what the laws may leave out.
+        pilots: the coarse laws that the estimates come from.
     """
 
     releases: Releases
     first_look: FirstLook
+    tails: Tails
+    pilots: tuple[LatticeLaw, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Chooses steps for one composition.
+
+    Attributes:
+        plan: what is composed, and where delta comes from.
+        lengths: range of the loss of each release, nats.
+        deviations: standard deviations of the losses.
+    """
+
+    plan: Plan
     lengths: tuple[float, ...]
     deviations: tuple[float, ...]
 
@@ -48,7 +62,7 @@ class Resolution:
         for law in plan.pilots:
             mean = float(law.mass @ law.points)
             deviations.append(math.sqrt(max(float(law.mass @ (law.points - mean) ** 2), 1e-300)))
-        return cls(plan.releases, plan.first_look, lengths, tuple(deviations))
+        return cls(plan, lengths, tuple(deviations))
 
     def first_step(self, width: float) -> float:
         """A step that should give intervals of this width.
@@ -59,11 +73,13 @@ class Resolution:
         exact = self.lattice_step()
         if exact is not None:
             return exact
-        step = math.sqrt(8.0 * _AIM * width / (self.releases.total * (1.0 + self.first_look.saddle)))
+        step = math.sqrt(8.0 * _AIM * width / (self.plan.releases.total * (1.0 + self.plan.first_look.saddle)))
         variance = sum(
-            count * deviation**2 for count, deviation in zip(self.releases.counts, self.deviations, strict=True)
+            count * deviation**2 for count, deviation in zip(self.plan.releases.counts, self.deviations, strict=True)
         )
-        for pair, count, deviation in zip(self.releases.above, self.releases.counts, self.deviations, strict=True):
+        for pair, count, deviation in zip(
+            self.plan.releases.above, self.plan.releases.counts, self.deviations, strict=True
+        ):
             if count * deviation**2 > _NOTABLE * variance:
                 step = min(step, 0.3 * deviation, 0.1 * _scale(pair))
         return self.rounded(step)
@@ -81,12 +97,12 @@ class Resolution:
     def smallest_step(self) -> float:
         """The finest step that the time limits allow."""
         room = max(_SECONDS - _EVENT * len(self.lengths), _ROOM * len(self.lengths))
-        window = self.first_look.window.high - self.first_look.window.low
+        window = self.plan.first_look.window.high - self.plan.first_look.window.low
         return max((_CELL * sum(self.lengths) + _LINE * window * len(self.lengths)) / room, window / MAX_CELLS)
 
     def lattice_step(self) -> float | None:
         """The common step on which all pairs lie exactly, if there is one and the window has room for it."""
-        spacings = [pair.spacing for pair in (*self.releases.above, *self.releases.below)]
+        spacings = [pair.spacing for pair in (*self.plan.releases.above, *self.plan.releases.below)]
         known = [spacing for spacing in spacings if spacing is not None]
         if len(known) < len(spacings):
             return None
@@ -98,7 +114,7 @@ class Resolution:
     def _rigid_length(self) -> float | None:
         """The length between atoms that should be a whole number of steps: that of the event it matters most for."""
         best, length = 0.0, None
-        for pair, count in zip(self.releases.above, self.releases.counts, strict=True):
+        for pair, count in zip(self.plan.releases.above, self.plan.releases.counts, strict=True):
             anchor, spacing = pair.anchor, pair.spacing
             if spacing is not None and spacing * count > best and spacing > self.smallest_step():
                 best, length = spacing * count, spacing

@@ -10,8 +10,7 @@ from accountants.methods.lattice.composed import ComposedLaw
 from accountants.methods.lattice.directions import Releases
 from accountants.methods.lattice.first_look import FirstLook, look
 from accountants.methods.lattice.law import LatticeLaw, Tails, upper_law
-from accountants.methods.lattice.plan import Plan
-from accountants.methods.lattice.resolution import tails_for
+from accountants.methods.lattice.resolution import Plan, tails_for
 
 __all__ = ["DeltaAt", "EpsilonAt", "Target"]
 
