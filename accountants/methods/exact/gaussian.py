@@ -41,15 +41,7 @@ def delta_of(mu: float, epsilon: float) -> tuple[float, float]:
 
 
 def log_delta_of(mu: float, epsilon: float) -> tuple[float, float]:
-    """Certified interval around log delta(epsilon); never underflows.
-
-    Args:
-        mu: distance of the means in standard deviations, >= 0; may be infinite.
-        epsilon: nats, >= 0; may be infinite.
-
-    Returns:
-        (lower, upper), at most 0; -inf where delta is 0.
-    """
+    """Certified interval around log delta(epsilon), -inf where delta is 0; never underflows. Otherwise as `delta_of`."""
     if mu == 0.0 or epsilon == math.inf:
         return -math.inf, -math.inf
     if mu == math.inf:

@@ -58,18 +58,9 @@ def delta_of(alphabets: Mapping[int, int], eps0: float, epsilon: float) -> tuple
 
 
 def epsilon_of(alphabets: Mapping[int, int], eps0: float, delta: float) -> tuple[float, float]:
-    """Certified interval around the smallest epsilon with delta(epsilon) <= delta.
+    """Certified interval in nats around the smallest epsilon with delta(epsilon) <= delta, in [0, 1).
 
-    Args:
-        alphabets: alphabet size k >= 2 -> number of releases with it, >= 1.
-        eps0: pure-DP level of one release, nats, > 0.
-        delta: failure mass, in [0, 1).
-
-    Returns:
-        (lower, upper) in nats.
-
-    Raises:
-        ResolutionError: rounding exceeds 1 % of delta, or there are too many releases.
+    The other arguments and the errors are those of `delta_of`.
 
     Example:
         >>> lower, upper = epsilon_of({10: 100}, 0.5, 1e-5)

@@ -50,15 +50,7 @@ def delta_of(q: float, sigma: float, epsilon: float) -> tuple[float, float]:
 
 
 def epsilon_of(q: float, sigma: float, delta: float) -> tuple[float, float]:
-    """Certified interval around the smallest epsilon with delta(epsilon) <= delta.
-
-    Args:
-        q: sampling probability, in (0, 1).
-        sigma: noise standard deviation / L2 sensitivity, > 0.
-        delta: failure mass, in (0, 1).
-
-    Returns:
-        (lower, upper) in nats.
+    """Certified interval in nats around the smallest epsilon with delta(epsilon) <= delta, in (0, 1); else as `delta_of`.
 
     Example:
         >>> epsilon_of(1e-5, 0.3, 1e-5)

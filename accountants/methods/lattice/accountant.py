@@ -39,22 +39,16 @@ def epsilon_of(parts: Parts, delta: float, adjacency: Adjacency, width: float | 
 
 
 def delta_of(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None = None) -> Answer:
-    """Certified interval around the smallest delta for which the parts are (epsilon, delta)-DP.
+    """Certified interval, in [0, 1], around the smallest delta for which the parts are (epsilon, delta)-DP.
 
     Args:
-        parts: distinct events -> count, >= 1; each needs a dominating pair.
+        parts: as for `epsilon_of`, which raises the same errors.
         epsilon: nats, >= 0.
         adjacency: neighbouring relation.
         width: how far the ends of delta may be apart, as a shift of epsilon in nats.
 
-    Returns:
-        The interval, in [0, 1].
-
-    Raises:
-        ResolutionError: numerical error would exceed 1 % of delta, or there is too much to compose.
-        UnsupportedEvent: a part has no dominating pair; it is named.
-
     Example:
+        >>> import math
         >>> from accountants.events import Laplace
         >>> answer = delta_of({Laplace(scale=1.0): 1}, 0.5, Adjacency.ADD_REMOVE)
         >>> answer.lower <= 1.0 - math.exp(-0.25) <= answer.upper

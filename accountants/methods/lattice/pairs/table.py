@@ -57,16 +57,7 @@ def pair_of(event: Event, adjacency: Adjacency, direction: Direction) -> Pair:
 def attained_pair_of(event: Event, adjacency: Adjacency, direction: Direction) -> Pair:
     """The pair of two outputs that some mechanism covered by the event, on some neighbours, really has.
 
-    Args:
-        event: one release.
-        adjacency: neighbouring relation.
-        direction: as for `pair_of`.
-
-    Returns:
-        A pair for lower bounds; the same as `pair_of` wherever that one is attained.
-
-    Raises:
-        UnsupportedEvent: as for `pair_of`.
+    It is for lower bounds, and the same as `pair_of` wherever that one is attained. Arguments and errors are the same, too.
 
     Example:
         >>> attained_pair_of(PureDP(1.0), Adjacency.ADD_REMOVE, "add").range_under_p(0.0, 0.0)
