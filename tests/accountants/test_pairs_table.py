@@ -25,7 +25,7 @@ from accountants.events import (
 from accountants.events.person_groups import GroupSampledGaussian
 from accountants.methods.lattice.directions import unsupported_part
 from accountants.methods.lattice.pairs.atomic import response_pair
-from accountants.methods.lattice.pairs.gaussian import AntipodalPair, GaussianPair, GroupPair
+from accountants.methods.lattice.pairs.gaussian_pairs import AntipodalPair, GaussianPair, GroupPair
 from accountants.methods.lattice.pairs.laplace import LaplacePair
 from accountants.methods.lattice.pairs.sampled import SampledPair, SymmetrizedPair
 from accountants.methods.lattice.pairs.table import attained_pair_of, pair_of

@@ -6,7 +6,7 @@ from typing import cast
 
 from accountants.adjacency import Adjacency
 from accountants.events import Event, Gaussian, PoissonSampled, PureDP, RandomizedResponse
-from accountants.methods.exact import gaussian, response, sampled_once
+from accountants.methods.exact import gaussian, responses, sampled_once
 from accountants.methods.method import Answer, Method, Parts, one_by_one
 from accountants.numerics.rounding import ULP
 
@@ -91,8 +91,8 @@ GAUSSIAN = _exact(
 RESPONSE = _exact(
     "response",
     _other_than_responses_of_one_level,
-    lambda parts, delta: response.epsilon_of(*_alphabets(parts), delta),
-    lambda parts, epsilon: response.delta_of(*_alphabets(parts), epsilon),
+    lambda parts, delta: responses.epsilon_of(*_alphabets(parts), delta),
+    lambda parts, epsilon: responses.delta_of(*_alphabets(parts), epsilon),
 )
 SAMPLED_ONCE = _exact(
     "sampled-once",

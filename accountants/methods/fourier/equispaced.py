@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 import scipy.fft
 
-from accountants.numerics.arrays import ComplexArray, FloatArray, IntArray
+from accountants.numerics.array_kinds import ComplexArray, FloatArray, IntArray
 from accountants.numerics.rounding import ULP
 
 __all__ = ["departures"]

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from accountants.errors import ResolutionError
-from accountants.numerics.arrays import FloatArray, IntArray
+from accountants.numerics.array_kinds import FloatArray, IntArray
 
 __all__ = ["ACROSS", "ELLIPSE", "LENGTHWAYS", "LOG_TAIL", "log_ratio", "panel_edges", "reach"]
 

@@ -14,7 +14,7 @@ from numpy.polynomial.legendre import leggauss
 from scipy.special import log_ndtr
 
 from accountants.methods.fourier.panels import ACROSS, ELLIPSE, LENGTHWAYS, LOG_TAIL, log_ratio, panel_edges, reach
-from accountants.numerics.arrays import FloatArray, IntArray
+from accountants.numerics.array_kinds import FloatArray, IntArray
 from accountants.numerics.rounding import ULP
 
 __all__ = ["Atoms", "Moments", "Panels"]

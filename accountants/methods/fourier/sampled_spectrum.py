@@ -12,7 +12,7 @@ from accountants.methods.fourier.equispaced import departures
 from accountants.methods.fourier.panels import LOG_TAIL
 from accountants.methods.fourier.quadrature import Moments, Panels
 from accountants.methods.fourier.spectrum import Ceiling, Cumulants, Lines
-from accountants.numerics.arrays import ComplexArray, FloatArray, IntArray
+from accountants.numerics.array_kinds import ComplexArray, FloatArray, IntArray
 from accountants.numerics.rounding import ULP
 
 __all__ = ["SampledSpectrum"]

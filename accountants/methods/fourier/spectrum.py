@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
 __all__ = ["Ceiling", "Cumulants", "GaussianSpectrum", "Lines", "Spectrum"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accountants.errors import ResolutionError
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
 __all__ = ["ComposedLaw", "TooNoisy", "decayed_gains"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accountants.methods.lattice.law import LatticeLaw
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["FirstLook", "Window", "log_mgf", "look"]
 

@@ -11,7 +11,7 @@ from accountants.errors import ResolutionError
 from accountants.methods.lattice.composed import ComposedLaw, decayed_gains
 from accountants.methods.lattice.first_look import Window, log_mgf
 from accountants.methods.lattice.law import LatticeLaw
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
 __all__ = ["MAX_CELLS", "compose"]

@@ -41,7 +41,7 @@ from accountants.methods.renyi.integer_orders import LARGEST, between_integers, 
 from accountants.methods.renyi.mixture import log_mixture
 from accountants.methods.renyi.registry import curve, total_curve
 from accountants.methods.renyi.sampled import log_moments
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 _LARGEST_LEVEL = 0.5 * sys.float_info.max  # nats; curves add to it
 _UP_SUM = 1.0 + 1e-10  # rounding of up to a thousand factors

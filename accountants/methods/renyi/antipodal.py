@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from accountants.methods.renyi.mixture import log_mixture
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["log_moments_replaced"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from accountants.adjacency import Adjacency
 from accountants.events import RDP, ZCDP, Exponential
 from accountants.methods.renyi.registry import curve
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
 _SMALLEST_SPREAD = 1e-6

@@ -16,7 +16,7 @@ from accountants.events import RDP, Event
 from accountants.methods.method import Answer, Method, Parts, one_by_one
 from accountants.methods.renyi.registry import total_curve
 from accountants.methods.renyi.renyi import renyi
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["RENYI", "best_order_to_repeat", "epsilon_at_orders", "quick_rdp_epsilon", "rdp_delta", "rdp_epsilon"]
 

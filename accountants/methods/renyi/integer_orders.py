@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["LARGEST", "between_integers", "log_binomial_sum", "log_binomials", "log_minus_one"]
 

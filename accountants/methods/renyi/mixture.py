@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["log_mixture"]
 

@@ -8,7 +8,7 @@ from accountants.adjacency import Adjacency
 from accountants.errors import UnsupportedEvent
 from accountants.events import KINDS, Event, normal_form
 from accountants.methods.method import Parts
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["curve", "total_curve"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["symmetric_renyi"]
 

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 from accountants.errors import ResolutionError
 from accountants.methods.lattice.pairs.pair import Atoms, SymmetricPair
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
 __all__ = ["AtomicPair", "DiscreteGaussianPair", "DiscreteLaplacePair", "ResponsePair", "response_pair", "subset_pair"]

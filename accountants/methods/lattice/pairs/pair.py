@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["MASS_ERROR", "SMALLEST_MASS", "Atoms", "Pair", "ReversedPair", "SymmetricPair"]
 

@@ -16,7 +16,7 @@ from scipy.fft import irfft, next_fast_len
 
 from accountants.errors import ResolutionError
 from accountants.methods.exact.tilted import TAIL, TiltedLaw
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP, exp_down, exp_up
 
 __all__ = ["delta_of", "epsilon_of"]

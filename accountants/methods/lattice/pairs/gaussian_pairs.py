@@ -8,7 +8,7 @@ from scipy.special import gammaln, ndtri
 
 from accountants.methods.lattice.pairs.normal_cells import normal_cells
 from accountants.methods.lattice.pairs.pair import Pair, SymmetricPair
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
 __all__ = ["AntipodalPair", "GaussianPair", "GroupPair"]

@@ -8,7 +8,7 @@ from accountants.adjacency import Adjacency
 from accountants.events import ApproxDP, PureDP, RandomizedResponse, SubsetResponse
 from accountants.methods.renyi.registry import curve
 from accountants.methods.renyi.symmetric import symmetric_renyi
-from accountants.numerics.arrays import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 
 @curve.register
