@@ -127,7 +127,7 @@ class SampledSpectrum:
         )
 
     def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
-        """As `Spectrum.ceiling`: the modulus at the middle of an interval plus what it can change by.
+        """The modulus at the middle of an interval, plus what it can change by, bounds it over the interval.
 
         Its slope is at most the standard deviation of the loss, and at most the frequency times its variance. Few large
         losses would make both large and need most of the nodes: they are cut off, and their mass is added instead. Far

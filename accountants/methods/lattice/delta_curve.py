@@ -7,7 +7,7 @@ from accountants.errors import ResolutionError
 from accountants.methods.lattice.directions import Releases, directions_of
 from accountants.methods.lattice.domain import require_tame
 from accountants.methods.lattice.refinement import (
-    Direction,
+    ComposedDirection,
     composed_direction,
     default_width,
     require_resolvable,
@@ -39,7 +39,7 @@ class DeltaCurve:
     def __init__(self, parts: Parts, adjacency: Adjacency, width: float | None = None) -> None:
         require_few(parts)
         self.parts, self.width = parts, width
-        self.composed: list[tuple[Releases, list[Direction]]] = [
+        self.composed: list[tuple[Releases, list[ComposedDirection]]] = [
             (releases, []) for releases in directions_of(parts, adjacency)
         ]
         self.refused: list[ResolutionError] = []
@@ -61,7 +61,7 @@ class DeltaCurve:
             found.append(self._known(composed, target) or self._new(releases, composed, target, known))
         return worst(found)
 
-    def _known(self, composed: list[Direction], target: DeltaAt) -> Answer | None:
+    def _known(self, composed: list[ComposedDirection], target: DeltaAt) -> Answer | None:
         """What a law that was composed for another epsilon says, if its ends are close enough here."""
         for direction in composed:
             with suppress(ResolutionError):
@@ -71,7 +71,9 @@ class DeltaCurve:
                     return Answer(lower, upper, "lattice", direction.answer.settings)
         return None
 
-    def _new(self, releases: Releases, composed: list[Direction], target: DeltaAt, known: float | None) -> Answer:
+    def _new(
+        self, releases: Releases, composed: list[ComposedDirection], target: DeltaAt, known: float | None
+    ) -> Answer:
         """Compose one direction; `known` is what the other one says from below."""
         if len(self.refused) >= _REFUSALS:
             raise self.refused[-1]

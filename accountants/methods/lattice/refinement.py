@@ -14,7 +14,7 @@ from accountants.methods.lattice.targets import Target
 from accountants.methods.lattice.transform import compose
 from accountants.methods.method import Answer
 
-__all__ = ["Direction", "composed_direction", "default_width", "refined", "require_resolvable", "worst"]
+__all__ = ["ComposedDirection", "composed_direction", "default_width", "refined", "require_resolvable", "worst"]
 
 _AIM = 0.5  # of the wanted width, at the first step
 _COARSENINGS = 2  # of a first step that needs too many cells
@@ -27,7 +27,7 @@ _COARSER = 3.0  # steps of a check that a direction does not matter
 
 
 @dataclass(frozen=True, slots=True)
-class Direction:
+class ComposedDirection:
     """One direction, composed.
 
     Attributes:
@@ -43,7 +43,9 @@ class Direction:
     answer: Answer
 
 
-def composed_direction(plan: Plan, target: Target, width: float | None, known: float | None) -> Direction | None:
+def composed_direction(
+    plan: Plan, target: Target, width: float | None, known: float | None
+) -> ComposedDirection | None:
     """One direction, with ends that are `width` apart if steps as fine as that are affordable.
 
     Args:
@@ -77,10 +79,10 @@ def composed_direction(plan: Plan, target: Target, width: float | None, known: f
     return refined(plan, resolution, step, wanted, target)
 
 
-def refined(plan: Plan, resolution: Resolution, step: float, wanted: float, target: Target) -> Direction:
+def refined(plan: Plan, resolution: Resolution, step: float, wanted: float, target: Target) -> ComposedDirection:
     """Both ends in one direction, with finer steps until they are close enough or finer steps do not help."""
     lower, upper, last = 0.0, math.inf, math.inf
-    best: Direction | None = None
+    best: ComposedDirection | None = None
     for _ in range(_TRIES):
         try:
             above, numeric, upper_law = _end(plan, step, target, 1.0)
@@ -91,7 +93,7 @@ def refined(plan: Plan, resolution: Resolution, step: float, wanted: float, targ
             break
         if best is None or above <= upper:
             settings = _settings(plan, upper_law, step, numeric)
-            best = Direction(plan, upper_law, lower_law, Answer(below, above, "lattice", settings))
+            best = ComposedDirection(plan, upper_law, lower_law, Answer(below, above, "lattice", settings))
         lower, upper = max(lower, below), min(upper, above)
         reached = target.width(lower, upper, plan.first_look)
         if reached <= wanted or not math.isfinite(reached) or reached > 0.8 * last:
