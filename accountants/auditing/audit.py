@@ -191,7 +191,7 @@ class _Costs:
         return narrower if narrower.upper - narrower.lower < bound.upper - bound.lower else bound
 
     def _epsilon(self, *, method: str = "auto", width: float | None = None) -> Bound:
-        return epsilon_of_parts(self._parts, self._delta, self._adjacency, method, width, floor=self._floor)
+        return epsilon_of_parts(self._parts, self._delta, self._adjacency, method, width, certain=self._floor)
 
     def _by_others(self) -> tuple[Bound, ...]:
         """Epsilon by every other accountant that applies; none at delta = 0, where all of them compute the same."""

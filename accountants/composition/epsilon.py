@@ -4,34 +4,22 @@ Exact where an exact tool exists (Gaussians, randomized responses of one eps0), 
 Gaussians), then the lattice (everything with a known dominating pair), and Rényi curves where nothing else is left.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Callable
 
 from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.bound import Bound
-from accountants.composition.choice import Question
-from accountants.composition.disjoint_parts import branches
+from accountants.composition.choice import Options, delta_curve, epsilon_curve
 from accountants.composition.failures import left_over, revealing_mass, split_failures
-from accountants.composition.requirements import require_adjacency
-from accountants.composition.table import TABLE, Answer
-from accountants.errors import ResolutionError, UnsupportedEvent
-from accountants.events import Event, merge_gaussians, normal_form
-from accountants.methods.pure import pure_epsilon
+from accountants.composition.prepared import prepared, prepared_parts
+from accountants.composition.table import METHODS
+from accountants.errors import UnsupportedEvent
+from accountants.events import Event, merge_gaussians
+from accountants.methods.method import Parts
 from accountants.methods.renyi.conversion import quick_rdp_epsilon
-from accountants.version import versions
 
 __all__ = ["METHODS", "delta", "epsilon", "epsilon_of_parts", "is_quickly_within", "profile"]
 
-METHODS = ("auto", *TABLE, "renyi")
-
-Parts = Mapping[Event, int]
-_One = TypeVar("_One")
-
-_ULP = 2.0**-53
 _QUICK_MARGIN = 1e-6  # relative; far above every rounding allowance, far below what anybody budgets
 
 
@@ -68,17 +56,8 @@ def epsilon(
         [13.169, 13.17] (response)
     """
     check.probability_mass(delta=delta)
-    relation = require_adjacency(event, adjacency)
-    _require_options(width, method)
-    floor = event.certain_part()
-    return epsilon_of_parts(
-        normal_form(event, adjacency=relation),
-        float(delta),
-        relation,
-        method,
-        width,
-        floor=None if floor is event else normal_form(floor, adjacency=relation),
-    )
+    known = prepared(event, adjacency)
+    return epsilon_curve(known, Options(method, width))(float(delta))
 
 
 def delta(
@@ -108,9 +87,8 @@ def delta(
         [0.12693, 0.12694] (gaussian)
     """
     check.real(epsilon=epsilon, at_least=0.0)
-    relation = require_adjacency(event, adjacency)
-    _require_options(width, method)
-    return _profile_of_event(event, Question(relation, method, width))(float(epsilon))
+    known = prepared(event, adjacency)
+    return delta_curve(known, Options(method, width))(float(epsilon))
 
 
 def profile(
@@ -137,9 +115,8 @@ def profile(
         >>> [str(delta_at(epsilon)) for epsilon in (2.0, 1.0)]
         ['[0.0000026655, 0.0000026656] (fourier)', '[0.0026124, 0.0026125] (fourier)']
     """
-    relation = require_adjacency(event, adjacency)
-    _require_options(width, method)
-    ask = _profile_of_event(event, Question(relation, method, width, is_shared=True))
+    known = prepared(event, adjacency)
+    ask = delta_curve(known, Options(method, width, is_shared=True))
 
     def delta_at(epsilon: float) -> Bound:
         check.real(epsilon=epsilon, at_least=0.0)
@@ -155,7 +132,7 @@ def epsilon_of_parts(
     method: str = "auto",
     width: float | None = None,
     *,
-    floor: Parts | None = None,
+    certain: Parts | None = None,
     needs_lower: bool = True,
 ) -> Bound:
     """`epsilon` of a normal form whose adjacency has been checked.
@@ -166,7 +143,7 @@ def epsilon_of_parts(
         adjacency: neighbouring relation.
         method: one of METHODS.
         width: difference between the ends that is good enough, nats, or None.
-        floor: what is certainly released, where the parts may cost more than what is; it gives the lower end.
+        certain: what is certainly released, where the parts may cost more than what is; it gives the lower end.
         needs_lower: False spares the search for a lower end where Rényi accounting gives the upper one.
 
     Returns:
@@ -176,25 +153,8 @@ def epsilon_of_parts(
         UnsupportedEvent: as for `epsilon`.
         ResolutionError: as for `epsilon`.
     """
-    if floor is not None:
-        found = epsilon_of_parts(parts, delta, adjacency, method, width, needs_lower=False)
-        return _on(found, lambda: epsilon_of_parts(floor, delta, adjacency, method, width))
-    taken_apart = branches(parts, adjacency)
-    if taken_apart is not None:
-        return _dearest(
-            taken_apart, lambda one: epsilon_of_parts(one, delta, adjacency, method, width, needs_lower=needs_lower)
-        )
-    settings = _settings(parts, adjacency, method, delta=delta)
-    revealed = revealing_mass(parts)
-    if revealed is not None:
-        return Bound(math.inf if revealed[0] > delta else 0.0, math.inf, "no-noise", settings)
-    kept, failure = split_failures(_sorted(parts))
-    least, most = left_over(delta, failure)
-    question = Question(adjacency, method, width, needs_lower)
-    pessimistic = question.epsilon(kept, least)
-    optimistic = pessimistic if least == most else question.epsilon(kept, most)
-    lower = min(optimistic.lower, pessimistic.upper)
-    return Bound(lower, pessimistic.upper, pessimistic.method, {**settings, **pessimistic.settings})
+    known = prepared_parts(parts, adjacency, certain)
+    return epsilon_curve(known, Options(method, width, needs_lower=needs_lower))(delta)
 
 
 def is_quickly_within(parts: Parts, epsilon: float, delta: float, adjacency: Adjacency) -> bool:
@@ -215,70 +175,3 @@ def is_quickly_within(parts: Parts, epsilon: float, delta: float, adjacency: Adj
         return least > 0.0 and quick_rdp_epsilon(kept, least, adjacency) <= epsilon * (1.0 - _QUICK_MARGIN)
     except UnsupportedEvent:
         return False
-
-
-def _profile_of_event(event: Event, question: Question) -> Callable[[float], Bound]:
-    ask = _profile_of_parts(normal_form(event, adjacency=question.adjacency), question)
-    floor = event.certain_part()
-    if floor is event:
-        return ask
-    ask_floor = _profile_of_parts(normal_form(floor, adjacency=question.adjacency), question)
-    return lambda epsilon: _on(ask(epsilon), lambda: ask_floor(epsilon))
-
-
-def _profile_of_parts(parts: Parts, question: Question) -> Callable[[float], Bound]:
-    taken_apart = branches(parts, question.adjacency)
-    if taken_apart is not None:
-        below, above = ([_profile_of_parts(one, question) for one in side] for side in taken_apart)
-        return lambda epsilon: _dearest((below, above), lambda one: one(epsilon))
-    revealed = revealing_mass(parts)
-    kept, failure = split_failures(_sorted(parts))
-    ask = question.profile(kept)
-
-    def delta_at(epsilon: float) -> Bound:
-        settings = _settings(parts, question.adjacency, question.method, epsilon=epsilon)
-        if revealed is not None:
-            return Bound(revealed[0], 1.0, "no-noise", settings)
-        answer = Answer(0.0, 0.0, "pure") if pure_epsilon(kept, question.adjacency)[1] <= epsilon else ask(epsilon)
-        settings |= answer.settings
-        if failure == (0.0, 0.0):
-            return Bound(answer.lower, answer.upper, answer.method, settings)
-        lower = failure[0] + (1.0 - failure[0]) * answer.lower
-        upper = failure[1] + (1.0 - failure[1]) * answer.upper
-        if answer.upper > 0.0:
-            lower, upper = lower * (1.0 - 4.0 * _ULP), min(1.0, upper * (1.0 + 4.0 * _ULP))
-        return Bound(lower, upper, answer.method, settings)
-
-    return delta_at
-
-
-def _dearest(taken_apart: tuple[list[_One], list[_One]], ask: Callable[[_One], Bound]) -> Bound:
-    """The larger cost, at each end, of compositions one of which is the truth."""
-    below, above = taken_apart
-    dearest = max((ask(one) for one in above), key=lambda bound: bound.upper)
-    lower = max(ask(one).lower for one in below)
-    return replace(dearest, lower=min(lower, dearest.upper))
-
-
-def _on(found: Bound, ask_floor: Callable[[], Bound]) -> Bound:
-    """The bound with the lower end of what is certainly released."""
-    lower = 0.0
-    with suppress(ResolutionError, UnsupportedEvent):
-        lower = ask_floor().lower
-    return replace(found, lower=min(lower, found.upper))
-
-
-def _settings(parts: Parts, adjacency: Adjacency, method: str, **point: float) -> dict[str, object]:
-    return {**point, "adjacency": str(adjacency), "distinct_events": len(parts), "asked": method, "library": versions()}
-
-
-def _sorted(parts: Parts) -> Parts:
-    """The parts in an order of their own, so that the order of charges cannot change the last digit of a sum."""
-    return dict(sorted(parts.items(), key=str))
-
-
-def _require_options(width: float | None, method: str) -> None:
-    if width is not None:
-        check.real(width=width, above=0.0)
-    if method not in METHODS:
-        raise ValueError(f"method={method!r} is unknown; pass one of {', '.join(METHODS)}")

@@ -4,15 +4,15 @@ import math
 from collections.abc import Mapping
 
 from accountants.events import ApproxDP, Event, Gaussian, PoissonSampled, PureDP
+from accountants.methods.method import Parts
+from accountants.numerics.rounding import ULP
 
-__all__ = ["left_over", "revealing_mass", "sampled_mass", "split_failures"]
+__all__ = ["Interval", "left_over", "plus_failure", "revealing_mass", "sampled_mass", "split_failures"]
 
 Interval = tuple[float, float]
 
-_ULP = 2.0**-53
 
-
-def split_failures(counts: Mapping[Event, int]) -> tuple[dict[Event, int], Interval]:
+def split_failures(counts: Parts) -> tuple[dict[Event, int], Interval]:
     """The parts with every ApproxDP as PureDP, and a certified interval around the split-off failure mass.
 
     The worst (epsilon, delta)-mechanism fails openly with probability delta and is the worst
@@ -33,7 +33,7 @@ def split_failures(counts: Mapping[Event, int]) -> tuple[dict[Event, int], Inter
     return parts, _any_of(claims)
 
 
-def revealing_mass(counts: Mapping[Event, int]) -> Interval | None:
+def revealing_mass(counts: Parts) -> Interval | None:
     """Certified interval around the probability that a noiseless release shows a record; None without any."""
     chances: dict[float, int] = {}
     for part, count in counts.items():
@@ -43,7 +43,7 @@ def revealing_mass(counts: Mapping[Event, int]) -> Interval | None:
     return _any_of(chances) if chances else None
 
 
-def sampled_mass(counts: Mapping[Event, int]) -> float:
+def sampled_mass(counts: Parts) -> float:
     """Upper bound on the probability that the changed record is used at all; 1 unless everything is Poisson-sampled.
 
     With what is left nothing depends on the record, so that delta never exceeds this, at any epsilon.
@@ -53,7 +53,7 @@ def sampled_mass(counts: Mapping[Event, int]) -> float:
     log_none = math.fsum(
         count * math.log1p(-part.q) for part, count in counts.items() if isinstance(part, PoissonSampled)
     )
-    return min(1.0, -math.expm1(log_none) * (1.0 + 32.0 * _ULP) + math.ulp(0.0))
+    return min(1.0, -math.expm1(log_none) * (1.0 + 32.0 * ULP) + math.ulp(0.0))
 
 
 def left_over(delta: float, failure: Interval) -> Interval:
@@ -63,13 +63,23 @@ def left_over(delta: float, failure: Interval) -> Interval:
     low, high = ((delta - mass) / (1.0 - mass) if mass < 1.0 else -1.0 for mass in (failure[1], failure[0]))
     if low == high == 0.0:
         return 0.0, 0.0
-    return low - 8.0 * _ULP * abs(low), high + 8.0 * _ULP * abs(high)
+    return low - 8.0 * ULP * abs(low), high + 8.0 * ULP * abs(high)
+
+
+def plus_failure(delta: Interval, failure: Interval) -> Interval:
+    """Certified interval around the delta of everything, failures included, from the delta of the rest."""
+    if failure == (0.0, 0.0):
+        return delta
+    lower, upper = (mass + (1.0 - mass) * rest for mass, rest in zip(failure, delta, strict=True))
+    if delta[1] > 0.0:
+        lower, upper = lower * (1.0 - 4.0 * ULP), min(1.0, upper * (1.0 + 4.0 * ULP))
+    return lower, upper
 
 
 def _has_no_noise(part: Event) -> bool:
     if isinstance(part, PoissonSampled):
         inner = part.event
-        return any(_has_no_noise(one) for one in getattr(inner, "events", (inner,)))
+        return any(map(_has_no_noise, getattr(inner, "events", (inner,))))
     return isinstance(part, Gaussian) and part.sigma == 0.0
 
 
@@ -82,5 +92,5 @@ def _any_of(chances: Mapping[float, int]) -> Interval:
         return only, only
     log_none = math.fsum(count * math.log1p(-chance) for chance, count in chances.items())
     mass = -math.expm1(log_none)
-    slack = 16.0 * _ULP * mass
-    return mass - slack, min(1.0 - _ULP, mass + slack) if mass < 1.0 else 1.0
+    slack = 16.0 * ULP * mass
+    return mass - slack, min(1.0 - ULP, mass + slack) if mass < 1.0 else 1.0

@@ -109,7 +109,7 @@ class LedgerView:
         """
         with self._lock:
             parts = merge_gaussians(self._book.account.parts)
-        return epsilon_of_parts(parts, delta_or_own(delta, self.delta), self.adjacency, floor=self.floor)
+        return epsilon_of_parts(parts, delta_or_own(delta, self.delta), self.adjacency, certain=self.floor)
 
     def adaptive_epsilon(self, delta: float | None = None) -> float:
         """Epsilon, nats, rounded up, that may be claimed for all charges so far however they were chosen.

@@ -13,7 +13,6 @@ over what they allow: no smaller epsilon holds for all of it.
 
 import math
 import sys
-from collections.abc import Mapping
 from fractions import Fraction
 
 from accountants.adjacency import Adjacency
@@ -38,14 +37,14 @@ from accountants.events import (
     SubsetResponse,
     normal_form,
 )
+from accountants.methods.method import Parts
+from accountants.numerics.rounding import ULP
 
 __all__ = ["pure_epsilon", "release_level", "rounded_up"]
 
-Parts = Mapping[Event, int]
 Level = Fraction | float  # a float only where it is infinite
 Levels = tuple[Level, Level]
 
-_ULP = 2.0**-53
 _SLACK = 1e-14  # relative rounding of a sampled level
 _STEEP = 700.0  # e^level stays a float
 _ENDLESS: Levels = (math.inf, math.inf)
@@ -152,27 +151,27 @@ def _level(part: Event, adjacency: Adjacency | None) -> Levels:
             return _UNKNOWN
 
 
-def _poisson(part: PoissonSampled, adjacency: Adjacency | None) -> Levels:
-    if Adjacency.ADD_REMOVE not in part.event.adjacencies:
+def _poisson(sampled: PoissonSampled, adjacency: Adjacency | None) -> Levels:
+    if Adjacency.ADD_REMOVE not in sampled.event.adjacencies:
         return _UNKNOWN
     replaced = adjacency is Adjacency.REPLACE_ONE
-    inner = normal_form(part.event, adjacency=Adjacency.ADD_REMOVE if replaced else adjacency)
+    inner = normal_form(sampled.event, adjacency=Adjacency.ADD_REMOVE if replaced else adjacency)
     low, high = _total(inner, Adjacency.ADD_REMOVE if replaced else adjacency)
-    removed = _sampled(part.q, low, -1), _sampled(part.q, high, 1)
+    removed = _sampled(sampled.q, low, -1), _sampled(sampled.q, high, 1)
     if not replaced:
         return removed
     # From 0 to a full contribution is one way to replace; to the opposite one is reached where no sample lies inside.
-    is_reached = all(release_level(one) is not None for one in inner)
-    below = _sum([removed[0], _shrunk(part.q, low, -1)]) if is_reached else removed[0]
-    return below, _sum([removed[1], _shrunk(part.q, high, 1)])
+    is_reached = all(release_level(part) is not None for part in inner)
+    below = _sum([removed[0], _shrunk(sampled.q, low, -1)]) if is_reached else removed[0]
+    return below, _sum([removed[1], _shrunk(sampled.q, high, 1)])
 
 
 def _parallel(events: tuple[Event, ...], adjacency: Adjacency | None) -> Levels:
-    """The dearest part; a record that is replaced may leave one and enter another."""
+    """The costliest part; a record that is replaced may leave one and enter another."""
     inside = [_total(normal_form(event, adjacency=adjacency), adjacency) for event in events]
     touched = 1 if adjacency in (Adjacency.ADD_REMOVE, Adjacency.ZERO_OUT) else 2
-    dearest = sorted((high for _, high in inside), reverse=True)[:touched]
-    return max((low for low, _ in inside), default=Fraction(0)), _sum(dearest)
+    costliest = sorted((high for _, high in inside), reverse=True)[:touched]
+    return max((low for low, _ in inside), default=Fraction(0)), _sum(costliest)
 
 
 def _sampled(q: float, level: Level, sign: int) -> Level:
@@ -185,7 +184,7 @@ def _sampled(q: float, level: Level, sign: int) -> Level:
     if end == math.inf:
         return math.inf
     shifted = end + math.log(q)
-    shifted += sign * 8.0 * _ULP * (end - math.log(q))
+    shifted += sign * 8.0 * ULP * (end - math.log(q))
     return _slackened(max(shifted, 0.0) + math.log1p(math.exp(-abs(shifted))), sign)
 
 

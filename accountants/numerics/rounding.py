@@ -1,12 +1,12 @@
-"""Numbers with a one-sided promise: exponentials, also where floats get coarse, and exact fractions as floats."""
+"""How coarse floats are, and numbers with a one-sided promise: exponentials, and exact fractions as floats."""
 
 import math
 import sys
 from fractions import Fraction
 
-__all__ = ["exp_down", "exp_up", "fraction_down", "fraction_up"]
+__all__ = ["ULP", "exp_down", "exp_up", "fraction_down", "fraction_up"]
 
-_ULP = 2.0**-53
+ULP = 2.0**-53  # relative error of one rounding
 
 
 def exp_down(exponent: float) -> float:
@@ -17,7 +17,7 @@ def exp_down(exponent: float) -> float:
         (True, 0.0)
     """
     # Relative room for the rounding of exp; the two steps are for subnormal results, which have no relative accuracy.
-    value = math.exp(exponent) * (1.0 - 4.0 * _ULP)
+    value = math.exp(exponent) * (1.0 - 4.0 * ULP)
     return math.nextafter(math.nextafter(value, 0.0), 0.0)
 
 
@@ -30,7 +30,7 @@ def exp_up(exponent: float) -> float:
     """
     if exponent == -math.inf:
         return 0.0
-    value = math.exp(exponent) * (1.0 + 4.0 * _ULP)
+    value = math.exp(exponent) * (1.0 + 4.0 * ULP)
     return math.nextafter(math.nextafter(value, math.inf), math.inf)
 
 

@@ -15,7 +15,7 @@ from accountants import (
     parallel,
 )
 from accountants.adjacency import Adjacency
-from accountants.composition.disjoint_parts import branches
+from accountants.composition.disjoint_parts import taken_apart
 from accountants.events import normal_form
 
 
@@ -49,7 +49,7 @@ def test_parts_may_be_nested():
 def test_repeated_parallel_events_are_left_to_rényi():
     # Another partition may be used every time, so that no single part need be the dearest throughout.
     repeated = normal_form(parallel(Gaussian(2.0), Laplace(3.0)) * 2, adjacency=Adjacency.ADD_REMOVE)
-    assert branches(repeated, Adjacency.ADD_REMOVE) is None
+    assert taken_apart(repeated, Adjacency.ADD_REMOVE) == ([repeated], [repeated])
     assert epsilon(parallel(Gaussian(2.0), Laplace(3.0)) * 2, 1e-5).method == "renyi"
 
 

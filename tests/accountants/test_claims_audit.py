@@ -55,7 +55,7 @@ def test_a_claim_between_the_bounds_is_unproven():
 def test_an_open_claim_gets_one_narrower_attempt(monkeypatch):
     asked = []
 
-    def recomputed(parts, delta, adjacency, method="auto", width=None, *, floor=None):
+    def recomputed(parts, delta, adjacency, method="auto", width=None, *, certain=None):
         asked.append((method, width))
         if method != "auto":
             raise UnsupportedEvent("none")
@@ -81,7 +81,7 @@ def test_every_pair_of_methods_must_share_a_point(monkeypatch):
         "renyi": Bound(0.0, 3.0, "renyi"),
     }
 
-    def recomputed(parts, delta, adjacency, method="auto", width=None, *, floor=None):
+    def recomputed(parts, delta, adjacency, method="auto", width=None, *, certain=None):
         if method not in answers:
             raise ResolutionError("not here")
         return answers[method]
@@ -191,7 +191,7 @@ def test_a_ledger_over_its_own_budget_is_flagged(tmp_path):
 
 
 def test_two_contradicting_accountants_are_an_internal_error(monkeypatch):
-    monkeypatch.setattr("accountants.composition.choice.rdp_epsilon", lambda *_: (0.01, 2.0))
+    monkeypatch.setattr("accountants.methods.renyi.conversion.rdp_epsilon", lambda *_: (0.01, 2.0))
     report = audit(ledger_with(TRUTH.upper))
     assert report.verdicts[0].status == "INTERNAL-ERROR"
     assert report.exit_code == 3
@@ -242,7 +242,7 @@ def test_a_leak_keeps_the_meaning_of_the_other_verdicts(monkeypatch):
     assert "not what the loader did" in audit(understated).verdicts[0].reason
     understated.disclose("leak: losses were logged")
     assert len(audit(understated).errors) == 2
-    monkeypatch.setattr("accountants.composition.choice.rdp_epsilon", lambda *_: (0.01, 2.0))
+    monkeypatch.setattr("accountants.methods.renyi.conversion.rdp_epsilon", lambda *_: (0.01, 2.0))
     contradicted = ledger_with(TRUTH.upper)
     contradicted.disclose("leak: losses were logged")
     assert (audit(contradicted).verdicts[0].status, audit(contradicted).exit_code) == ("INTERNAL-ERROR", 3)

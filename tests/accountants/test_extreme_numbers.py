@@ -28,7 +28,7 @@ from accountants import (
 )
 from accountants.errors import PrivkdError
 from accountants.methods.exact.gaussian import delta_of, gaussian_mu
-from accountants.methods.fourier.sums import loss_sum
+from accountants.methods.fourier.loss_sum import loss_sum
 
 LARGEST = sys.float_info.max
 LIMIT = 5.0  # CPU seconds of one question; nearly all take milliseconds

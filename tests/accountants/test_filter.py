@@ -24,7 +24,7 @@ from accountants.budgets.levels import dominating_gaussian
 from accountants.budgets.rules import RenyiRule
 from accountants.events import normal_form
 from accountants.methods.exact.gaussian import delta_of as gaussian_delta
-from accountants.methods.exact.response import delta_of as response_delta
+from accountants.methods.exact.responses import delta_of as response_delta
 
 DELTA = 1e-5
 

@@ -12,8 +12,9 @@ from accountants.adjacency import Adjacency
 from accountants.errors import ResolutionError
 from accountants.events import Gaussian, PureDP, RandomizedResponse
 from accountants.methods.exact import gaussian
-from accountants.methods.fourier import ends, inversion, sums
-from accountants.methods.fourier.accountant import delta_of, epsilon_of, stranger
+from accountants.methods.fourier import ends, inversion
+from accountants.methods.fourier.accountant import delta_of, epsilon_of, unsupported_part
+from accountants.methods.fourier.loss_sum import loss_sum
 from accountants.methods.renyi.conversion import rdp_epsilon
 
 ADD_REMOVE = Adjacency.ADD_REMOVE
@@ -141,10 +142,10 @@ def test_few_steps_are_refused_rather_than_guessed():
 
 
 def test_what_does_not_fit_is_named():
-    assert stranger(run(1.0, 0.1, 3), ADD_REMOVE) is None
-    assert stranger(run(1.0, 0.1, 3), Adjacency.REPLACE_ONE) == Gaussian(1.0).poisson(0.1)
-    assert stranger({PureDP(1.0): 1}, ADD_REMOVE) == PureDP(1.0)
-    assert stranger({RandomizedResponse(3, 1.0).poisson(0.1): 1}, ADD_REMOVE) is not None
+    assert unsupported_part(run(1.0, 0.1, 3), ADD_REMOVE) is None
+    assert unsupported_part(run(1.0, 0.1, 3), Adjacency.REPLACE_ONE) == Gaussian(1.0).poisson(0.1)
+    assert unsupported_part({PureDP(1.0): 1}, ADD_REMOVE) == PureDP(1.0)
+    assert unsupported_part({RandomizedResponse(3, 1.0).poisson(0.1): 1}, ADD_REMOVE) is not None
 
 
 def test_losses_beyond_reach_have_an_upper_bound_only():
@@ -185,7 +186,7 @@ def test_lines_left_out_without_being_counted_would_be_noticed(monkeypatch):
 def test_one_direction_alone_can_be_too_low():
     # Where much is sampled and little noise is added, adding a record is not the worse direction; both are computed.
     both = epsilon_of(run(1.1, 0.01, 10_000), 1e-5, ADD_REMOVE)
-    totals = [sums.loss_sum(run(1.1, 0.01, 10_000), sign, math.log(1e-15)) for sign in (1, -1)]
+    totals = [loss_sum(run(1.1, 0.01, 10_000), sign, math.log(1e-15)) for sign in (1, -1)]
     alone = [ends.epsilon_on(inversion.Contour(one, one.aim_at_delta(1e-5)), 1e-5) for one in totals]
     assert both.upper == max(one.upper for one in alone)
     assert both.lower == max(one.lower for one in alone)

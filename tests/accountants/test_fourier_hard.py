@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from accountants.adjacency import Adjacency
 from accountants.errors import ResolutionError
 from accountants.events import Gaussian
-from accountants.methods import lattice
 from accountants.methods.fourier import accountant
 from accountants.methods.fourier.accountant import delta_of, epsilon_of
 from accountants.methods.fourier.blur import Blur
 from accountants.methods.fourier.equispaced import departures
-from accountants.methods.fourier.spectra import SampledSpectrum
+from accountants.methods.fourier.sampled_spectrum import SampledSpectrum
+from accountants.methods.lattice import accountant as lattice
 
 ADD_REMOVE = Adjacency.ADD_REMOVE
 

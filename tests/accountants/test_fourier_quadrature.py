@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from accountants.errors import ResolutionError
-from accountants.methods.fourier.quadrature import Panels, log_ratio
-from accountants.methods.fourier.spectra import GaussianSpectrum, SampledSpectrum
+from accountants.methods.fourier.panels import log_ratio
+from accountants.methods.fourier.quadrature import Panels
+from accountants.methods.fourier.sampled_spectrum import SampledSpectrum
+from accountants.methods.fourier.spectrum import GaussianSpectrum
 
 CASES = [
     (0.01, 1.1, 4.6, 0.0),

@@ -12,11 +12,11 @@ from scipy.special import ndtr
 from accountants import Composed, Gaussian, Laplace, calibrate, delta, epsilon
 from accountants.adjacency import Adjacency
 from accountants.errors import ResolutionError
-from accountants.methods import lattice
 from accountants.methods.fourier.accountant import delta_of, epsilon_of
+from accountants.methods.fourier.loss_sum import loss_sum
 from accountants.methods.fourier.quadrature import Panels
-from accountants.methods.fourier.spectra import SampledSpectrum
-from accountants.methods.fourier.sums import loss_sum, quick_bound
+from accountants.methods.fourier.sampled_spectrum import SampledSpectrum
+from accountants.methods.lattice import accountant as lattice
 
 ADD_REMOVE = Adjacency.ADD_REMOVE
 
@@ -165,8 +165,8 @@ def test_an_added_record_costs_nothing_beyond_its_largest_loss():
     parts = decaying(300, 1.0, 0.999, 0.01)
     total = loss_sum(parts, -1, -math.inf)
     assert math.isclose(total.largest, -300 * math.log1p(-0.01), rel_tol=1e-6)
-    assert quick_bound(total, total.largest) == 0.0
-    assert quick_bound(total, 0.2 * total.largest) > 0.0
+    assert total.best_chernoff(total.largest) == 0.0
+    assert total.best_chernoff(0.2 * total.largest) > 0.0
     assert loss_sum(parts, 1, -math.inf).largest == math.inf
 
 

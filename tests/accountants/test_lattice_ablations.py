@@ -7,11 +7,11 @@ import pytest
 
 from accountants.adjacency import Adjacency
 from accountants.events import Gaussian
-from accountants.methods import lattice
 from accountants.methods.exact import gaussian
+from accountants.methods.lattice import accountant as lattice
 from accountants.methods.lattice.first_look import look
 from accountants.methods.lattice.law import Tails, upper_law
-from accountants.methods.lattice.pairs.gaussian import GaussianPair
+from accountants.methods.lattice.pairs.gaussian_pairs import GaussianPair
 from accountants.methods.lattice.pairs.sampled import SampledPair
 from accountants.methods.lattice.transform import compose
 

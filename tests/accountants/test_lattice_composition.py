@@ -22,15 +22,16 @@ from accountants.events import (
     RandomizedResponse,
 )
 from accountants.events.person_groups import GroupSampledGaussian
-from accountants.methods import lattice
-from accountants.methods.exact import gaussian, response
+from accountants.methods.exact import gaussian, responses
+from accountants.methods.lattice import accountant as lattice
 from accountants.methods.lattice.composed import decayed_gains
+from accountants.methods.lattice.delta_curve import DeltaCurve
 from accountants.methods.lattice.directions import directions_of
 from accountants.methods.lattice.first_look import Window, log_mgf, look
 from accountants.methods.lattice.law import LatticeLaw, Tails, upper_law
 from accountants.methods.lattice.lower import lower_law
 from accountants.methods.lattice.pairs.atomic import response_pair
-from accountants.methods.lattice.pairs.gaussian import GaussianPair
+from accountants.methods.lattice.pairs.gaussian_pairs import GaussianPair
 from accountants.methods.lattice.pairs.sampled import SampledPair
 from accountants.methods.lattice.transform import compose
 
@@ -91,14 +92,15 @@ def test_each_direction_encloses_its_reference(shared_file):
 
 
 def one_direction(releases, delta, width=1e-3):
-    from accountants.methods.lattice.accountant import _refined
+    from accountants.methods.lattice.refinement import refined
     from accountants.methods.lattice.resolution import Resolution
     from accountants.methods.lattice.targets import EpsilonAt
 
-    question = EpsilonAt(delta)
-    plan = question.plan(releases)
+    target = EpsilonAt(delta)
+    plan = target.plan(releases)
     resolution = Resolution.of(plan)
-    return _refined(plan, resolution, resolution.first_step(width), width, question)[:2]
+    answer = refined(plan, resolution, resolution.first_step(width), width, target).answer
+    return answer.lower, answer.upper
 
 
 @pytest.mark.parametrize("delta", [0.2, 1e-3, 1e-8, 1e-15])
@@ -129,7 +131,7 @@ def test_losses_beyond_the_range_of_floats_stay_enclosed(sigma):
 @pytest.mark.parametrize("alphabets", [{2: 10}, {10: 300}, {3: 40, 7: 25}])
 def test_responses_agree_with_the_exact_law(alphabets, delta):
     for eps0 in (0.01, 0.3, 2.0):
-        true = response.epsilon_of(alphabets, eps0, delta)
+        true = responses.epsilon_of(alphabets, eps0, delta)
         parts = {RandomizedResponse(k, eps0): count for k, count in alphabets.items()}
         answer = lattice.epsilon_of(parts, delta, REPLACE_ONE)
         assert answer.lower <= true[1] + 1e-12
@@ -257,7 +259,7 @@ def test_tails_fixed_at_one_in_1e15_cannot_reach_small_deltas():
 def test_ceil_of_floats_would_push_atoms_up():
     """k-RR on a lattice of eps0 / 100: rounding up losses that are an ulp too large costs 1 % of epsilon."""
     eps0, count = 0.5, 100
-    exact = response.epsilon_of({10: count}, eps0, 1e-5)
+    exact = responses.epsilon_of({10: count}, eps0, 1e-5)
     answer = lattice.epsilon_of({RandomizedResponse(10, eps0): count}, 1e-5, REPLACE_ONE)
     assert exact[0] <= answer.upper <= exact[1] * (1 + 1e-7)
     step, atoms = eps0 / 100, response_pair(10, eps0).atoms(0.0)
@@ -317,7 +319,7 @@ def test_laws_of_random_ledgers(parts, log_delta):
 
 def test_a_profile_equals_single_questions_with_few_compositions():
     parts = {Gaussian(1.0).poisson(0.05): 200, Laplace(10.0): 20}
-    profile = lattice.Profile(parts, ADD_REMOVE)
+    profile = DeltaCurve(parts, ADD_REMOVE)
     for epsilon in np.linspace(9.0, 0.0, 10):
         found, one = profile.delta(float(epsilon)), lattice.delta_of(parts, float(epsilon), ADD_REMOVE)
         assert one.lower <= found.upper

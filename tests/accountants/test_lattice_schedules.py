@@ -5,7 +5,7 @@ import pytest
 
 from accountants import Gaussian, Laplace, PureDP
 from accountants.adjacency import Adjacency
-from accountants.methods import lattice
+from accountants.methods.lattice import accountant as lattice
 from accountants.methods.lattice import directions, schedule
 from accountants.methods.lattice.schedule import Group, grouped
 

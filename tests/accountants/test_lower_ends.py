@@ -8,7 +8,7 @@ import pytest
 from scipy.special import log_ndtr
 
 from accountants import audit, delta, epsilon
-from accountants.composition.table import reason_of
+from accountants.composition.choice import reason_of
 from accountants.errors import ResolutionError
 from accountants.events import (
     RDP,

@@ -15,7 +15,7 @@ from accountants.methods.lattice.pairs.atomic import (
     response_pair,
     subset_pair,
 )
-from accountants.methods.lattice.pairs.gaussian import AntipodalPair, GaussianPair, GroupPair
+from accountants.methods.lattice.pairs.gaussian_pairs import AntipodalPair, GaussianPair, GroupPair
 from accountants.methods.lattice.pairs.laplace import LaplacePair
 from accountants.methods.lattice.pairs.normal_cells import normal_cells
 from accountants.methods.lattice.pairs.pair import MASS_ERROR, ReversedPair

@@ -23,9 +23,9 @@ from accountants.events import (
     SubsetResponse,
 )
 from accountants.events.person_groups import GroupSampledGaussian
-from accountants.methods.lattice import stranger
+from accountants.methods.lattice.directions import unsupported_part
 from accountants.methods.lattice.pairs.atomic import response_pair
-from accountants.methods.lattice.pairs.gaussian import AntipodalPair, GaussianPair, GroupPair
+from accountants.methods.lattice.pairs.gaussian_pairs import AntipodalPair, GaussianPair, GroupPair
 from accountants.methods.lattice.pairs.laplace import LaplacePair
 from accountants.methods.lattice.pairs.sampled import SampledPair, SymmetrizedPair
 from accountants.methods.lattice.pairs.table import attained_pair_of, pair_of
@@ -55,7 +55,7 @@ ADD_REMOVE, REPLACE_ONE, ZERO_OUT = Adjacency.ADD_REMOVE, Adjacency.REPLACE_ONE,
 def test_events_have_their_pair(event, adjacency, pair):
     assert pair_of(event, adjacency, "remove") == pair
     assert pair_of(event, adjacency, "add") == pair.reverse()
-    assert stranger({event: 2}, adjacency) is None
+    assert unsupported_part({event: 2}, adjacency) is None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_events_have_their_pair(event, adjacency, pair):
     ],
 )
 def test_others_are_refused_by_name(event, adjacency):
-    assert stranger({Gaussian(3.0): 1, event: 2}, adjacency) == event
+    assert unsupported_part({Gaussian(3.0): 1, event: 2}, adjacency) == event
     with pytest.raises(UnsupportedEvent, match="renyi"):
         pair_of(event, adjacency, "remove")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accountants import PriorResponse, PureDP, RandomizedResponse, ResolutionError, delta, epsilon
-from accountants.methods.exact.response import _Releases, delta_of, epsilon_of
+from accountants.methods.exact.responses import _Releases, delta_of, epsilon_of
 
 
 @cache

@@ -10,16 +10,15 @@ from scipy.special import erfcx, erfinv, log_ndtr, ndtri
 
 from accountants import check
 from accountants.numerics.root_finding import last_inside
-from accountants.numerics.rounding import exp_down, exp_up
+from accountants.numerics.rounding import ULP, exp_down, exp_up
 
 __all__ = ["delta_of", "epsilon_of", "gaussian_mu", "log_delta_of"]
 
-_ULP = 2.0**-53
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 _ROOT_HALF = math.sqrt(0.5)
 _MILLS_SCALE = math.sqrt(math.pi / 2.0)
 _FAR = 1e100  # beyond it nothing is left, and squares would overflow
-_SPECIAL = 16.0 * _ULP  # allowance for one call of a special function and the arithmetic around it
+_SPECIAL = 16.0 * ULP  # allowance for one call of a special function and the arithmetic around it
 
 
 def delta_of(mu: float, epsilon: float) -> tuple[float, float]:
@@ -42,15 +41,7 @@ def delta_of(mu: float, epsilon: float) -> tuple[float, float]:
 
 
 def log_delta_of(mu: float, epsilon: float) -> tuple[float, float]:
-    """Certified interval around log delta(epsilon); never underflows.
-
-    Args:
-        mu: distance of the means in standard deviations, >= 0; may be infinite.
-        epsilon: nats, >= 0; may be infinite.
-
-    Returns:
-        (lower, upper), at most 0; -inf where delta is 0.
-    """
+    """Certified interval around log delta(epsilon), -inf where delta is 0; never underflows. Otherwise as `delta_of`."""
     if mu == 0.0 or epsilon == math.inf:
         return -math.inf, -math.inf
     if mu == math.inf:
@@ -83,11 +74,11 @@ def epsilon_of(mu: float, delta: float) -> tuple[float, float]:
         return math.inf, math.inf
     target = math.log(delta)
     # log rounds: aim an ulp to the safe side in each direction.
-    safe, unsafe = target - 2.0 * _ULP * (1.0 + abs(target)), target + 2.0 * _ULP * (1.0 + abs(target))
+    safe, unsafe = target - 2.0 * ULP * (1.0 + abs(target)), target + 2.0 * ULP * (1.0 + abs(target))
     end = _enough(mu, delta)
     if end == math.inf:  # mu^2 / 2 overflows
         return 0.0, math.inf
-    tolerance = 4.0 * _ULP * end
+    tolerance = 4.0 * ULP * end
     upper = 0.0
     if log_delta_of(mu, 0.0)[1] > safe:
         upper = last_inside(lambda epsilon: log_delta_of(mu, epsilon)[1] - safe, end, 0.0, tolerance=tolerance)
@@ -121,12 +112,12 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
     epsilon = check.as_float(epsilon=epsilon, at_least=0.0)
     delta = check.as_float(delta=delta, above=0.0, below=1.0)
     target = math.log(delta)
-    target -= 2.0 * _ULP * (1.0 + abs(target))
+    target -= 2.0 * ULP * (1.0 + abs(target))
 
     def excess(mu: float) -> float:
         # A caller turns mu into sigma = sensitivity / mu, and a ledger that back into epsilon: leave room for
         # those roundings and for the allowance of that evaluation, so that what was budgeted is accepted.
-        log_lower, log_upper = log_delta_of(mu * (1.0 + 40.0 * _ULP), epsilon)
+        log_lower, log_upper = log_delta_of(mu * (1.0 + 40.0 * ULP), epsilon)
         room = 2.0 * (log_upper - log_lower) if log_lower > -math.inf else 0.0
         return log_upper + room - target
 
@@ -140,7 +131,7 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
     inside = start
     while inside > 0.0 and excess(inside) > 0.0:
         outside, inside = inside, 0.5 * inside
-    return last_inside(excess, inside, outside, tolerance=4.0 * _ULP * outside)
+    return last_inside(excess, inside, outside, tolerance=4.0 * ULP * outside)
 
 
 def _right_tail(mu: float, low: float, high: float) -> tuple[float, float]:
@@ -157,7 +148,7 @@ def _right_tail(mu: float, low: float, high: float) -> tuple[float, float]:
     log_density = -0.5 * low * low - _LOG_SQRT_2PI
     # low carries an absolute error of one ulp of eps/mu, which the density sees multiplied by low.
     logs = abs(math.log(mu)) + 2.0 * math.log(root_high) + abs(log_upper)
-    slack = 8.0 * _ULP * (low * (high + low) + low * low + logs + 8.0)
+    slack = 8.0 * ULP * (low * (high + low) + low * low + logs + 8.0)
     return log_density + log_lower - slack, min(0.0, log_density + log_upper + slack)
 
 

@@ -7,11 +7,11 @@ import math
 
 from accountants.methods.exact import gaussian
 from accountants.numerics.root_finding import last_inside
+from accountants.numerics.rounding import ULP
 
 __all__ = ["delta_of", "epsilon_of"]
 
-_ULP = 2.0**-53
-_SLACK = 64.0 * _ULP
+_SLACK = 64.0 * ULP
 
 
 def delta_of(q: float, sigma: float, epsilon: float) -> tuple[float, float]:
@@ -50,15 +50,7 @@ def delta_of(q: float, sigma: float, epsilon: float) -> tuple[float, float]:
 
 
 def epsilon_of(q: float, sigma: float, delta: float) -> tuple[float, float]:
-    """Certified interval around the smallest epsilon with delta(epsilon) <= delta.
-
-    Args:
-        q: sampling probability, in (0, 1).
-        sigma: noise standard deviation / L2 sensitivity, > 0.
-        delta: failure mass, in (0, 1).
-
-    Returns:
-        (lower, upper) in nats.
+    """Certified interval in nats around the smallest epsilon with delta(epsilon) <= delta, in (0, 1); else as `delta_of`.
 
     Example:
         >>> epsilon_of(1e-5, 0.3, 1e-5)
@@ -69,7 +61,7 @@ def epsilon_of(q: float, sigma: float, delta: float) -> tuple[float, float]:
     end = gaussian.epsilon_of(1.0 / sigma, delta)[1]
     if end == math.inf:
         return 0.0, math.inf
-    tolerance = 8.0 * _ULP * end
+    tolerance = 8.0 * ULP * end
     upper = last_inside(lambda epsilon: delta_of(q, sigma, epsilon)[1] - delta, end, 0.0, tolerance=tolerance)
     lower = 0.0
     if delta_of(q, sigma, 0.0)[0] > delta:

@@ -4,18 +4,17 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accountants.errors import ResolutionError
+from accountants.numerics.array_kinds import FloatArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["TAIL", "TiltedLaw"]
 
-FloatArray = NDArray[np.float64]
 
 TAIL = 80.0  # -log of the tilted mass that may lie outside the window: 2e-35
-_ULP = 2.0**-53
 _WORST_SHARE = 0.01  # of delta that rounding may make up
-_SUM_ERROR = 32.0 * _ULP  # relative, of a pairwise sum of at most 2^22 positive terms and what goes into them
+_SUM_ERROR = 32.0 * ULP  # relative, of a pairwise sum of at most 2^22 positive terms and what goes into them
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +46,13 @@ class TiltedLaw:
             raise self._outside(f"epsilon={epsilon!r}")
         offset, decay, mass = self._from(start)
         # Rounding of i eps0 acts like a shift of epsilon; delta has slope at most its upper mass.
-        shift = 8.0 * _ULP * max(epsilon, self.eps0)
+        shift = 8.0 * ULP * max(epsilon, self.eps0)
         gain = -np.expm1(np.minimum(epsilon - (start + offset) * self.eps0, 0.0))
         value, error = float(np.sum(mass * gain)), self._error(decay * gain)
         self._require_resolved(value, error)
         error += 2.0 * shift * float(mass.sum()) + _SUM_ERROR * value
         scale = self.log_scale - self.tilt * start
-        slack = self.exponent_error + 8.0 * _ULP * (8.0 + abs(scale))
+        slack = self.exponent_error + 8.0 * ULP * (8.0 + abs(scale))
         lower = scale + math.log(value - error) - slack if value > error else -math.inf
         return lower, min(0.0, scale + math.log(value + error) + slack)
 
@@ -113,7 +112,7 @@ class TiltedLaw:
     def _target(self, cell: int, log_delta: float, sign: float) -> float:
         """The target delta in units of exp(log_scale - tilt * cell), moved to the safe side."""
         exponent = log_delta - self.log_scale + self.tilt * cell
-        slack = self.exponent_error + 8.0 * _ULP * (8.0 + abs(log_delta) + abs(exponent))
+        slack = self.exponent_error + 8.0 * ULP * (8.0 + abs(log_delta) + abs(exponent))
         return math.exp(min(700.0, exponent - sign * slack))
 
     def _from(self, cell: int) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -1,21 +1,20 @@
-"""Reading certified ends off a contour, with or without noise on top."""
+"""Certified ends of epsilon and delta from a contour, with or without noise on top."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from accountants.errors import ResolutionError
-from accountants.events import Event
 from accountants.methods.fourier.blur import Blur
 from accountants.methods.fourier.inversion import Contour, period_of, with_short_period
-from accountants.methods.fourier.loss_sum import Aim, LossSum
-from accountants.methods.fourier.sums import loss_sum
+from accountants.methods.fourier.loss_sum import Aim, LossSum, loss_sum
+from accountants.methods.method import Answer, Parts
+from accountants.numerics.rounding import ULP
 
 __all__ = [
     "LOG_SMALLEST",
     "MISSED",
     "MISSED_BLURRED",
-    "FourierAnswer",
     "blurred",
     "blurred_at",
     "delta_on",
@@ -23,12 +22,9 @@ __all__ = [
     "worse",
 ]
 
-Parts = Mapping[Event, int]
-
 LOG_SMALLEST = -550.0  # of delta; below it floats get coarse
 MISSED = 1e-10  # share of delta that losses cut off at the top may make up
 MISSED_BLURRED = 1e-3  # the same with noise: without the largest losses there is less to resolve
-_ULP = 2.0**-53
 _WORST_SHARE = 0.01  # of delta that errors may make up
 _ROUNDS = 3  # in which delta is found out where noise is needed
 _BLUR = 5e-4  # of epsilon, by which noise may shift it
@@ -36,29 +32,13 @@ _BLURRED_LINES = 2**18  # about as many are used where the noise is chosen by th
 _LOG_DECAY = -22.0  # of the noise's characteristic function at the last of them
 
 
-@dataclass(frozen=True, slots=True)
-class FourierAnswer:
-    """Certified ends, and how they were computed.
-
-    Attributes:
-        lower: from below.
-        upper: from above.
-        settings: direction that binds, tilt, period, number of spectral lines and share of errors in delta; JSON-able.
-    """
-
-    lower: float
-    upper: float
-    settings: dict[str, object]
-
-
-def worse(found: list[FourierAnswer]) -> FourierAnswer:
+def worse(found: list[Answer]) -> Answer:
     """Both ends of the direction that costs more."""
-    lower, upper = max(one.lower for one in found), max(one.upper for one in found)
-    binding = max(range(len(found)), key=lambda index: found[index].upper)
-    return FourierAnswer(lower, upper, found[binding].settings)
+    binding = max(found, key=lambda answer: answer.upper)
+    return replace(binding, lower=max(answer.lower for answer in found))
 
 
-def epsilon_on(contour: Contour, delta: float) -> FourierAnswer:
+def epsilon_on(contour: Contour, delta: float) -> Answer:
     """The interval around epsilon, nats, off a contour that was prepared for this delta.
 
     Raises:
@@ -70,14 +50,14 @@ def epsilon_on(contour: Contour, delta: float) -> FourierAnswer:
     spread = (found.error + found.alias + missed) / delta
     if not spread <= _WORST_SHARE:
         raise ResolutionError(f"errors make up {spread:.2g} of delta; use method='lattice'")
-    step = (2.0 * spread + 1e-12) / max(-found.slope, 1e-300) + 16.0 * _ULP * abs(middle)
+    step = (2.0 * spread + 1e-12) / max(-found.slope, 1e-300) + 16.0 * ULP * abs(middle)
     upper = _first_certain(lambda point: _above(contour, point) <= delta, middle, step)
     shift = contour.blur.shift if contour.blur else 0.0
     lower = _first_certain(lambda point: _below(contour, point) >= delta, middle - shift, -step)
-    return FourierAnswer(max(lower, 0.0), upper, _settings(contour, spread))
+    return Answer(max(lower, 0.0), upper, "fourier", _settings(contour, spread))
 
 
-def delta_on(contour: Contour, epsilon: float) -> FourierAnswer:
+def delta_on(contour: Contour, epsilon: float) -> Answer:
     """The interval around delta off a contour that was prepared for an epsilon near this one.
 
     Raises:
@@ -87,9 +67,8 @@ def delta_on(contour: Contour, epsilon: float) -> FourierAnswer:
     share = (found.error + found.alias) / found.value if found.value > 0.0 else math.inf
     if not share <= _WORST_SHARE:
         raise ResolutionError("errors make up more than 1 % of delta; use method='lattice'")
-    return FourierAnswer(
-        max(0.0, _below(contour, epsilon)), min(1.0, _above(contour, epsilon)), _settings(contour, share)
-    )
+    lower, upper = max(0.0, _below(contour, epsilon)), min(1.0, _above(contour, epsilon))
+    return Answer(lower, upper, "fourier", _settings(contour, share))
 
 
 def _settings(contour: Contour, share: float) -> dict[str, object]:
@@ -138,13 +117,13 @@ def _first_certain(holds: Callable[[float], bool], start: float, step: float) ->
 
 def _above(contour: Contour, epsilon: float) -> float:
     found = contour.at(epsilon)
-    return (found.value + found.error + contour.total.missed) * (1.0 + 8.0 * _ULP)
+    return (found.value + found.error + contour.total.missed) * (1.0 + 8.0 * ULP)
 
 
 def _below(contour: Contour, epsilon: float) -> float:
     shift, missed = (contour.blur.shift, contour.blur.missed) if contour.blur else (0.0, 0.0)
-    found = contour.at((epsilon + shift) * (1.0 + 2.0 * _ULP))
-    return (found.value - found.error - found.alias - missed) * (1.0 - 8.0 * _ULP)
+    found = contour.at((epsilon + shift) * (1.0 + 2.0 * ULP))
+    return (found.value - found.error - found.alias - missed) * (1.0 - 8.0 * ULP)
 
 
 def blurred(total: LossSum, aim: Aim, width: float | None) -> Contour:

@@ -10,19 +10,17 @@ from typing import cast
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
+
+from accountants.numerics.array_kinds import ComplexArray, FloatArray, IntArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["departures"]
 
-FloatArray = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
-IntArray = NDArray[np.intp]
 
 _ANGLE = 0.5 * math.pi  # largest |omega (l - g)|, with two grid points per frequency
-_ULP = 2.0**-53
 # Every number goes through log2(n) stages of a fast transform, each a product with a rounded twiddle factor and a sum:
 # 4.3 ulps of it, and fewer than 8 per binary digit with factors of 3, 5, 7 or 11.
-_TRANSFORM = 8.0 * _ULP
+_TRANSFORM = 8.0 * ULP
 
 
 def departures(
@@ -80,7 +78,7 @@ def departures(
             real += sign * factor * sums.imag
             imaginary += sign * factor * sums.real
         # Two sums of parts, those of the transform and those over the points of a grid point.
-        relative = 2.0 * _TRANSFORM * math.log2(size) + _ULP * (crowds[min(term, 1)] + 8.0 + 2.0 * term)
+        relative = 2.0 * _TRANSFORM * math.log2(size) + ULP * (crowds[min(term, 1)] + 8.0 + 2.0 * term)
         errors.append(2.0 * float(factor[-1]) * relative * heft)
         moment = moment * away
         factor = factor * (frequency / (term + 1))

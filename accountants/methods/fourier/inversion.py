@@ -9,30 +9,28 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accountants.errors import ResolutionError
 from accountants.methods.fourier.blur import Blur
 from accountants.methods.fourier.loss_sum import Aim, LossSum
-from accountants.methods.fourier.spectra import Ceiling
+from accountants.methods.fourier.spectrum import Ceiling
+from accountants.numerics.rounding import ULP
 
 __all__ = ["Contour", "period_of", "with_short_period"]
 
-FloatArray = NDArray[np.float64]
 
-_ULP = 2.0**-53
 _ALIAS = 1e-9  # share of delta that the other terms of Poisson's formula may make up
 _LOG_NOTHING = -20.0  # log of the share of the first line at which the rest stops mattering
 _MARGIN = 8.0  # the same, by which a modulus seen has to be below that, as proving it for an interval loses some
-_BEYOND = (1.1, 1.3, 1.7, 2.5, 4.0, 8.0, 16.0)  # tilts of Chernoff bounds for neighbours on the right and the left, as
-_BEFORE = (0.3, 0.6)  # multiples of the contour's own
+# Tilts of Chernoff bounds for neighbours on the right and on the left, as multiples of the contour's own.
+_BEYOND = (1.1, 1.3, 1.7, 2.5, 4.0, 8.0, 16.0)
+_BEFORE = (0.3, 0.6)
 _SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)  # of the saddle point's tilt; where few jumps matter it lies on a wall
 _LONGEST = 1e150  # nats, of a period
-_FARTHEST = 2.0**20
-_LINES = 2**14
-_BLURRED_LINES = 2**19
+_FARTHEST = 2.0**20  # times the last line, up to where a decay is looked for
+_LINES = 2**14  # most that are summed; some tenths of a second
+_BLURRED_LINES = 2**19  # the same with noise, whose lines cost less each
 _PRECISION = 1e-12  # of the characteristic function, all events together
-_BLURRED_PRECISION = 1e-12
 _DIGITS = 7.0  # log of what the terms of a sum may outgrow it by
 _FIRST = 0.1  # length of the first interval of frequencies that is bounded at once, of its left end
 _GROWTH = 1.5  # of the next one
@@ -75,8 +73,7 @@ class Contour:
         """Lines until the characteristic function is negligible."""
         blur = self.blur
         count = self._lines_needed(step) if blur is None else self._lines_of(blur, step)
-        precision = _PRECISION if blur is None else _BLURRED_PRECISION
-        parts = [one.lines(self.tilt, step, count, precision) for one in self.total.spectra]
+        parts = [spectrum.lines(self.tilt, step, count, _PRECISION) for spectrum in self.total.spectra]
         log_modulus = np.sum([part.log_modulus for part in parts], axis=0)
         self.omega = step * np.arange(count + 1)
         self.phase = np.sum([part.phase for part in parts], axis=0)
@@ -89,16 +86,16 @@ class Contour:
         self.weight = twice / (argument * (1.0 + argument)) * modulus
         size = np.abs(self.weight)
         # The phase is a sum of counts times angles, less omega * epsilon: a few ulps of each.
-        turned = 16.0 * _ULP * float(size @ (np.abs(self.phase) + 8.0))
+        turned = 16.0 * ULP * float(size @ (np.abs(self.phase) + 8.0))
         # Factors after modulus: exp sees the rounding of a log of size |log modulus|.
-        rounded = 16.0 * _ULP * float(size @ (np.abs(log_modulus) + 8.0))
+        rounded = 16.0 * ULP * float(size @ (np.abs(log_modulus) + 8.0))
         largest = np.abs(twice / (argument * (1.0 + argument)))
         # What the errors of the characteristic function may add; beyond e both may be anything up to their bounds.
         worst = np.exp(np.minimum(log_modulus + excess, 0.0)) + modulus
         added = np.where(excess < 1.0, modulus * np.expm1(np.minimum(excess, 1.0)), worst)
         counted = float(largest @ added)
         self.line_error = turned + rounded + counted
-        self.turning = 16.0 * _ULP * float(size @ self.omega)
+        self.turning = 16.0 * ULP * float(size @ self.omega)
 
     def _lines_needed(self, step: float) -> int:
         """Where the characteristic function seems to be negligible; that it stays so is proven afterwards."""
@@ -107,8 +104,8 @@ class Contour:
         while omega <= _LINES * step:
             if omega > end:
                 end = 2.5 * omega
-                ceilings = [one.ceiling(self.tilt, omega, end) for one in self.total.spectra]
-            seen = max(math.fsum(one(at, at) for one in ceilings) for at in (0.9 * omega, omega))
+                ceilings = [spectrum.ceiling(self.tilt, omega, end) for spectrum in self.total.spectra]
+            seen = max(math.fsum(ceiling(at, at) for ceiling in ceilings) for at in (0.9 * omega, omega))
             if self._is_negligible(seen + _MARGIN, omega, step) or self._is_negligible(
                 self._log_beyond(omega), omega, step
             ):
@@ -154,14 +151,14 @@ class Contour:
 
     def _in_block(self, start: float, end: float, step: float, overlap: float) -> float:
         """The same over one block, in intervals that adapt to what can be bounded at once."""
-        ceilings = [one.ceiling(self.tilt, start, end) for one in self.total.spectra]
+        ceilings = [spectrum.ceiling(self.tilt, start, end) for spectrum in self.total.spectra]
         total, left, length = 0.0, start, _FIRST * start
         while left < end:
             right = min(end, left + length)
             waiting, deepest = [(left, right, 0)], 0
             while waiting:
                 low, high, depth = waiting.pop()
-                log_bound = min(0.0, math.fsum(one(low, high) for one in ceilings))
+                log_bound = min(0.0, math.fsum(ceiling(low, high) for ceiling in ceilings))
                 if depth < _HALVINGS and not self._is_negligible(log_bound, low, step):
                     middle, deepest = 0.5 * (low + high), max(deepest, depth + 1)
                     waiting += [(middle, high, depth + 1), (low, middle, depth + 1)]
@@ -171,7 +168,7 @@ class Contour:
         return total
 
     def _log_beyond(self, omega: float) -> float:
-        return math.fsum(one.beyond(self.tilt, omega) for one in self.total.spectra)
+        return math.fsum(spectrum.beyond(self.tilt, omega) for spectrum in self.total.spectra)
 
     def at(self, epsilon: float) -> Evaluation:
         """delta(epsilon) with its errors."""
@@ -180,7 +177,7 @@ class Contour:
         scale = math.exp(min(700.0, self.log_moment - self.tilt * epsilon)) / self.period
         value = scale * float(terms.real.sum())
         slope = -scale * float((terms * (self.tilt + 1j * self.omega)).real.sum())
-        exponent = self.log_error + 16.0 * _ULP * (8.0 + abs(self.log_moment) + self.tilt * abs(epsilon))
+        exponent = self.log_error + 16.0 * ULP * (8.0 + abs(self.log_moment) + self.tilt * abs(epsilon))
         lines = self.line_error + self.turning * abs(epsilon) + self.far
         error = scale * math.exp(exponent) * lines + abs(value) * math.expm1(exponent)
         return Evaluation(value, error, self._alias(epsilon), slope / value if value > 0.0 else -math.inf)
@@ -230,6 +227,6 @@ def period_of(total: LossSum, aim: Aim) -> tuple[float, float]:
 def with_short_period(total: LossSum, aim: Aim) -> Aim:
     """The aim with the tilt, at most the given one, that has the shortest period at the cost of few digits."""
     allowed = total.cumulants(aim.tilt).log - aim.tilt * aim.epsilon + _DIGITS
-    found = [replace(aim, tilt=share * aim.tilt) for share in _SHARES]
-    fine = [one for one in found if total.cumulants(one.tilt).log - one.tilt * aim.epsilon <= allowed]
-    return min(fine, key=lambda one: period_of(total, one)[0])
+    tilts = [share * aim.tilt for share in _SHARES]
+    aims = [replace(aim, tilt=tilt) for tilt in tilts if total.cumulants(tilt).log - tilt * aim.epsilon <= allowed]
+    return min(aims, key=lambda moved: period_of(total, moved)[0])

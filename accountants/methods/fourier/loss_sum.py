@@ -2,18 +2,27 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import cast
 
+from accountants.errors import ResolutionError
+from accountants.events import Gaussian, PoissonSampled
 from accountants.methods.fourier.blur import Blur
-from accountants.methods.fourier.spectra import Cumulants, GaussianSpectrum, Spectrum
+from accountants.methods.fourier.sampled_spectrum import SampledSpectrum
+from accountants.methods.fourier.spectrum import Cumulants, GaussianSpectrum, Spectrum
+from accountants.methods.method import Parts
+from accountants.numerics.rounding import ULP, exp_up
 
-__all__ = ["Aim", "LossSum"]
+__all__ = ["Aim", "LossSum", "directions", "loss_sum"]
 
-_ULP = 2.0**-53
 _DIGITS = 7.0  # log of what the terms of a sum may outgrow it by
-_TILT_HALVINGS = 6
-_LARGEST_TILT = 1e7
+_TILT_HALVINGS = 6  # of a bracket, which leave a tilt right to a percent or so: any tilt is valid
+_LARGEST_TILT = 1e7  # per nat; no loss is resolved beyond it
 _SMALLEST_TILT = 1e-9
+_SIGMAS = (0.02, 1e8)  # below nothing is private and too many nodes are needed; above powers of sigma overflow
+_SMALLEST_Q = 1e-12
+_SQUARES = (1e-150, 1e150)  # of mu, so that their own squares are floats with all their digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +52,8 @@ class LossSum:
     def __init__(self, spectra: Sequence[Spectrum], direction: str = "remove", blur: Blur | None = None) -> None:
         self.spectra = spectra if blur is None else [*spectra, GaussianSpectrum(blur.mu)]
         self.direction, self.blur = direction, blur
-        self.missed = math.fsum(one.missed for one in spectra)
-        self.largest = math.fsum(one.largest for one in self.spectra)
+        self.missed = math.fsum(spectrum.missed for spectrum in spectra)
+        self.largest = math.fsum(spectrum.largest for spectrum in self.spectra)
         self._known: dict[float, Cumulants] = {}
         self._errors: dict[float, float] = {}
 
@@ -56,7 +65,7 @@ class LossSum:
         """Of the whole sum, remembered."""
         found = self._known.get(tilt)
         if found is None:
-            parts = [one.cumulants(tilt) for one in self.spectra]
+            parts = [spectrum.cumulants(tilt) for spectrum in self.spectra]
             found = Cumulants(*(math.fsum(getattr(part, name) for part in parts) for name in Cumulants.__slots__))
             self._known[tilt] = found
         return found
@@ -68,10 +77,22 @@ class LossSum:
         """
         known = self.cumulants(tilt)
         if tilt not in self._errors:
-            self._errors[tilt] = math.fsum(one.error(tilt) for one in self.spectra)
+            self._errors[tilt] = math.fsum(spectrum.error(tilt) for spectrum in self.spectra)
         exponent = known.log + self._errors[tilt] - tilt * epsilon
-        slack = 16.0 * _ULP * (1.0 + abs(known.log) + tilt * abs(epsilon))
+        slack = 16.0 * ULP * (1.0 + abs(known.log) + tilt * abs(epsilon))
         return exponent + tilt * math.log(tilt) - (1.0 + tilt) * math.log1p(tilt) + slack
+
+    def chernoff(self, tilt: float, epsilon: float) -> float:
+        """Upper bound on delta(epsilon) that needs no contour; any tilt will do, one near the saddle point is best."""
+        return min(1.0, exp_up(min(0.0, self.log_chernoff(tilt, epsilon))) * (1.0 + 4.0 * ULP) + self.missed)
+
+    def best_chernoff(self, epsilon: float) -> float:
+        """The same where no tilt is known: nothing beyond the largest loss, else by the best tilt within reach."""
+        if self.largest <= epsilon:
+            return self.missed
+        with suppress(ResolutionError):
+            self.tilt_for(epsilon)
+        return self.chernoff(self.known_tilt(epsilon), epsilon)
 
     def aim_at_delta(self, delta: float) -> Aim:
         """The saddle point of the epsilon that belongs to delta, in (0, 1); estimates."""
@@ -131,3 +152,39 @@ def _away_from_pole(total: LossSum, aim: Aim) -> Aim:
             break
         tilt *= 2.0
     return replace(aim, tilt=tilt)
+
+
+def directions(parts: Parts) -> tuple[int, ...]:
+    """Directions: +1 where the record is removed everywhere, -1 where it is added; one will do if nothing is sampled.
+
+    The two are never mixed before composition: which of them is worse may depend on epsilon.
+    """
+    return (1, -1) if any(isinstance(part, PoissonSampled) for part in parts) else (1,)
+
+
+def loss_sum(parts: Parts, sign: int, log_cut: float) -> LossSum:
+    """The sum of the losses of all parts in one direction.
+
+    Args:
+        parts: Gaussians and Poisson-sampled Gaussians.
+        sign: one of `directions`.
+        log_cut: log of the mass of large losses that may be cut off at the top.
+
+    Raises:
+        ResolutionError: numbers are too large or too small for quadrature.
+    """
+    counts: dict[tuple[float, float], int] = {}
+    gaussians: list[GaussianSpectrum] = []
+    for part, count in parts.items():
+        if isinstance(part, PoissonSampled):
+            sigma = cast("Gaussian", part.event).sigma
+            if not (_SIGMAS[0] <= sigma <= _SIGMAS[1] and part.q >= _SMALLEST_Q):
+                raise ResolutionError(f"{part!r} is out of reach of quadrature; use method='renyi'")
+            counts[sigma, part.q] = counts.get((sigma, part.q), 0) + count
+        else:
+            gaussians.append(GaussianSpectrum(math.sqrt(count) / cast("Gaussian", part).sigma))
+    squares = math.fsum(gaussian.square for gaussian in gaussians)
+    if not (counts or squares > _SQUARES[0]) or squares > _SQUARES[1]:
+        raise ResolutionError(f"Gaussians with a squared mu of {squares:g} are out of reach; use method='gaussian'")
+    sampled = [SampledSpectrum(counts, sign, log_cut)] if counts else []
+    return LossSum([*gaussians, *sampled], ("symmetric" if not counts else "remove" if sign > 0 else "add"))

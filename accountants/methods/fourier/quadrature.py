@@ -11,38 +11,17 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
-from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from accountants.errors import ResolutionError
+from accountants.methods.fourier.panels import ACROSS, ELLIPSE, LENGTHWAYS, LOG_TAIL, log_ratio, panel_edges, reach
+from accountants.numerics.array_kinds import FloatArray, IntArray
+from accountants.numerics.rounding import ULP
 
-__all__ = ["LOG_TAIL", "Atoms", "Moments", "Panels", "log_ratio"]
+__all__ = ["Atoms", "Moments", "Panels"]
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.intp]
 
-LOG_TAIL = -41.5  # log of the relative mass that may lie outside the panels: 1e-18
-_ELLIPSE = 4.0  # Bernstein parameter at which the integrand is bounded
-_LENGTHWAYS, _ACROSS = 0.5 * (_ELLIPSE + 1.0 / _ELLIPSE), 0.5 * (_ELLIPSE - 1.0 / _ELLIPSE)
-_LOG_GAUSS = math.log(64.0 / 15.0) - math.log1p(-(_ELLIPSE**-2))  # less 2 log(ellipse) per node of a panel
+_LOG_GAUSS = math.log(64.0 / 15.0) - math.log1p(-(ELLIPSE**-2))  # less 2 log(ellipse) per node of a panel
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
-_PHASE = 3.0  # log of the growth of e^(i omega loss) that a panel's ellipse may show at least
-_MARGIN = 4.0  # of logs, between the error of one panel at the mode and that of all
-_WIDEST = 0.8  # half width of a panel, of sigma and of sigma^2; the integrand has singularities pi sigma^2 off the axis
-_GRID = 97  # points at which the local width of panels is worked out
-_MAX_NODES = 2**22
-_ULP = 2.0**-53
-
-
-def log_ratio(x: FloatArray, q: FloatArray, sigma: FloatArray) -> FloatArray:
-    """log(1 - q + q e^((2x - 1) / (2 sigma^2))), accurate also where it is tiny and where the exponential overflows."""
-    exponent = (x - 0.5) / (sigma * sigma)
-    near = np.log1p(q * np.expm1(np.minimum(exponent, 30.0)))
-    far = exponent > 30.0
-    if far.any():
-        shape = np.broadcast_to(q, x.shape)[far]
-        near[far] = np.logaddexp(np.log1p(-shape), np.log(shape) + exponent[far])
-    return near
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +87,17 @@ class Panels:
         cut: float | FloatArray = math.inf,
     ) -> None:
         self.q, self.sigma, self.order = q, sigma, order
-        self.low, self.high = _reach(q, sigma, exponents, log_tail)
+        self.low, self.high = reach(q, sigma, exponents, log_tail)
         self.is_cut = self.high >= cut
         self.high = np.minimum(self.high, cut)
-        edges, owner = _edges(q, sigma, self.low, self.high, exponents, omega, order, log_tail)
+        edges, owner = panel_edges(q, sigma, self.low, self.high, exponents, omega, order, log_tail)
         self.centre = 0.5 * (edges[0] + edges[1])
         self.half = 0.5 * (edges[1] - edges[0])
         self.owner = owner  # event of every panel
         points, weights = _gauss(order)
         x = (self.centre[:, None] + self.half[:, None] * points).ravel()
         node_owner = np.repeat(owner, order)
+        # Events lie one after the other in flat arrays; `first` and `starts` say where the panels and nodes of each begin.
         self.first = np.searchsorted(owner, np.arange(len(q)))
         self.starts = self.first * order
         scale = sigma[node_owner]
@@ -132,6 +112,7 @@ class Panels:
     def moments(self, exponent: float) -> Moments:
         """Tilted laws at a real s inside the range."""
         logs = self.log_weight + exponent * self.loss
+        # Logs first, less the largest of each event: at large tilts the terms themselves overflow.
         top = np.maximum.reduceat(logs, self.starts)
         weight = np.exp(logs - top[self.node_owner])
         total = self._sum(weight)
@@ -156,7 +137,7 @@ class Panels:
         """
         logs = 16.0 + 2.0 * np.abs(self.log_weight) + (abs(exponent) + omega) * self.doubt
         rounding = self._sum(moments.weight * logs) + 8.0 * np.abs(moments.log) + self.terms
-        return self._missed(exponent, moments, omega) + 2.0 * _ULP * rounding
+        return self._missed(exponent, moments, omega) + 2.0 * ULP * rounding
 
     def departure_error(self, exponent: float, moments: Moments, omega: float) -> tuple[FloatArray, FloatArray]:
         """Bound on the error of the tilted mean of r^(i omega) - 1, as two numbers per event.
@@ -166,7 +147,7 @@ class Panels:
         """
         logs = 16.0 + 2.0 * np.abs(self.log_weight) + abs(exponent) * self.doubt
         logs += (8.0 * np.abs(moments.log) + self.terms)[self.node_owner]
-        rounding = 2.0 * _ULP * self._sum(moments.weight * (np.abs(self.loss) * logs + self.doubt))
+        rounding = 2.0 * ULP * self._sum(moments.weight * (np.abs(self.loss) * logs + self.doubt))
         return 2.0 * self._missed(exponent, moments, omega), rounding
 
     def _sum(self, values: FloatArray) -> FloatArray:
@@ -245,8 +226,8 @@ class Panels:
         most curvature * (length)^2 / 8.
         """
         sigma, q = self.sigma[self.owner], self.q[self.owner]
-        reach, rise = _LENGTHWAYS * self.half, _ACROSS * self.half
-        left, right = self.centre - reach, self.centre + reach
+        aside, rise = LENGTHWAYS * self.half, ACROSS * self.half
+        left, right = self.centre - aside, self.centre + aside
         log_right = log_ratio(right, q, sigma)
         ends = np.maximum(
             exponent * log_ratio(left, q, sigma) - 0.5 * np.square(left / sigma),
@@ -260,27 +241,13 @@ class Panels:
         if exponent < 0.0:
             curvature = curvature - exponent * np.minimum(0.25, share) / sigma**4
             grown = grown + exponent * np.log(lost)
-        size = ends + 0.5 * curvature * reach * reach + grown - np.log(sigma) - _LOG_SQRT_2PI
-        return np.log(self.half) + _LOG_GAUSS - 2.0 * self.order * math.log(_ELLIPSE) + size - log_moment[self.owner]
+        size = ends + 0.5 * curvature * aside * aside + grown - np.log(sigma) - _LOG_SQRT_2PI
+        return np.log(self.half) + _LOG_GAUSS - 2.0 * self.order * math.log(ELLIPSE) + size - log_moment[self.owner]
 
 
 @lru_cache(maxsize=4)
 def _gauss(order: int) -> tuple[FloatArray, FloatArray]:
     return leggauss(order)
-
-
-def _reach(
-    q: FloatArray, sigma: FloatArray, exponents: tuple[float, float], log_tail: float
-) -> tuple[FloatArray, FloatArray]:
-    """Where the panels begin and end, so that the mass outside is relatively below the tail (checked afterwards)."""
-    low_s, high_s = exponents
-    plain = math.sqrt(-2.0 * log_tail)
-    if high_s <= 0.0:
-        left = np.sqrt(2.0 * (low_s * np.log1p(-q) - log_tail))
-        return -sigma * left, np.maximum(1.0, sigma * plain)
-    lifted = np.minimum(np.log(q) + 0.5 * (high_s * high_s - high_s) / (sigma * sigma), -(high_s - 1.0) * np.log(q))
-    beyond = high_s + sigma * np.sqrt(2.0 * np.maximum(0.0, lifted - log_tail))
-    return -sigma * plain, np.maximum(sigma * plain, np.where(lifted > log_tail, beyond, 0.0))
 
 
 def _log_outside(q: FloatArray, sigma: FloatArray, low: FloatArray, high: FloatArray, exponent: float) -> FloatArray:
@@ -295,52 +262,3 @@ def _log_outside(q: FloatArray, sigma: FloatArray, low: FloatArray, high: FloatA
     shifted = log_ndtr((exponent - high) / sigma) + 0.5 * (exponent * exponent - exponent) / (sigma * sigma)
     right = np.logaddexp(np.log1p(-q) + log_ndtr(-high / sigma), np.log(q) + shifted)
     return np.logaddexp(left, right)
-
-
-def _edges(
-    q: FloatArray,
-    sigma: FloatArray,
-    low: FloatArray,
-    high: FloatArray,
-    exponents: tuple[float, float],
-    omega: float | FloatArray,
-    order: int,
-    log_error: float,
-) -> tuple[tuple[FloatArray, FloatArray], IntArray]:
-    """Left and right ends of all panels, and the event of each: narrow where the phase turns fast."""
-    grid = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, _GRID)
-    square = (sigma * sigma)[:, None]
-    widest = _WIDEST * np.minimum(sigma[:, None], square)
-    ahead = grid + 2.0 * widest  # where the ratio is steeper
-    exponent = (ahead - 0.5) / square + np.log(q)[:, None]
-    share = np.exp(np.minimum(0.0, exponent - log_ratio(ahead, q[:, None], sigma[:, None])))
-    # Where hardly any mass lies, the phase may turn faster than the nodes can follow.
-    height = exponents[1] * log_ratio(grid, q[:, None], sigma[:, None]) - 0.5 * np.square(grid / sigma[:, None])
-    allowed = max(_PHASE, log_error + 2.0 * order * math.log(_ELLIPSE) - _MARGIN)
-    phase = allowed + 0.6 * np.maximum(0.0, height.max(axis=1, keepdims=True) - height - 6.0)
-    density = 1.0 / widest + _ACROSS * np.reshape(omega, (-1, 1)) / phase * share / square
-    # A law that is cut off may end where its tilted density rises steeply.
-    density = density + _ACROSS * np.maximum(0.0, exponents[1] * share - ahead) / phase / square
-    if exponents[0] < 0.0:
-        density = density + _ACROSS * np.sqrt(-exponents[0] * share) / square
-    steps = 0.25 * (density[:, 1:] + density[:, :-1]) * np.diff(grid, axis=1)
-    counted = np.concatenate([np.zeros((len(q), 1)), np.cumsum(steps, axis=1)], axis=1)
-    panels = np.ceil(counted[:, -1])
-    if not panels.sum() * order <= _MAX_NODES:
-        raise ResolutionError(
-            f"{panels.sum() * order:.3g} quadrature nodes would be needed, above {_MAX_NODES}; use method='lattice'"
-        )
-    sizes = panels.astype(int)
-    owner = np.repeat(np.arange(len(q)), sizes)
-    # All events in one interpolation: rows are laid end to end, a unit apart so that they cannot mix.
-    offset = np.concatenate([[0.0], np.cumsum(counted[:, -1] + 1.0)[:-1]])
-    place = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    pitch = counted[:, -1] / panels
-    left, right = (
-        np.interp(offset[owner] + (place + side) * pitch[owner], (counted + offset[:, None]).ravel(), grid.ravel())
-        for side in (0.0, 1.0)
-    )
-    # Neighbours must share their border to the last bit, and the last panel must end where the range does.
-    right[:-1] = np.where(owner[1:] == owner[:-1], left[1:], high[owner[:-1]])
-    right[-1] = high[-1]
-    return (left, right), owner

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from accountants.errors import ResolutionError
-from accountants.methods.lattice.pairs.pair import ULP, FloatArray
+from accountants.numerics.array_kinds import FloatArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["ComposedLaw", "TooNoisy", "decayed_gains"]
 

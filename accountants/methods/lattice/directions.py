@@ -1,6 +1,5 @@
 """The releases of a ledger as dominating pairs, once per direction of the neighbouring relation."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,8 +11,9 @@ from accountants.methods.lattice.lower import lower_law
 from accountants.methods.lattice.pairs.pair import Pair
 from accountants.methods.lattice.pairs.table import DIRECTIONS, attained_pair_of, pair_of
 from accountants.methods.lattice.schedule import grouped
+from accountants.methods.method import Parts
 
-__all__ = ["Releases", "directions_of", "stranger"]
+__all__ = ["Releases", "directions_of", "unsupported_part"]
 
 _REMEMBERED = 2**16  # cells; longer laws are not kept
 _SAME = 1e-12  # relative difference of two spacings that counts as rounding
@@ -46,7 +46,7 @@ class Releases:
         return [_law(pair, step, tails, sign) for pair in pairs]
 
 
-def directions_of(parts: Mapping[Event, int], adjacency: Adjacency) -> list[Releases]:
+def directions_of(parts: Parts, adjacency: Adjacency) -> list[Releases]:
     """The one or two compositions whose curves must be maximised after composing; long schedules in groups.
 
     Raises:
@@ -64,12 +64,12 @@ def directions_of(parts: Mapping[Event, int], adjacency: Adjacency) -> list[Rele
     return found
 
 
-def stranger(parts: Mapping[Event, int], adjacency: Adjacency) -> Event | None:
+def unsupported_part(parts: Parts, adjacency: Adjacency) -> Event | None:
     """The first part without a dominating pair, or None if all of them can be composed here.
 
     Example:
         >>> from accountants.events import ZCDP, Laplace
-        >>> stranger({Laplace(1.0): 3, ZCDP(0.1): 2}, Adjacency.ADD_REMOVE)
+        >>> unsupported_part({Laplace(1.0): 3, ZCDP(0.1): 2}, Adjacency.ADD_REMOVE)
         zcdp(rho=0.1, xi=0)
     """
     for part in parts:

@@ -1,6 +1,6 @@
 """What the lattice does not even try: losses that no grid of floats can hold."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from accountants.errors import ResolutionError, UnsupportedEvent
 from accountants.events import (
@@ -18,6 +18,7 @@ from accountants.events import (
     SubsetResponse,
 )
 from accountants.events.person_groups import GroupSampledGaussian
+from accountants.methods.method import Parts
 from accountants.methods.renyi.renyi import renyi
 
 __all__ = ["require_tame"]
@@ -30,7 +31,7 @@ _COUNT = 10**11  # releases
 _NEAR_ONE = 1.001  # Rényi order that stands for the average
 
 
-def require_tame(parts: Mapping[Event, int], epsilon: float = 0.0) -> None:
+def require_tame(parts: Parts, epsilon: float = 0.0) -> None:
     """Refuse parts whose losses are too large, too small or too many for a lattice, and an epsilon far beyond them.
 
     Raises:
@@ -68,8 +69,8 @@ def _numbers(part: Event) -> Iterator[tuple[str, float, tuple[float, float]]]:
             yield "m / n", part.m / part.n, (_RATES[0], 1.0)
             yield from _numbers(part.event)
         case Composed():
-            for one in part.events:
-                yield from _numbers(one)
+            for inner in part.events:
+                yield from _numbers(inner)
         case Gaussian():
             yield "sigma", part.sigma, _SIGMAS
         case GroupSampledGaussian():

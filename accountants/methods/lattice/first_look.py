@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from accountants.methods.lattice.law import LatticeLaw
-from accountants.methods.lattice.pairs.pair import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["Outlook", "Window", "log_mgf", "look"]
+__all__ = ["FirstLook", "Window", "log_mgf", "look"]
 
 _OFTEN = np.geomspace(0.01, 300.0, 45)  # tilts, in units of one over the standard deviation of the sum
 _ALIAS = math.log(1e-7)  # of delta that each side of the window may cost
@@ -44,7 +44,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class FirstLook:
     """Estimates from coarse laws.
 
     Attributes:
@@ -81,7 +81,7 @@ def look(
     *,
     log_delta: float | None = None,
     epsilon: float | None = None,
-) -> Outlook:
+) -> FirstLook:
     """Plan the composition for the epsilon of a delta, or for the delta of an epsilon; one of the two is given.
 
     Args:
@@ -120,7 +120,7 @@ def look(
     best += 13
     spread = math.sqrt(float(curve.variance[best]))
     window = _window(curve, best, at, spread, target)
-    return Outlook(float(curve.tilt[best]), at, spread, target, window)
+    return FirstLook(float(curve.tilt[best]), at, spread, target, window)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,8 +135,8 @@ class _Curve:
     def of(cls, laws: Sequence[LatticeLaw], counts: Sequence[int], tilts: FloatArray) -> "_Curve":
         total, variance = np.zeros_like(tilts), np.zeros_like(tilts)
         for law, count in zip(laws, counts, strict=True):
-            one, _, square = log_mgf(law, tilts)
-            total += count * one
+            logs, _, square = log_mgf(law, tilts)
+            total += count * logs
             variance += count * square
         return cls(tilts, total, variance)
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accountants.methods.lattice.pairs.pair import MASS_ERROR, SMALLEST_MASS, ULP, FloatArray, Pair
+from accountants.methods.lattice.pairs.pair import MASS_ERROR, SMALLEST_MASS, Pair
+from accountants.numerics.array_kinds import FloatArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["LatticeLaw", "Tails", "exact_law", "lattice_points", "origin_of", "upper_law"]
 

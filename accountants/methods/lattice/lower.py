@@ -5,7 +5,9 @@ import numpy as np
 from accountants.errors import ResolutionError
 from accountants.methods.lattice.law import LatticeLaw, Tails, lattice_points, origin_of
 from accountants.methods.lattice.merging import cell_bounds, log_ratios, polished
-from accountants.methods.lattice.pairs.pair import MASS_ERROR, SMALLEST_MASS, ULP, FloatArray, Pair
+from accountants.methods.lattice.pairs.pair import MASS_ERROR, SMALLEST_MASS, Pair
+from accountants.numerics.array_kinds import FloatArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["lower_law"]
 

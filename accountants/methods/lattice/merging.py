@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from accountants.methods.lattice.pairs.pair import SMALLEST_MASS, FloatArray, Pair
+from accountants.methods.lattice.pairs.pair import SMALLEST_MASS, Pair
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["cell_bounds", "log_ratios", "polished"]
 

@@ -1,31 +1,22 @@
 """How fine the lattice must be for a requested width, and how fine it can be for the time that may be spent."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from accountants.errors import ResolutionError
-from accountants.events.event import Event
 from accountants.methods.lattice.directions import Releases
-from accountants.methods.lattice.first_look import Outlook
-from accountants.methods.lattice.law import Tails
+from accountants.methods.lattice.first_look import FirstLook
+from accountants.methods.lattice.law import LatticeLaw, Tails
 from accountants.methods.lattice.pairs.pair import Pair
 from accountants.methods.lattice.pairs.sampled import SampledPair
 from accountants.methods.lattice.schedule import grouped
 from accountants.methods.lattice.transform import MAX_CELLS
+from accountants.methods.method import Parts
 
-if TYPE_CHECKING:
-    from accountants.methods.lattice.plan import Plan
-
-__all__ = ["Resolution", "require_few", "tails_for"]
+__all__ = ["Plan", "Resolution", "require_few", "tails_for"]
 
 _SECONDS = 1.3  # for both ends in one direction
-_CELL, _LINE, _EVENT = (
-    0.5e-6,
-    0.5e-6,
-    1e-2,
-)  # measured: seconds per cell of a law, per line of a spectrum, per event; both ends
+_CELL, _LINE, _EVENT = 0.5e-6, 0.5e-6, 1e-2  # measured seconds per cell of a law, line of a spectrum, event; both ends
 _ROOM = 2e-2  # seconds for every event, where that is more: the time for many events grows with their number
 _MOST_EVENTS = 1000  # about 10 s
 _AIM = 0.7  # of the requested width
@@ -33,30 +24,45 @@ _NOTABLE = 0.1  # share of the variance from which an event's own shape counts
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """Where to look in one direction, before the fine lattice is made.
+
+    Attributes:
+        releases: what is composed.
+        first_look: estimates and window.
+        tails: what the laws may leave out.
+        pilots: the coarse laws that the estimates come from.
+    """
+
+    releases: Releases
+    first_look: FirstLook
+    tails: Tails
+    pilots: tuple[LatticeLaw, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """Chooses steps for one composition.
 
     Attributes:
-        releases: what is composed.
-        outlook: where delta comes from.
+        plan: what is composed, and where delta comes from.
         lengths: range of the loss of each release, nats.
         deviations: standard deviations of the losses.
     """
 
-    releases: Releases
-    outlook: Outlook
+    plan: Plan
     lengths: tuple[float, ...]
     deviations: tuple[float, ...]
 
     @classmethod
-    def of(cls, plan: "Plan") -> "Resolution":
-        """From a first look."""
+    def of(cls, plan: Plan) -> "Resolution":
+        """The choice for a plan, from its coarse laws."""
         lengths = tuple(law.ends[1] - law.ends[0] for law in plan.pilots)
         deviations = []
         for law in plan.pilots:
             mean = float(law.mass @ law.points)
             deviations.append(math.sqrt(max(float(law.mass @ (law.points - mean) ** 2), 1e-300)))
-        return cls(plan.releases, plan.outlook, lengths, tuple(deviations))
+        return cls(plan, lengths, tuple(deviations))
 
     def first_step(self, width: float) -> float:
         """A step that should give intervals of this width.
@@ -67,11 +73,13 @@ class Resolution:
         exact = self.lattice_step()
         if exact is not None:
             return exact
-        step = math.sqrt(8.0 * _AIM * width / (self.releases.total * (1.0 + self.outlook.saddle)))
+        step = math.sqrt(8.0 * _AIM * width / (self.plan.releases.total * (1.0 + self.plan.first_look.saddle)))
         variance = sum(
-            count * deviation**2 for count, deviation in zip(self.releases.counts, self.deviations, strict=True)
+            count * deviation**2 for count, deviation in zip(self.plan.releases.counts, self.deviations, strict=True)
         )
-        for pair, count, deviation in zip(self.releases.above, self.releases.counts, self.deviations, strict=True):
+        for pair, count, deviation in zip(
+            self.plan.releases.above, self.plan.releases.counts, self.deviations, strict=True
+        ):
             if count * deviation**2 > _NOTABLE * variance:
                 step = min(step, 0.3 * deviation, 0.1 * _scale(pair))
         return self.rounded(step)
@@ -89,12 +97,12 @@ class Resolution:
     def smallest_step(self) -> float:
         """The finest step that the time limits allow."""
         room = max(_SECONDS - _EVENT * len(self.lengths), _ROOM * len(self.lengths))
-        window = self.outlook.window.high - self.outlook.window.low
+        window = self.plan.first_look.window.high - self.plan.first_look.window.low
         return max((_CELL * sum(self.lengths) + _LINE * window * len(self.lengths)) / room, window / MAX_CELLS)
 
     def lattice_step(self) -> float | None:
         """The common step on which all pairs lie exactly, if there is one and the window has room for it."""
-        spacings = [pair.spacing for pair in (*self.releases.above, *self.releases.below)]
+        spacings = [pair.spacing for pair in (*self.plan.releases.above, *self.plan.releases.below)]
         known = [spacing for spacing in spacings if spacing is not None]
         if len(known) < len(spacings):
             return None
@@ -106,7 +114,7 @@ class Resolution:
     def _rigid_length(self) -> float | None:
         """The length between atoms that should be a whole number of steps: that of the event it matters most for."""
         best, length = 0.0, None
-        for pair, count in zip(self.releases.above, self.releases.counts, strict=True):
+        for pair, count in zip(self.plan.releases.above, self.plan.releases.counts, strict=True):
             anchor, spacing = pair.anchor, pair.spacing
             if spacing is not None and spacing * count > best and spacing > self.smallest_step():
                 best, length = spacing * count, spacing
@@ -115,7 +123,7 @@ class Resolution:
         return length
 
 
-def require_few(parts: Mapping[Event, int]) -> None:
+def require_few(parts: Parts) -> None:
     """Refuse what could not be composed within seconds, however coarse the lattice.
 
     Raises:

@@ -6,11 +6,11 @@ the larger). A sample of rate q becomes one of rate p < q by an outcome of the b
 release with less noise and a higher rate dominates, in both directions and under every relation.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accountants.events import Gaussian, Laplace, PoissonSampled
 from accountants.events.event import Event
+from accountants.methods.method import Parts
 
 __all__ = ["Group", "grouped"]
 
@@ -33,7 +33,7 @@ class Group:
     count: int
 
 
-def grouped(parts: Mapping[Event, int]) -> list[Group]:
+def grouped(parts: Parts) -> list[Group]:
     """The parts, each on its own; in groups of neighbours where there are too many.
 
     Example:
@@ -71,7 +71,7 @@ def _noise_and_rate(part: Event) -> tuple[float, float]:
     raise TypeError(f"{part!r} has no noise that could be compared")
 
 
-def _group(members: Mapping[Event, int]) -> Group:
+def _group(members: Parts) -> Group:
     count = sum(members.values())
     if len(members) == 1:
         (part,) = members

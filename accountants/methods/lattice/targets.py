@@ -1,4 +1,4 @@
-"""The two questions that can be asked of a composition: epsilon at a delta, or delta at an epsilon."""
+"""The two targets of a composition: epsilon at a delta, and delta at an epsilon."""
 
 import math
 from abc import ABC, abstractmethod
@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from accountants.errors import ResolutionError
 from accountants.methods.lattice.composed import ComposedLaw
 from accountants.methods.lattice.directions import Releases
-from accountants.methods.lattice.first_look import Outlook, look
+from accountants.methods.lattice.first_look import FirstLook, look
 from accountants.methods.lattice.law import LatticeLaw, Tails, upper_law
-from accountants.methods.lattice.plan import Plan
-from accountants.methods.lattice.resolution import tails_for
+from accountants.methods.lattice.resolution import Plan, tails_for
 
-__all__ = ["DeltaAt", "EpsilonAt", "Question"]
+__all__ = ["DeltaAt", "EpsilonAt", "Target"]
 
 _PILOT_CELLS = 2000
 _ALL_PILOT_CELLS = 400_000
@@ -21,7 +20,7 @@ _LEAST_LOG_DELTA = -550.0  # smaller estimates mean that epsilon exceeds every l
 _UNKNOWN = Tails(1e-40, 1e-40)  # for a first look when delta is not known yet
 
 
-class Question(ABC):
+class Target(ABC):
     """What to read off a composed law, and how to prepare for it."""
 
     @abstractmethod
@@ -29,7 +28,7 @@ class Question(ABC):
         """A first look with coarse laws."""
 
     @abstractmethod
-    def look(self, laws: Sequence[LatticeLaw], counts: Sequence[int]) -> Outlook:
+    def look(self, laws: Sequence[LatticeLaw], counts: Sequence[int]) -> FirstLook:
         """Estimates from the given laws."""
 
     @abstractmethod
@@ -37,16 +36,16 @@ class Question(ABC):
         """Certified end of the answer, and the numerical error in delta that is part of it."""
 
     @abstractmethod
-    def width(self, lower: float, upper: float, outlook: Outlook) -> float:
+    def width(self, lower: float, upper: float, first_look: FirstLook) -> float:
         """How far apart two ends are, in nats of epsilon."""
 
     @abstractmethod
-    def weight(self, outlook: Outlook) -> float:
+    def weight(self, first_look: FirstLook) -> float:
         """Estimate of the answer; the larger one belongs to the worse direction."""
 
 
 @dataclass(frozen=True, slots=True)
-class EpsilonAt(Question):
+class EpsilonAt(Target):
     """The smallest epsilon >= 0 with delta(epsilon) <= delta.
 
     Attributes:
@@ -60,21 +59,21 @@ class EpsilonAt(Question):
         pilots = _pilots(releases, tails)
         return Plan(releases, self.look(pilots, releases.counts), tails, pilots)
 
-    def look(self, laws: Sequence[LatticeLaw], counts: Sequence[int]) -> Outlook:
+    def look(self, laws: Sequence[LatticeLaw], counts: Sequence[int]) -> FirstLook:
         return look(laws, counts, log_delta=math.log(self.delta))
 
     def end(self, law: ComposedLaw, sign: float) -> tuple[float, float]:
         return law.epsilon(self.delta, sign=sign)
 
-    def width(self, lower: float, upper: float, outlook: Outlook) -> float:
+    def width(self, lower: float, upper: float, first_look: FirstLook) -> float:
         return upper - lower
 
-    def weight(self, outlook: Outlook) -> float:
-        return outlook.epsilon
+    def weight(self, first_look: FirstLook) -> float:
+        return first_look.epsilon
 
 
 @dataclass(frozen=True, slots=True)
-class DeltaAt(Question):
+class DeltaAt(Target):
     """The value of delta(epsilon).
 
     Attributes:
@@ -84,25 +83,25 @@ class DeltaAt(Question):
     epsilon: float
 
     def plan(self, releases: Releases) -> Plan:
-        """See `Question.plan`; looks twice, because the tails depend on the answer."""
+        # The tails depend on the answer, so that it takes a look to know where to look.
         first = self.look(_pilots(releases, _UNKNOWN), releases.counts)
         tails = tails_for(releases, max(min(first.log_delta, 0.0) - 2.0, _LEAST_LOG_DELTA))
         pilots = _pilots(releases, tails)
         return Plan(releases, self.look(pilots, releases.counts), tails, pilots)
 
-    def look(self, laws: Sequence[LatticeLaw], counts: Sequence[int]) -> Outlook:
+    def look(self, laws: Sequence[LatticeLaw], counts: Sequence[int]) -> FirstLook:
         return look(laws, counts, epsilon=self.epsilon)
 
     def end(self, law: ComposedLaw, sign: float) -> tuple[float, float]:
         return law.delta(self.epsilon, sign=sign)
 
-    def width(self, lower: float, upper: float, outlook: Outlook) -> float:
+    def width(self, lower: float, upper: float, first_look: FirstLook) -> float:
         if lower <= 0.0:
             return math.inf if upper > 0.0 else 0.0
-        return math.log(upper / lower) / outlook.saddle
+        return math.log(upper / lower) / first_look.saddle
 
-    def weight(self, outlook: Outlook) -> float:
-        return outlook.log_delta
+    def weight(self, first_look: FirstLook) -> float:
+        return first_look.log_delta
 
 
 def _pilots(releases: Releases, tails: Tails) -> tuple[LatticeLaw, ...]:

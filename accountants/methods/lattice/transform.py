@@ -11,12 +11,13 @@ from accountants.errors import ResolutionError
 from accountants.methods.lattice.composed import ComposedLaw, decayed_gains
 from accountants.methods.lattice.first_look import Window, log_mgf
 from accountants.methods.lattice.law import LatticeLaw
-from accountants.methods.lattice.pairs.pair import ULP, FloatArray
+from accountants.numerics.array_kinds import FloatArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["MAX_CELLS", "compose"]
 
 MAX_CELLS = 2**21  # of one window: about a quarter of a second for each distinct event
-_FORGOTTEN = -85.0  # log of a spectral weight that is dropped
+_FORGOTTEN = -85.0  # log of a spectral weight that is dropped: 1e-37, far below the rounding of the transform
 
 
 def compose(laws: Sequence[LatticeLaw], counts: Sequence[int], window: Window, *, sign: float) -> ComposedLaw:
@@ -88,8 +89,9 @@ def _spectrum(
     # Every output of a fast transform is a sum along paths of log2 n products; inputs are positive and add up to 1.
     unit = 8.0 * ULP * math.log2(2.0 * size)
     for law, count in zip(laws, counts, strict=True):
-        log_one = float(log_mgf(law, np.array([tilt]))[0][0])
-        tilted = law.mass * np.exp(np.minimum(tilt * law.points - log_one, 709.0))  # larger only where the mass is 0
+        log_mean = float(log_mgf(law, np.array([tilt]))[0][0])
+        # The power of a sum is taken in logs: counts reach 10^11, where a product would underflow.
+        tilted = law.mass * np.exp(np.minimum(tilt * law.points - log_mean, 709.0))  # larger only where the mass is 0
         if len(tilted) > size:
             tilted = np.pad(tilted, (0, -len(tilted) % size)).reshape(-1, size).sum(axis=0)
         factor = np.asarray(rfft(tilted, size))
@@ -102,8 +104,8 @@ def _spectrum(
         growth += (count * unit) / (modulus + unit)
         rounding += (4.0 * ULP * count) * (4.0 - log_modulus)
         reach = max(map(abs, law.ends))
-        relative += count * (law.mass_error + 4.0 * ULP * (8.0 + abs(log_one) + tilt * reach))
-        log_scale += count * log_one
+        relative += count * (law.mass_error + 4.0 * ULP * (8.0 + abs(log_mean) + tilt * reach))
+        log_scale += count * log_mean
     kept = log_size > _FORGOTTEN
     spectrum = np.zeros(frequencies, dtype=np.complex128)
     weight = np.exp(log_size[kept])

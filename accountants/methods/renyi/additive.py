@@ -7,8 +7,9 @@ import numpy as np
 
 from accountants.adjacency import Adjacency
 from accountants.events import DiscreteGaussian, DiscreteLaplace, Gaussian, Laplace, PureDP
-from accountants.methods.renyi.registry import FloatArray, curve
+from accountants.methods.renyi.registry import curve
 from accountants.methods.renyi.symmetric import symmetric_renyi
+from accountants.numerics.array_kinds import FloatArray
 
 _MOST_ATOMS = 4096  # of discrete Laplace noise; beyond, only its pure guarantee is used
 _TERMS = 25  # of the series of e^x - 1 - x for |x| <= 1: the rest is below 1e-26 of it

@@ -24,7 +24,8 @@ from scipy.special import gammaln
 from accountants.adjacency import Adjacency
 from accountants.events import Gaussian, RandomAllocation, normal_form
 from accountants.methods.renyi.integer_orders import LARGEST, between_integers, log_binomials, log_minus_one
-from accountants.methods.renyi.registry import FloatArray, curve, total_curve
+from accountants.methods.renyi.registry import curve, total_curve
+from accountants.numerics.array_kinds import FloatArray
 
 _LEAST_SIGMA = 0.2  # with less noise nothing is amplified at any order of use
 _SLACK = 1e-11  # relative, covers the rounding of up to a hundred positive sums

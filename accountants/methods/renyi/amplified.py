@@ -38,8 +38,10 @@ from accountants.events import (
 from accountants.methods.pure import pure_epsilon
 from accountants.methods.renyi.antipodal import log_moments_replaced
 from accountants.methods.renyi.integer_orders import LARGEST, between_integers, log_binomial_sum, log_minus_one
-from accountants.methods.renyi.registry import FloatArray, curve, total_curve
+from accountants.methods.renyi.mixture import log_mixture
+from accountants.methods.renyi.registry import curve, total_curve
 from accountants.methods.renyi.sampled import log_moments
+from accountants.numerics.array_kinds import FloatArray
 
 _LARGEST_LEVEL = 0.5 * sys.float_info.max  # nats; curves add to it
 _UP_SUM = 1.0 + 1e-10  # rounding of up to a thousand factors
@@ -117,9 +119,7 @@ def _replaced(event: PoissonSampled, orders: FloatArray) -> FloatArray:
 def _convexity(q: float, inner: dict[Event, int], orders: FloatArray, adjacency: Adjacency | None) -> FloatArray:
     above = orders - 1.0
     with np.errstate(over="ignore"):
-        growth = above * total_curve(inner, orders, adjacency)
-        mixed = np.logaddexp(math.log1p(-q), math.log(q) + growth)
-        return np.where(growth < 30.0, np.log1p(q * np.expm1(np.minimum(growth, 30.0))), mixed) / above
+        return log_mixture(q, above * total_curve(inner, orders, adjacency)) / above
 
 
 def _pure(event: Event, orders: FloatArray, adjacency: Adjacency | None) -> FloatArray:

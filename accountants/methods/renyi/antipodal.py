@@ -3,11 +3,12 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+
+from accountants.methods.renyi.mixture import log_mixture
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["log_moments_replaced"]
 
-FloatArray = NDArray[np.float64]
 
 _REACH = 9.0  # standard deviations kept beyond the furthest peak; the rest weighs less than 3e-19 of it
 _MAX_POINTS = 2**13
@@ -80,6 +81,4 @@ def _without_integral(q: float, sigma: float, orders: FloatArray) -> FloatArray:
     above = orders - 1.0
     with np.errstate(over="ignore"):
         whole = 2.0 * orders * above / sigma / sigma
-        mixed = np.logaddexp(math.log1p(-q), math.log(q) + whole)
-        mixed = np.where(whole < 30.0, np.log1p(q * np.expm1(np.minimum(whole, 30.0))), mixed)
-        return np.minimum(whole, mixed) * (1.0 + _SLACK)
+        return np.minimum(whole, log_mixture(q, whole)) * (1.0 + _SLACK)

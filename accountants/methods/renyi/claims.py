@@ -6,26 +6,12 @@ import sys
 import numpy as np
 
 from accountants.adjacency import Adjacency
-from accountants.events import RDP, ZCDP, Event, Exponential
-from accountants.methods.renyi.registry import FloatArray, curve
-
-__all__ = ["claimed_orders"]
+from accountants.events import RDP, ZCDP, Exponential
+from accountants.methods.renyi.registry import curve
+from accountants.numerics.array_kinds import FloatArray
+from accountants.numerics.rounding import ULP
 
 _SMALLEST_SPREAD = 1e-6
-_ULP = 2.0**-53
-
-
-def claimed_orders(event: Event) -> tuple[float, ...]:
-    """The orders of all RDP claims inside the event; between them such a curve is flat, so they are worth trying.
-
-    Example:
-        >>> claimed_orders(RDP((2, 8), (0.1, 0.5)).poisson(0.1) * 3)
-        (2.0, 8.0)
-    """
-    if isinstance(event, RDP):
-        return event.orders
-    inside = getattr(event, "events", None) or [part for part in [getattr(event, "event", None)] if part is not None]
-    return tuple(order for part in inside for order in claimed_orders(part))
 
 
 @curve.register
@@ -58,6 +44,4 @@ def _(event: Exponential, orders: FloatArray, adjacency: Adjacency | None) -> Fl
         log_moment = np.log1p(rest) - np.log(orders) + above * worst
         # Small spreads cancel; what rounding can have lost is added.
         logs = np.abs(np.log(above)) + np.log(orders) + np.log1p(rest) + np.abs(np.log(rest)) + 1.0
-        return np.minimum(
-            ceiling, (log_moment + 16.0 * _ULP * (np.log1p(rest) + np.log(orders) + above * logs)) / above
-        )
+        return np.minimum(ceiling, (log_moment + 16.0 * ULP * (np.log1p(rest) + np.log(orders) + above * logs)) / above)

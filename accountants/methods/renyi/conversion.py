@@ -5,21 +5,21 @@ Source: Canonne, Kamath, Steinke 2020 (optimal conversion of one order); Bretagn
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from accountants.adjacency import Adjacency
-from accountants.events import Event
-from accountants.methods.renyi.claims import claimed_orders
+from accountants.events import RDP, Event
+from accountants.methods.method import Answer, Method, Parts, one_by_one
 from accountants.methods.renyi.registry import total_curve
 from accountants.methods.renyi.renyi import renyi
+from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["best_order_to_repeat", "epsilon_at_orders", "quick_rdp_epsilon", "rdp_delta", "rdp_epsilon"]
+__all__ = ["RENYI", "best_order_to_repeat", "epsilon_at_orders", "quick_rdp_epsilon", "rdp_delta", "rdp_epsilon"]
 
-FloatArray = NDArray[np.float64]
 
 _SLACK = 1e-12  # relative, covers the rounding of curves, sums and conversion
 _SMALLEST = 1e-300  # nothing that costs anything costs less, squares may have underflowed
@@ -28,7 +28,7 @@ _REFINEMENTS = 5  # finer grids between the neighbours of the best order so far
 _FINER = 11  # orders in each of them
 
 
-def rdp_epsilon(parts: Mapping[Event, int], delta: float, adjacency: Adjacency | None = None) -> tuple[float, float]:
+def rdp_epsilon(parts: Parts, delta: float, adjacency: Adjacency | None = None) -> tuple[float, float]:
     """Upper bound on epsilon from the summed Rényi curves.
 
     Args:
@@ -37,7 +37,7 @@ def rdp_epsilon(parts: Mapping[Event, int], delta: float, adjacency: Adjacency |
         adjacency: neighbouring relation, where the curve of a part depends on it.
 
     Returns:
-        (epsilon, order) in nats; epsilon is infinite if the curve is.
+        (epsilon, order): epsilon in nats, infinite if the curve is; the order, > 1, that gave it.
 
     Raises:
         UnsupportedEvent: an event has no curve; it is named.
@@ -52,7 +52,7 @@ def rdp_epsilon(parts: Mapping[Event, int], delta: float, adjacency: Adjacency |
     return _best(parts, adjacency, lambda above, curve: _epsilon_at(above, curve, log_delta))
 
 
-def quick_rdp_epsilon(parts: Mapping[Event, int], delta: float, adjacency: Adjacency | None = None) -> float:
+def quick_rdp_epsilon(parts: Parts, delta: float, adjacency: Adjacency | None = None) -> float:
     """Like `rdp_epsilon`, but only at fixed orders whose curves are remembered: a little larger, much faster.
 
     Raises:
@@ -79,22 +79,10 @@ def epsilon_at_orders(orders: ArrayLike, curve: ArrayLike, delta: float) -> Floa
     return _epsilon_at(np.asarray(orders, dtype=float) - 1.0, np.asarray(curve, dtype=float), math.log(delta))
 
 
-def best_order_to_repeat(
-    parts: Mapping[Event, int], epsilon: float, delta: float, adjacency: Adjacency | None = None
-) -> float:
-    """The order at which the parts can be repeated most often within (epsilon, delta).
+def best_order_to_repeat(parts: Parts, epsilon: float, delta: float, adjacency: Adjacency | None = None) -> float:
+    """The order, > 1, at which the parts can be repeated most often within (epsilon, delta); some order if they fit at none.
 
-    Args:
-        parts: event -> count; every event needs a Rényi curve.
-        epsilon: budget, nats.
-        delta: failure mass, in (0, 1).
-        adjacency: neighbouring relation, where the curve of a part depends on it.
-
-    Returns:
-        The order, > 1; some order if the parts fit at none.
-
-    Raises:
-        UnsupportedEvent: an event has no curve; it is named.
+    Arguments and errors are those of `rdp_epsilon`, and epsilon, the budget, in nats.
     """
     log_delta = math.log(delta)
 
@@ -106,20 +94,8 @@ def best_order_to_repeat(
     return _best(parts, adjacency, share)[1]
 
 
-def rdp_delta(parts: Mapping[Event, int], epsilon: float, adjacency: Adjacency | None = None) -> tuple[float, float]:
-    """Upper bound on delta from the summed Rényi curves.
-
-    Args:
-        parts: event -> count; every event needs a Rényi curve.
-        epsilon: nats, >= 0.
-        adjacency: neighbouring relation, where the curve of a part depends on it.
-
-    Returns:
-        (delta, order); delta is at most 1.
-
-    Raises:
-        UnsupportedEvent: an event has no curve; it is named.
-    """
+def rdp_delta(parts: Parts, epsilon: float, adjacency: Adjacency | None = None) -> tuple[float, float]:
+    """Upper bound on delta at an epsilon >= 0, nats, and its order; otherwise as `rdp_epsilon`."""
     log_delta, order = _best(parts, adjacency, lambda above, curve: _log_delta_at(above, curve, epsilon))
     return min(1.0, max(math.exp(min(log_delta, 0.0)) * (1.0 + _SLACK), math.ulp(0.0))), order
 
@@ -148,48 +124,64 @@ def _log_delta_at(above: FloatArray, curve: FloatArray, epsilon: float) -> Float
 
 
 def _best(
-    parts: Mapping[Event, int],
+    parts: Parts,
     adjacency: Adjacency | None,
     objective: Callable[[FloatArray, FloatArray], FloatArray],
 ) -> tuple[float, float]:
     """Smallest value of the objective over all orders, and the order."""
+    claimed = np.array(sorted({order for part in parts for order in _claimed_orders(part)}))
     values = objective(_GRID, _grid_total(parts, adjacency))
     best = int(np.argmin(values))
-    if not math.isfinite(values[best]):
-        return float(values[best]), float(_GRID[best] + 1.0)
-
     value, order = float(values[best]), float(_GRID[best] + 1.0)
+    if not math.isfinite(value):
+        return value, order
     low, high = math.log(_GRID[max(best - 1, 0)]), math.log(_GRID[min(best + 1, len(_GRID) - 1)])
     for _ in range(_REFINEMENTS):
         logs = np.linspace(low, high, _FINER)
         above = np.exp(logs)
-        with np.errstate(over="ignore"):
-            curve = total_curve(dict(parts), above + 1.0, adjacency)
-        values = objective(above, curve)
+        values = objective(above, total_curve(parts, above + 1.0, adjacency))
         best = int(np.argmin(values))
         if values[best] < value:
             value, order = float(values[best]), float(above[best] + 1.0)
         low, high = logs[max(best - 1, 0)], logs[min(best + 1, _FINER - 1)]
-    claimed = np.array(sorted({order for part in parts for order in claimed_orders(part)}))
     if claimed.size:
-        values = objective(claimed - 1.0, total_curve(dict(parts), claimed, adjacency))
+        # The curve of a claim falls to a value at its orders alone: no grid would meet them.
+        values = objective(claimed - 1.0, total_curve(parts, claimed, adjacency))
         best = int(np.argmin(values))
         if values[best] < value:
             value, order = float(values[best]), float(claimed[best])
     return value, order
 
 
-def _grid_total(parts: Mapping[Event, int], adjacency: Adjacency | None) -> FloatArray:
+def _claimed_orders(event: Event) -> tuple[float, ...]:
+    """The orders of all RDP claims inside the event; between them such a curve is flat, so they are worth trying."""
+    if isinstance(event, RDP):
+        return event.orders
+    inside = getattr(event, "events", None) or [part for part in [getattr(event, "event", None)] if part is not None]
+    return tuple(order for part in inside for order in _claimed_orders(part))
+
+
+def _grid_total(parts: Parts, adjacency: Adjacency | None) -> FloatArray:
     with np.errstate(over="ignore"):
         return sum((count * _grid_curve(part, adjacency) for part, count in parts.items()), np.zeros_like(_GRID))
 
 
 @lru_cache(maxsize=4096)
 def _grid_curve(part: Event, adjacency: Adjacency | None) -> FloatArray:
-    curve = renyi(part, _GRID + 1.0, adjacency=_name(adjacency))
+    curve = renyi(part, _GRID + 1.0, adjacency=None if adjacency is None else str(adjacency))
     curve.setflags(write=False)
     return curve
 
 
-def _name(adjacency: Adjacency | None) -> str | None:
-    return None if adjacency is None else str(adjacency)
+def _epsilon(parts: Parts, delta: float, adjacency: Adjacency, width: float | None) -> Answer:
+    upper, order = rdp_epsilon(parts, delta, adjacency)
+    return Answer(0.0, upper, "renyi", {"order": order})
+
+
+def _delta(parts: Parts, epsilon: float, adjacency: Adjacency, width: float | None) -> Answer:
+    upper, order = rdp_delta(parts, epsilon, adjacency)
+    return Answer(0.0, upper, "renyi", {"order": order})
+
+
+# A part without a curve is refused by the curve itself, which names it.
+RENYI = Method("renyi", lambda parts, adjacency: None, _epsilon, _delta, one_by_one(_delta))

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
+
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["LARGEST", "between_integers", "log_binomial_sum", "log_binomials", "log_minus_one"]
 
-FloatArray = NDArray[np.float64]
 
 LARGEST = 256  # integer order; beyond, other bounds are used
 _SLACK = 1e-12  # relative, covers the rounding of positive sums

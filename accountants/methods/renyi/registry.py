@@ -1,18 +1,16 @@
 """The table of Rényi curves: one function per type of part that a normal form can hold."""
 
-from collections.abc import Mapping
 from functools import singledispatch
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accountants.adjacency import Adjacency
 from accountants.errors import UnsupportedEvent
 from accountants.events import KINDS, Event, normal_form
+from accountants.methods.method import Parts
+from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["FloatArray", "curve", "total_curve"]
-
-FloatArray = NDArray[np.float64]
+__all__ = ["curve", "total_curve"]
 
 
 @singledispatch
@@ -24,7 +22,7 @@ def curve(event: Event, orders: FloatArray, adjacency: Adjacency | None) -> Floa
     Args:
         event: a part as `events.normal_form` gives it; anything else is brought into normal form first.
         orders: > 1, shape (n,).
-        adjacency: neighbouring relation; None where it is unknown, see `curves.renyi`.
+        adjacency: neighbouring relation; None where it is unknown, see `renyi`.
 
     Returns:
         Nats, shape (n,); infinite where there is no bound.
@@ -40,7 +38,7 @@ def curve(event: Event, orders: FloatArray, adjacency: Adjacency | None) -> Floa
     raise UnsupportedEvent(f"no Rényi curve for {event!r} ({type(event).__name__}); supported: {supported}")
 
 
-def total_curve(parts: Mapping[Event, int], orders: FloatArray, adjacency: Adjacency | None) -> FloatArray:
+def total_curve(parts: Parts, orders: FloatArray, adjacency: Adjacency | None) -> FloatArray:
     """Sum of the curves of the parts, each times its count; shape (n,)."""
     total = np.zeros_like(orders)
     with np.errstate(over="ignore"):

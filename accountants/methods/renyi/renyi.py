@@ -10,12 +10,13 @@ from accountants import check
 from accountants.adjacency import Adjacency
 from accountants.events import Event, Parallel, normal_form
 from accountants.events.event import require_event
-from accountants.methods.renyi import additive, allocation, amplified, claims, response
-from accountants.methods.renyi.registry import FloatArray, curve, total_curve
+from accountants.methods.renyi import additive, allocation, amplified, claims, response_curves
+from accountants.methods.renyi.registry import curve, total_curve
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["FAMILIES", "renyi"]
 
-FAMILIES = (additive, response, claims, amplified, allocation)  # importing them registers their curves
+FAMILIES = (additive, response_curves, claims, amplified, allocation)  # importing them registers their curves
 
 
 def renyi(event: Event, alpha: float | ArrayLike, *, adjacency: str | None = None) -> FloatArray:

@@ -3,11 +3,12 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+
+from accountants.methods.renyi.mixture import log_mixture
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["log_moments"]
 
-FloatArray = NDArray[np.float64]
 
 _REACH = 9.0  # standard deviations kept on each side; the rest weighs less than 3e-19
 _MAX_POINTS = 2**12
@@ -84,9 +85,7 @@ def _without_integral(q: float, sigma: float, orders: FloatArray) -> FloatArray:
     """No amplification, or Minkowski: |1 - q + q r|_alpha <= 1 - q + q |r|_alpha."""
     with np.errstate(over="ignore"):
         norm = 0.5 * (orders - 1.0) / sigma / sigma
-        mixed = np.logaddexp(math.log1p(-q), math.log(q) + norm)
-        mixed = np.where(norm < 30.0, np.log1p(q * np.expm1(np.minimum(norm, 30.0))), mixed)
-        return orders * np.minimum(norm, mixed) * (1.0 + _SLACK)
+        return orders * np.minimum(norm, log_mixture(q, norm)) * (1.0 + _SLACK)
 
 
 def _log_sum(terms: FloatArray) -> FloatArray:

@@ -1,11 +1,10 @@
 """Rényi divergence of a pair of laws that a relabelling of the outcomes swaps, from its atoms."""
 
 import numpy as np
-from numpy.typing import NDArray
+
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["symmetric_renyi"]
-
-FloatArray = NDArray[np.float64]
 
 
 def symmetric_renyi(losses: FloatArray, log_masses: FloatArray, orders: FloatArray) -> FloatArray:

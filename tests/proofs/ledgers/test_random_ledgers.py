@@ -21,7 +21,7 @@ from accountants import (
     delta,
     epsilon,
 )
-from accountants.composition import epsilon as composition
+from accountants.composition import known_parts, prepared
 from accountants.methods.fourier import accountant as fourier
 from accountants.methods.fourier import delta_curve, inversion
 from accountants.methods.lattice import accountant as lattice
@@ -259,14 +259,14 @@ def test_a_tail_that_is_cut_but_not_counted_is_found(monkeypatch, found_in):
 
 
 def test_a_failure_of_a_claim_that_is_not_paid_is_found(monkeypatch, found_in):
-    split = composition.split_failures
-    monkeypatch.setattr(composition, "split_failures", lambda parts: (split(parts)[0], (0.0, 0.0)))
+    split = known_parts.split_failures
+    monkeypatch.setattr(known_parts, "split_failures", lambda parts: (split(parts)[0], (0.0, 0.0)))
     assert any("upper=" in text for text in found_in("claim"))
 
 
 def test_a_count_that_is_ignored_is_found(monkeypatch, found_in):
-    form = composition.normal_form
-    monkeypatch.setattr(composition, "normal_form", lambda *event, **options: dict.fromkeys(form(*event, **options), 1))
+    form = prepared.normal_form
+    monkeypatch.setattr(prepared, "normal_form", lambda *event, **options: dict.fromkeys(form(*event, **options), 1))
     assert any("upper=" in text for text in found_in("lattice"))
 
 

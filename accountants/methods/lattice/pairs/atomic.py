@@ -9,7 +9,9 @@ import numpy as np
 from scipy.special import ndtri
 
 from accountants.errors import ResolutionError
-from accountants.methods.lattice.pairs.pair import ULP, Atoms, FloatArray, Pair
+from accountants.methods.lattice.pairs.pair import Atoms, SymmetricPair
+from accountants.numerics.array_kinds import FloatArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["AtomicPair", "DiscreteGaussianPair", "DiscreteLaplacePair", "ResponsePair", "response_pair", "subset_pair"]
 
@@ -17,19 +19,14 @@ _TAIL = 1e-290  # P-mass that may be missing in cells, where no tail is asked fo
 _MAX_ATOMS = 2**21
 
 
-class AtomicPair(Pair):
+class AtomicPair(SymmetricPair):
     """A symmetric pair with losses on the lattice (integer + 0 or 1/2) * spacing."""
 
     __slots__ = ()
 
     @property
-    def is_symmetric(self) -> bool:
-        """True."""
-        return True
-
-    @property
     def edge_error(self) -> float:
-        """See `Pair.edge_error`; atoms are placed by value here, and by index in `atoms`."""
+        # Atoms are placed by value here, and by index in `atoms`.
         low, high = self.range_under_p(_TAIL, _TAIL)
         return 4.0 * ULP * max(-low, high)
 
@@ -41,10 +38,6 @@ class AtomicPair(Pair):
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
         losses = self.atoms(max(min(below, above), _TAIL)).losses
         return float(losses[0]), float(losses[-1])
-
-    def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        low, high = self.range_under_p(above, below)
-        return -high, -low
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
         atoms = self.atoms(_TAIL)

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accountants.methods.lattice.pairs.pair import ULP, FloatArray, Pair
+from accountants.methods.lattice.pairs.pair import SymmetricPair
+from accountants.numerics.array_kinds import FloatArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["LaplacePair"]
 
 
 @dataclass(frozen=True, slots=True)
-class LaplacePair(Pair):
+class LaplacePair(SymmetricPair):
     """Laplace(1, 1/eps0) against Laplace(0, 1/eps0).
 
     Under P the loss is eps0 with mass 1/2, -eps0 with mass e^-eps0 / 2, and has density e^((t - eps0)/2) / 4 between.
@@ -23,11 +25,6 @@ class LaplacePair(Pair):
     eps0: float
 
     @property
-    def is_symmetric(self) -> bool:
-        """True."""
-        return True
-
-    @property
     def edge_error(self) -> float:
         return 4.0 * ULP * self.eps0
 
@@ -36,9 +33,6 @@ class LaplacePair(Pair):
         return -self.eps0, self.eps0
 
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
-        return -self.eps0, self.eps0
-
-    def range_under_q(self, below: float, above: float) -> tuple[float, float]:
         return -self.eps0, self.eps0
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy.special import ndtr
 
-from accountants.methods.lattice.pairs.pair import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 __all__ = ["normal_cells"]
 

@@ -8,13 +8,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["MASS_ERROR", "SMALLEST_MASS", "ULP", "Atoms", "FloatArray", "Pair", "ReversedPair"]
+from accountants.numerics.array_kinds import FloatArray
 
-FloatArray = NDArray[np.float64]
+__all__ = ["MASS_ERROR", "SMALLEST_MASS", "Atoms", "Pair", "ReversedPair", "SymmetricPair"]
 
-ULP = 2.0**-53
+
 MASS_ERROR = 2.0**-40  # relative error of every mass that a pair gives; measured errors are below a quarter of it
 
 SMALLEST_MASS = 1e-290  # smaller masses may have lost their relative accuracy to underflow
@@ -104,6 +103,20 @@ class Pair(ABC):
         return self if self.is_symmetric else ReversedPair(self)
 
 
+class SymmetricPair(Pair):
+    """A pair (P, Q) for which (Q, P) has the same law of the loss: under Q the loss changes its sign."""
+
+    __slots__ = ()
+
+    @property
+    def is_symmetric(self) -> bool:
+        return True
+
+    def range_under_q(self, below: float, above: float) -> tuple[float, float]:
+        low, high = self.range_under_p(above, below)
+        return -high, -low
+
+
 @dataclass(frozen=True, slots=True)
 class ReversedPair(Pair):
     """(Q, P) for a pair (P, Q): the loss changes its sign.
@@ -116,12 +129,10 @@ class ReversedPair(Pair):
 
     @property
     def edge_error(self) -> float:
-        """That of the base."""
         return self.base.edge_error
 
     @property
     def anchor(self) -> tuple[float, float] | None:
-        """That of the base with the sign changed."""
         anchor = self.base.anchor
         return None if anchor is None else (-anchor[1], -anchor[0])
 
@@ -138,5 +149,4 @@ class ReversedPair(Pair):
         return q[::-1], p[::-1]
 
     def reverse(self) -> Pair:
-        """The base."""
         return self.base

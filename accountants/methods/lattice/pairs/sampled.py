@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accountants.methods.lattice.pairs.pair import ULP, FloatArray, Pair
+from accountants.methods.lattice.pairs.pair import Pair, SymmetricPair
+from accountants.numerics.array_kinds import FloatArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["SampledPair", "SymmetrizedPair"]
 
@@ -29,7 +31,7 @@ class SampledPair(Pair):
 
     @property
     def edge_error(self) -> float:
-        """See `Pair.edge_error`; the slope of the loss in L0 is at most 1."""
+        # The slope of the loss in L0 is at most 1.
         return self.base.edge_error + 8.0 * ULP * (1.0 - math.log(self.q) - math.log1p(-self.q))
 
     @property
@@ -71,7 +73,7 @@ class SampledPair(Pair):
 
 
 @dataclass(frozen=True, slots=True)
-class SymmetrizedPair(Pair):
+class SymmetrizedPair(SymmetricPair):
     """The symmetric pair with the hockey-stick curve of `base` for gamma >= 1.
 
     For gamma < 1 the curve follows from H_gamma(P, Q) = 1 - gamma + gamma H_(1/gamma)(Q, P). Losses above 0 keep their
@@ -84,21 +86,12 @@ class SymmetrizedPair(Pair):
     base: Pair
 
     @property
-    def is_symmetric(self) -> bool:
-        """True."""
-        return True
-
-    @property
     def edge_error(self) -> float:
         return self.base.edge_error
 
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
         low = min(0.0, -self.base.range_under_q(0.5, below)[1])
         return low, max(0.0, self.base.range_under_p(0.5, above)[1])
-
-    def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        low, high = self.range_under_p(above, below)
-        return -high, -low
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
         left, right = edges[edges < 0.0], edges[edges >= 0.0]

@@ -1,6 +1,5 @@
 """The dominating pair of an event, by event type, neighbouring relation and direction."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from accountants.adjacency import Adjacency
@@ -19,7 +18,7 @@ from accountants.methods.lattice.pairs.atomic import (
     response_pair,
     subset_pair,
 )
-from accountants.methods.lattice.pairs.gaussian import AntipodalPair, GaussianPair, GroupPair
+from accountants.methods.lattice.pairs.gaussian_pairs import AntipodalPair, GaussianPair, GroupPair
 from accountants.methods.lattice.pairs.laplace import LaplacePair
 from accountants.methods.lattice.pairs.pair import Pair
 from accountants.methods.lattice.pairs.sampled import SampledPair, SymmetrizedPair
@@ -49,8 +48,7 @@ def pair_of(event: Event, adjacency: Adjacency, direction: Direction) -> Pair:
         >>> pair_of(Laplace(scale=2.0), Adjacency.ADD_REMOVE, "remove")
         LaplacePair(eps0=0.5)
     """
-    build = _PAIRS.get(type(event))
-    pair = build(event, adjacency) if build is not None and adjacency in event.adjacencies else None
+    pair = _pair(event, adjacency) if adjacency in event.adjacencies else None
     if pair is None:
         raise UnsupportedEvent(f"no dominating pair is known for {event!r} under {adjacency}; use method='renyi'")
     return pair if direction == "remove" else pair.reverse()
@@ -59,16 +57,7 @@ def pair_of(event: Event, adjacency: Adjacency, direction: Direction) -> Pair:
 def attained_pair_of(event: Event, adjacency: Adjacency, direction: Direction) -> Pair:
     """The pair of two outputs that some mechanism covered by the event, on some neighbours, really has.
 
-    Args:
-        event: one release.
-        adjacency: neighbouring relation.
-        direction: as for `pair_of`.
-
-    Returns:
-        A pair for lower bounds; the same as `pair_of` wherever that one is attained.
-
-    Raises:
-        UnsupportedEvent: as for `pair_of`.
+    It is for lower bounds, and the same as `pair_of` wherever that one is attained. Arguments and errors are the same, too.
 
     Example:
         >>> attained_pair_of(PureDP(1.0), Adjacency.ADD_REMOVE, "add").range_under_p(0.0, 0.0)
@@ -90,62 +79,49 @@ def attained_pair_of(event: Event, adjacency: Adjacency, direction: Direction) -
     return pair_of(event, adjacency, direction)
 
 
-def _gaussian(event: Gaussian, adjacency: Adjacency) -> Pair | None:
-    return GaussianPair(event.sigma) if event.sigma > 0.0 else None
-
-
-def _gdp(event: GDP, adjacency: Adjacency) -> Pair | None:
-    return GaussianPair(1.0 / event.mu) if event.mu > 0.0 else None
-
-
-def _laplace(event: Laplace, adjacency: Adjacency) -> Pair | None:
-    return LaplacePair(1.0 / event.scale)
-
-
-def _discrete_gaussian(event: DiscreteGaussian, adjacency: Adjacency) -> Pair | None:
-    return DiscreteGaussianPair(event.sigma, event.sensitivity) if event.sigma > 0.0 else None
-
-
-def _discrete_laplace(event: DiscreteLaplace, adjacency: Adjacency) -> Pair | None:
-    return DiscreteLaplacePair(event.rate, event.sensitivity)
-
-
-def _response(event: RandomizedResponse | PriorResponse, adjacency: Adjacency) -> Pair | None:
-    return response_pair(event.k, event.eps0) if event.k > 1 and event.eps0 > 0.0 else None
-
-
-def _subset(event: SubsetResponse, adjacency: Adjacency) -> Pair | None:
-    return subset_pair(event.k, event.d, event.eps0) if event.d < event.k and event.eps0 > 0.0 else None
-
-
-def _pure(event: PureDP | Exponential, adjacency: Adjacency) -> Pair | None:
-    # A bounded range has no single worst pair under adaptive composition; binary response dominates all of them.
-    return response_pair(2, event.epsilon) if event.epsilon > 0.0 else None
-
-
-def _poisson(event: PoissonSampled, adjacency: Adjacency) -> Pair | None:
-    inner = event.event
-    if type(inner) not in _UNSAMPLED or not 0.0 < event.q < 1.0:
-        return None
-    if adjacency is Adjacency.REPLACE_ONE:
-        if not isinstance(inner, Gaussian) or inner.sigma == 0.0:
+def _symmetric_pair(event: Event) -> Pair | None:
+    """The pair of an event without sampling; all of these are symmetric, which the sampled ones rely on."""
+    match event:
+        case Gaussian(sigma) if sigma > 0.0:
+            return GaussianPair(sigma)
+        case GDP(mu) if mu > 0.0:
+            return GaussianPair(1.0 / mu)
+        case Laplace(scale):
+            return LaplacePair(1.0 / scale)
+        case DiscreteGaussian(sigma, sensitivity) if sigma > 0.0:
+            return DiscreteGaussianPair(sigma, sensitivity)
+        case DiscreteLaplace(rate, sensitivity):
+            return DiscreteLaplacePair(rate, sensitivity)
+        case RandomizedResponse(k, eps0) | PriorResponse(k, eps0) if k > 1 and eps0 > 0.0:
+            return response_pair(k, eps0)
+        case SubsetResponse(k, d, eps0) if d < k and eps0 > 0.0:
+            return subset_pair(k, d, eps0)
+        case PureDP(epsilon) | Exponential(epsilon, _) if epsilon > 0.0:
+            # A bounded range has no single worst pair under adaptive composition; binary response dominates all of them.
+            return response_pair(2, epsilon)
+        case _:
             return None
-        return AntipodalPair(inner.sigma, event.q)
-    base = _UNSAMPLED[type(inner)](inner, adjacency)
-    return SampledPair(base, event.q) if base is not None else None
 
 
-def _fixed_size(event: FixedSizeSampled, adjacency: Adjacency) -> Pair | None:
-    inner = event.event
-    if type(inner) not in _UNSAMPLED or event.m == 0:
-        return None
-    base = _UNSAMPLED[type(inner)](inner, adjacency)
-    if base is None or event.m == event.n:
-        return base
-    return SymmetrizedPair(SampledPair(base, event.m / event.n))
+def _pair(event: Event, adjacency: Adjacency) -> Pair | None:
+    match event:
+        case PoissonSampled(q, inner):
+            if not 0.0 < q < 1.0:
+                return None
+            if adjacency is Adjacency.REPLACE_ONE:
+                return AntipodalPair(inner.sigma, q) if isinstance(inner, Gaussian) and inner.sigma > 0.0 else None
+            base = _symmetric_pair(inner)
+            return None if base is None else SampledPair(base, q)
+        case FixedSizeSampled(m, n, inner):
+            base = _symmetric_pair(inner) if m > 0 else None
+            return base if base is None or m == n else SymmetrizedPair(SampledPair(base, m / n))
+        case GroupSampledGaussian():
+            return _group_pair(event)
+        case _:
+            return _symmetric_pair(event)
 
 
-def _group(event: GroupSampledGaussian, adjacency: Adjacency) -> Pair | None:
+def _group_pair(event: GroupSampledGaussian) -> Pair | None:
     if event.sigma == 0.0 or not 0.0 < event.q <= 1.0 or event.size > _LARGEST_GROUP:
         return None
     if event.q == 1.0:
@@ -153,24 +129,3 @@ def _group(event: GroupSampledGaussian, adjacency: Adjacency) -> Pair | None:
     if event.size == 1:
         return SampledPair(GaussianPair(event.sigma), event.q)
     return GroupPair(event.sigma, event.q, event.size)
-
-
-# All of these pairs are symmetric, which the sampled ones below rely on.
-_UNSAMPLED: dict[type[Event], Callable[..., Pair | None]] = {
-    Gaussian: _gaussian,
-    GDP: _gdp,
-    Laplace: _laplace,
-    DiscreteGaussian: _discrete_gaussian,
-    DiscreteLaplace: _discrete_laplace,
-    RandomizedResponse: _response,
-    PriorResponse: _response,
-    SubsetResponse: _subset,
-    PureDP: _pure,
-    Exponential: _pure,
-}
-_PAIRS: dict[type[Event], Callable[..., Pair | None]] = {
-    **_UNSAMPLED,
-    PoissonSampled: _poisson,
-    FixedSizeSampled: _fixed_size,
-    GroupSampledGaussian: _group,
-}

@@ -16,13 +16,13 @@ from scipy.fft import irfft, next_fast_len
 
 from accountants.errors import ResolutionError
 from accountants.methods.exact.tilted import TAIL, TiltedLaw
-from accountants.numerics.rounding import exp_down, exp_up
+from accountants.numerics.array_kinds import FloatArray
+from accountants.numerics.rounding import ULP, exp_down, exp_up
 
 __all__ = ["delta_of", "epsilon_of"]
 
-FloatArray = NDArray[np.float64]
 
-_ULP = 2.0**-53
+_LEAST_LOG = -745.0  # of a float
 _MAX_LOSS = 1e12  # nats; beyond it nothing is private, and rounding of the losses themselves would count
 _MAX_CELLS = 2**22  # window of about 100 MB; more than 10^10 releases
 
@@ -48,28 +48,19 @@ def delta_of(alphabets: Mapping[int, int], eps0: float, epsilon: float) -> tuple
     """
     total = sum(alphabets.values())
     steps = epsilon / eps0
-    if steps >= total * (1.0 + 8.0 * _ULP):
+    if steps >= total * (1.0 + 8.0 * ULP):
         return 0.0, 0.0
-    one = _Releases(alphabets, eps0)
-    law = one.tilted(one.tilt_for_mean(steps))
+    releases = _Releases(alphabets, eps0)
+    law = releases.tilted(releases.tilt_for_mean(steps))
     log_lower, log_upper = law.log_delta(epsilon)
-    lower = exp_down(log_lower - 4.0 * _ULP * (1.0 + abs(log_lower))) if log_lower > -math.inf else 0.0
-    return lower, min(1.0, max(exp_up(log_upper + 4.0 * _ULP * (1.0 + abs(log_upper))), math.ulp(0.0)))
+    lower = exp_down(log_lower - 4.0 * ULP * (1.0 + abs(log_lower))) if log_lower > -math.inf else 0.0
+    return lower, min(1.0, max(exp_up(log_upper + 4.0 * ULP * (1.0 + abs(log_upper))), math.ulp(0.0)))
 
 
 def epsilon_of(alphabets: Mapping[int, int], eps0: float, delta: float) -> tuple[float, float]:
-    """Certified interval around the smallest epsilon with delta(epsilon) <= delta.
+    """Certified interval in nats around the smallest epsilon with delta(epsilon) <= delta, in [0, 1).
 
-    Args:
-        alphabets: alphabet size k >= 2 -> number of releases with it, >= 1.
-        eps0: pure-DP level of one release, nats, > 0.
-        delta: failure mass, in [0, 1).
-
-    Returns:
-        (lower, upper) in nats.
-
-    Raises:
-        ResolutionError: rounding exceeds 1 % of delta, or there are too many releases.
+    The other arguments and the errors are those of `delta_of`.
 
     Example:
         >>> lower, upper = epsilon_of({10: 100}, 0.5, 1e-5)
@@ -78,15 +69,15 @@ def epsilon_of(alphabets: Mapping[int, int], eps0: float, delta: float) -> tuple
     """
     most = sum(alphabets.values()) * eps0
     if delta == 0.0:
-        return most * (1.0 - 4.0 * _ULP), most * (1.0 + 4.0 * _ULP)
+        return most * (1.0 - 4.0 * ULP), most * (1.0 + 4.0 * ULP)
     if most <= delta:  # total variation of an epsilon-DP pair is at most epsilon / 2
         return 0.0, 0.0
-    one = _Releases(alphabets, eps0)
+    releases = _Releases(alphabets, eps0)
     log_delta = math.log(delta)
-    law = one.tilted(one.tilt_for_delta(log_delta))
-    upper = law.solve(log_delta - 2.0 * _ULP * (1.0 - log_delta), sign=1.0) * (1.0 + 16.0 * _ULP)
-    lower = law.solve(log_delta + 2.0 * _ULP * (1.0 - log_delta), sign=-1.0) * (1.0 - 16.0 * _ULP)
-    upper = min(upper, most * (1.0 + 4.0 * _ULP))
+    law = releases.tilted(releases.tilt_for_delta(log_delta))
+    upper = law.solve(log_delta - 2.0 * ULP * (1.0 - log_delta), sign=1.0) * (1.0 + 16.0 * ULP)
+    lower = law.solve(log_delta + 2.0 * ULP * (1.0 - log_delta), sign=-1.0) * (1.0 - 16.0 * ULP)
+    upper = min(upper, most * (1.0 + 4.0 * ULP))
     return min(lower, upper), upper
 
 
@@ -171,7 +162,7 @@ class _Releases:
             first=first,
             mass=np.maximum(mass, 0.0),
             cell_error=cell_error,
-            exponent_error=8.0 * _ULP * float(self.count @ logs),
+            exponent_error=8.0 * ULP * float(self.count @ logs),
         )
 
     def _spectrum(self, tilt: float, size: int) -> tuple[NDArray[np.complex128], float]:
@@ -183,16 +174,16 @@ class _Releases:
             real = step_zero + (step_up + step_down) * np.cos(angle)
             factor = real + 1j * (step_down - step_up) * np.sin(angle)
             with np.errstate(divide="ignore"):
-                log_factors.append(np.maximum(np.log(np.abs(factor)), -745.0) + 1j * np.angle(factor))
+                log_factors.append(np.maximum(np.log(np.abs(factor)), _LEAST_LOG) + 1j * np.angle(factor))
         total = sum(count * log for count, log in zip(self.count, log_factors, strict=True))
         # One factor is off by a few ulps absolutely, plus what rounding its tilted probabilities does; the power
         # multiplies that, and the exponential sees the rounding of its argument.
-        per_factor = _ULP * (
+        per_factor = ULP * (
             16.0 + 4.0 * (self.eps0 + 2.0 * tilt) * np.minimum(1.0, 2.0 * (1.0 - np.max([down, zero, up], 0)))
         )
         error = np.zeros(len(angle))
         for count, log, unit in zip(self.count, log_factors, per_factor, strict=True):
             error += count * unit * np.exp((total - log).real)
-            error += 4.0 * _ULP * count * np.abs(log) * np.exp(total.real)
-        error += 8.0 * _ULP * math.log2(2.0 * size) * np.exp(total.real)
+            error += 4.0 * ULP * count * np.abs(log) * np.exp(total.real)
+        error += 8.0 * ULP * math.log2(2.0 * size) * np.exp(total.real)
         return np.exp(total), 2.0 * float(error.sum()) / size

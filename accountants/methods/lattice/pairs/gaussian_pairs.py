@@ -7,7 +7,9 @@ import numpy as np
 from scipy.special import gammaln, ndtri
 
 from accountants.methods.lattice.pairs.normal_cells import normal_cells
-from accountants.methods.lattice.pairs.pair import ULP, FloatArray, Pair
+from accountants.methods.lattice.pairs.pair import Pair, SymmetricPair
+from accountants.numerics.array_kinds import FloatArray
+from accountants.numerics.rounding import ULP
 
 __all__ = ["AntipodalPair", "GaussianPair", "GroupPair"]
 
@@ -15,7 +17,7 @@ _FARTHEST = 40.0  # standard deviations; no float tail mass lies beyond
 
 
 @dataclass(frozen=True, slots=True)
-class GaussianPair(Pair):
+class GaussianPair(SymmetricPair):
     """N(1, sigma^2) against N(0, sigma^2); the loss is N(mu^2/2, mu^2) under P with mu = 1/sigma.
 
     Attributes:
@@ -25,31 +27,21 @@ class GaussianPair(Pair):
     sigma: float
 
     @property
-    def is_symmetric(self) -> bool:
-        """True."""
-        return True
-
-    @property
     def edge_error(self) -> float:
         shift = 1.0 / self.sigma
         return 8.0 * ULP * (1.0 + _FARTHEST * shift + shift * shift)
 
     def range_under_p(self, below: float, above: float) -> tuple[float, float]:
-        return self._range(0.5 / self.sigma, below, above)
-
-    def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        return self._range(-0.5 / self.sigma, below, above)
+        mean = 0.5 / self.sigma
+        return (mean + _quantile(below)) / self.sigma, (mean - _quantile(above)) / self.sigma
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
         middle = edges * self.sigma
         return normal_cells(middle - 0.5 / self.sigma), normal_cells(middle + 0.5 / self.sigma)
 
-    def _range(self, center: float, below: float, above: float) -> tuple[float, float]:
-        return (center + _quantile(below)) / self.sigma, (center - _quantile(above)) / self.sigma
-
 
 @dataclass(frozen=True, slots=True)
-class AntipodalPair(Pair):
+class AntipodalPair(SymmetricPair):
     """(1-q) N(0, sigma^2) + q N(1, sigma^2) against (1-q) N(0, sigma^2) + q N(-1, sigma^2).
 
     The pair of the Poisson-sampled Gaussian under replace-one, sigma relative to the norm of one record's
@@ -68,11 +60,6 @@ class AntipodalPair(Pair):
     q: float
 
     @property
-    def is_symmetric(self) -> bool:
-        """True."""
-        return True
-
-    @property
     def edge_error(self) -> float:
         shift = 1.0 / self.sigma
         return 32.0 * ULP * (1.0 + _FARTHEST * shift + shift * shift)
@@ -81,10 +68,6 @@ class AntipodalPair(Pair):
         low = _quantile(below) * self.sigma
         high = max(-_quantile(0.5 * above) * self.sigma, 1.0 - _quantile(0.5 * above / self.q) * self.sigma)
         return self._loss(low), self._loss(high)
-
-    def range_under_q(self, below: float, above: float) -> tuple[float, float]:
-        low, high = self.range_under_p(above, below)
-        return -high, -low
 
     def masses(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
         # With u = e^(x/sigma^2) the edge solves a quadratic: x = sigma^2 (t/2 + asinh((1-q) sinh(t/2) / (q c))).

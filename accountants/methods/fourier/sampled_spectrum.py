@@ -1,145 +1,51 @@
-"""What the inversion needs to know about the summed loss of a group of events, one class per kind of event.
-
-Every class answers the same questions about the tilted law of the loss S of all its events together:
-`cumulants` (log moment, mean, variance) and `error` (of that log moment), `lines` (its characteristic function at equal
-steps), `ceiling` (a bound on the modulus of that function over intervals) and `beyond` (a bound from some frequency on).
-"""
+"""The summed loss of Poisson-sampled Gaussians, by quadrature with proven errors."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri_exp
 
 from accountants.errors import ResolutionError
 from accountants.methods.fourier.equispaced import departures
-from accountants.methods.fourier.quadrature import LOG_TAIL, Moments, Panels
+from accountants.methods.fourier.panels import LOG_TAIL
+from accountants.methods.fourier.quadrature import Moments, Panels
+from accountants.methods.fourier.spectrum import Ceiling, Cumulants, Lines
+from accountants.numerics.array_kinds import ComplexArray, FloatArray, IntArray
+from accountants.numerics.rounding import ULP
 
-__all__ = ["Ceiling", "Cumulants", "GaussianSpectrum", "Lines", "SampledSpectrum", "Spectrum"]
+__all__ = ["SampledSpectrum"]
 
-FloatArray = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
-IntArray = NDArray[np.intp]
 
-_ULP = 2.0**-53
+_SPECIAL = 1e-9  # relative, far above the rounding of normal tails and their sum
+_VARIANCE = 1.01  # far above what quadrature can miss of a variance
+_LOG_NOTHING = -600.0  # a log of a modulus that counts as 0
+
+# Work that is refused, so that the lattice is asked instead.
 _MAX_LINES = 1.2e7  # events times frequencies; some seconds
 _MAX_LONG, _LONG = 2e6, 2**14  # the same where transforms are longer than this and slower; about a second
 _MAX_BOUNDS = 1e6  # nodes times frequencies of bounds, an exponential each; a tenth of a second
 _MORE_BOUNDS, _MOST_BOUNDS = 8e4, 1e8  # the same for every further event; for all of them, some seconds
-_SPECIAL = 1e-9  # relative, far above the rounding of normal tails and their sum
+
+# How the lines are computed.
 _BLOCK = 2**17  # events times frequencies held at a time
 _TOGETHER = 64  # events at most
-_VARIANCE = 1.01  # far above what quadrature can miss of a variance
-_LOG_COARSE = math.log(1e-2)  # mass that all events together may leave out where only a bound on the modulus is wanted
 _SMALLEST_ATOM = 1e-22  # weight of nodes that may be dropped
-_SMALLEST_COARSE = 1e-4  # the same, divided by the number of events, where only a bound on the modulus is wanted
-_RARE = 0.2  # mass of large losses that a bound on a modulus may cut off, of what it has fallen to and has fallen by
-_LEAST = 0.02  # what the modulus of one event is taken to be at least, there
-_LOG_NOTHING = -600.0  # a log of a modulus that counts as 0
+
+# How the modulus is bounded over an interval of frequencies.
+_LOG_COARSE = math.log(1e-2)  # mass that all events together may leave out
+_SMALLEST_COARSE = 1e-4  # weight of nodes that may be dropped, divided by the number of events
 _COARSE_COUNT = 1e7  # events up to which eight Gauss nodes, good for 1e-9, tell a modulus from 1
+_RARE = 0.2  # mass of large losses that may be cut off, of what the modulus has fallen to and has fallen by
+_LEAST = 0.02  # what the modulus of one event is taken to be at least
 _ENOUGH = 60.0  # -log modulus at which further events are not looked at
-_RARELY, _LOG_FLOOR = (
-    0.02,
-    -300.0,
-)  # mass of large losses left out there; log of what that leaves of all moduli together
-_TELLING = 500.0  # releases that bound the modulus far out
+
+# How it is bounded from a frequency on.
+_TELLING = 500.0  # releases that bound the modulus
 _CUTS = 3.0  # the more, the finer the places at which the density of the loss may be cut
-
-
-@dataclass(frozen=True, slots=True)
-class Cumulants:
-    """Of the summed loss: log E e^(tilt S), and tilted mean and variance."""
-
-    log: float
-    mean: float
-    variance: float
-
-
-Ceiling = Callable[[float, float], float]
-"""(left, right) -> log of a bound on the modulus of the tilted characteristic function between two frequencies."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """Tilted characteristic function at m * step, m = 0, 1, ...: log modulus, phase, and the error of both.
-
-    |true - computed| <= e^log_modulus (e^excess - 1) at every line. `log` is the log moment that belongs to it, and
-    `log_error` bounds its error.
-    """
-
-    log: float
-    log_error: float
-    log_modulus: FloatArray
-    phase: FloatArray
-    excess: FloatArray
-
-
-@runtime_checkable
-class Spectrum(Protocol):
-    """The summed loss of a group of events, in one direction."""
-
-    missed: float
-    """Bound on the P-mass of losses that are cut off at the top, all events together."""
-    largest: float
-    """No loss is above this, nats."""
-
-    def cumulants(self, tilt: float) -> Cumulants:
-        """Log moment, tilted mean and tilted variance."""
-        ...
-
-    def error(self, tilt: float) -> float:
-        """Bound on the error of that log moment."""
-        ...
-
-    def lines(self, tilt: float, step: float, count: int, precision: float) -> Lines:
-        """Tilted characteristic function at 0, step, ..., count * step, relative to its largest value about so precise."""
-        ...
-
-    def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
-        """Bound on its modulus over intervals between `start` and `end`."""
-        ...
-
-    def beyond(self, tilt: float, omega: float) -> float:
-        """Log of a bound on its modulus from omega on; falls with omega."""
-        ...
-
-
-class GaussianSpectrum:
-    """One Gaussian of mean distance mu, in closed form: the loss is N(mu^2 / 2, mu^2)."""
-
-    missed = 0.0
-    largest = math.inf
-
-    def __init__(self, mu: float) -> None:
-        self.square = mu * mu
-
-    def cumulants(self, tilt: float) -> Cumulants:
-        """Log moment, tilted mean and tilted variance."""
-        log = 0.5 * self.square * tilt * (1.0 + tilt)
-        return Cumulants(log, self.square * (0.5 + tilt), self.square)
-
-    def error(self, tilt: float) -> float:
-        """Bound on the error of that log moment."""
-        return 32.0 * _ULP * self.cumulants(tilt).log
-
-    def lines(self, tilt: float, step: float, count: int, precision: float) -> Lines:
-        """Tilted characteristic function at equal steps."""
-        omega = step * np.arange(count + 1, dtype=np.float64)
-        log_modulus = -0.5 * self.square * omega * omega
-        known = self.cumulants(tilt)
-        phase = np.multiply(known.mean, omega)
-        return Lines(known.log, self.error(tilt), log_modulus, phase, 32.0 * _ULP * (np.abs(phase) - log_modulus))
-
-    def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
-        """The modulus at the left end: it falls."""
-        return lambda left, right: self.beyond(tilt, left)
-
-    def beyond(self, tilt: float, omega: float) -> float:
-        """The modulus itself: it falls."""
-        return -0.5 * self.square * omega * omega * (1.0 - 32.0 * _ULP)
+_RARELY = 0.02  # mass of large losses that is left out at most
+_LOG_FLOOR = -300.0  # log of what that leaves of all moduli together, at least
 
 
 class SampledSpectrum:
@@ -174,20 +80,17 @@ class SampledSpectrum:
         self._latest: tuple[float, tuple[Panels, Moments, FloatArray]] | None = None
 
     def cumulants(self, tilt: float) -> Cumulants:
-        """Log moment, tilted mean and tilted variance."""
         found = self._panels_up_to(tilt).moments(self._exponent(tilt))
         mean = self.sign * float(self.count @ found.mean)
         return Cumulants(float(self.count @ found.log), mean, float(self.count @ found.variance))
 
     def error(self, tilt: float) -> float:
-        """Bound on the error of that log moment."""
         panels, exponent = self._panels_up_to(tilt), self._exponent(tilt)
         found = panels.moments(exponent)
         relative = np.log1p(panels.error(exponent, found, 0.0))
-        return float(self.count @ relative) + 4.0 * _ULP * float(self.count @ np.abs(found.log))
+        return float(self.count @ relative) + 4.0 * ULP * float(self.count @ np.abs(found.log))
 
     def lines(self, tilt: float, step: float, count: int, precision: float) -> Lines:
-        """Tilted characteristic function at equal steps."""
         if len(self.q) * count > (_MAX_LINES if count <= _LONG else _MAX_LONG):
             raise ResolutionError(f"{count} lines of {len(self.q)} events are too many; use method='lattice'")
         total = Lines(0.0, 0.0, *np.zeros((3, count + 1)))
@@ -204,6 +107,7 @@ class SampledSpectrum:
         panels = Panels(self.q[some], self.sigma[some], (exponent, exponent), omega, log_tail, cut=self.cut[some])
         found = panels.moments(exponent)
         atoms = panels.atoms(found, _SMALLEST_ATOM)
+        # Powers of a factor near 1 are wanted: what is computed is the factor less 1, whose error is small beside itself.
         fixed, rising = panels.departure_error(exponent, found, omega)
         turned, *rounding = departures(
             self.sign * atoms.loss,
@@ -217,20 +121,21 @@ class SampledSpectrum:
         error = (fixed + 2.0 * atoms.dropped + rounding[0])[:, None] + (rising + rounding[1])[:, None] * frequencies
         _multiply(total, count, turned, error)
         log = math.fsum(count * found.log)
-        log_error = float(count @ np.log1p(panels.error(exponent, found, 0.0))) + 4.0 * _ULP * abs(log)
+        log_error = float(count @ np.log1p(panels.error(exponent, found, 0.0))) + 4.0 * ULP * abs(log)
         return replace(
-            total, log=total.log + log, log_error=total.log_error + log_error + 2.0 * _ULP * abs(total.log + log)
+            total, log=total.log + log, log_error=total.log_error + log_error + 2.0 * ULP * abs(total.log + log)
         )
 
     def ceiling(self, tilt: float, start: float, end: float) -> Ceiling:
-        """The modulus at the middle of an interval plus what it can change by.
+        """The modulus at the middle of an interval, plus what it can change by, bounds it over the interval.
 
         Its slope is at most the standard deviation of the loss, and at most the frequency times its variance. Few large
         losses would make both large and need most of the nodes: they are cut off, and their mass is added instead. Far
         out, a few events are enough.
         """
         exponent = self._exponent(tilt)
-        rough, found, tails = self._look(tilt)
+        rough, found, tails = self._rough_laws(tilt)
+        # First what the modulus is about at the start: it says which events matter and how much mass may be cut off.
         there = np.clip(rough.modulus(found, start), _LEAST, 1.0)
         used = min(len(self.q), int(np.searchsorted(np.cumsum(-self.count * np.log(there)), _ENOUGH)) + 1)
         cut, beyond = rough.upper_cut(tails, _RARE * there * (1.0 - there))
@@ -250,6 +155,7 @@ class SampledSpectrum:
         variance = _VARIANCE * found.variance
         deviation = np.sqrt(variance)
 
+        # Then the bound itself, on panels that are fine enough for all of the interval.
         def log_bound(left: float, right: float) -> float:
             self._work += float(len(atoms.loss))
             if self._work > min(_MAX_BOUNDS + _MORE_BOUNDS * len(self.q), _MOST_BOUNDS):
@@ -280,7 +186,7 @@ class SampledSpectrum:
         Some hundred releases tell enough; no modulus of the others is above 1. Few large losses are left out as well.
         """
         exponent = self._exponent(tilt)
-        rough, found, tails = self._look(tilt)
+        rough, found, tails = self._rough_laws(tilt)
         omega = _CUTS / math.sqrt(float(np.median(found.variance)))
         used = int(np.searchsorted(np.cumsum(self.count), _TELLING)) + 1
         allowed = min(_RARELY, math.exp(_LOG_FLOOR / float(self.count.sum())))
@@ -293,7 +199,7 @@ class SampledSpectrum:
         log_height = panels.from_each_on(panels.log_density(exponent, found.log), np.maximum)
         return 1.0 - within + error + above[panels.owner], 6.0 * np.exp(np.minimum(log_height, 600.0)), panels.first
 
-    def _look(self, tilt: float) -> tuple[Panels, Moments, FloatArray]:
+    def _rough_laws(self, tilt: float) -> tuple[Panels, Moments, FloatArray]:
         """Rough panels, the tilted laws on them and the mass from every panel on; those of the latest tilt are kept."""
         if self._latest is None or self._latest[0] != tilt:
             panels, exponent = self._panels_up_to(tilt), self._exponent(tilt)
@@ -327,11 +233,11 @@ def _multiply(total: Lines, count: FloatArray, departures: ComplexArray, error: 
     small = change < -0.5  # the sum above cancels there
     log_modulus[small] = np.log(np.maximum(np.abs(1.0 + departures[small]), math.exp(_LOG_NOTHING)))
     phase = np.arctan2(imaginary, 1.0 + real)
-    relative = (error + 8.0 * _ULP * np.abs(departures)) * np.exp(-log_modulus)
+    relative = (error + 8.0 * ULP * np.abs(departures)) * np.exp(-log_modulus)
     total.log_modulus[:] += count @ log_modulus
     total.phase[:] += count @ phase
     # Sums over events round with every term.
-    ulps = _ULP * (16.0 + len(count))
+    ulps = ULP * (16.0 + len(count))
     total.excess[:] += count @ np.log1p(relative) + ulps * (count @ (np.abs(phase) - log_modulus))
 
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from accountants.adjacency import Adjacency
 from accountants.events import ApproxDP, PureDP, RandomizedResponse, SubsetResponse
-from accountants.methods.renyi.registry import FloatArray, curve
+from accountants.methods.renyi.registry import curve
 from accountants.methods.renyi.symmetric import symmetric_renyi
+from accountants.numerics.array_kinds import FloatArray
 
 
 @curve.register
