@@ -1,20 +1,60 @@
-"""What can go wrong in a step through no fault of the mathematics, told in terms of the run."""
+"""What can go wrong in a step through no fault of the mathematics, in terms of the run; and what may be said of private rows."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from privkd.errors import NonFiniteLoss, OutOfMemory, TaskError
+from privkd.errors import NonFiniteLoss, OutOfMemory, PrivkdError, TaskError
 from privkd.trainer.batch import Batch
 from privkd.trainer.task import Task
 
-__all__ = ["MISFITS", "misfit", "partly_used", "too_large"]
+__all__ = ["misfit", "partly_used", "too_large", "translated", "withheld"]
 
-MISFITS = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AssertionError)
+T = TypeVar("T")
+
+_MISFITS = (RuntimeError, ValueError, IndexError, TypeError, KeyError, AssertionError)
 """What torch raises when tensors do not fit each other."""
 
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc")
+
+
+def translated(call: Callable[[], T], translation: Callable[[Exception], PrivkdError | None], *, is_private: bool) -> T:
+    """What a call gives; its errors in words of the run.
+
+    Args:
+        call: of code that is not the trainer's own.
+        translation: from an error to the one that is raised in its place; None lets it pass.
+        is_private: whether nothing of the error may be found in the one in its place, not even as its cause.
+    """
+    try:
+        return call()
+    except Exception as error:
+        clear = translation(error)
+        if clear is None:
+            raise
+        if not is_private:
+            raise clear from error
+    # Outside of the handler, because inside of it the new error would carry the old one as its context.
+    raise clear
+
+
+def withheld(error: Exception, step: int) -> TaskError | None:
+    """The error in place of one whose text may quote private rows; None for the library's own, which do not.
+
+    Args:
+        error: of a task or of its data.
+        step: that was being made, counted from 1.
+    """
+    if isinstance(error, PrivkdError):
+        return None
+    return TaskError(
+        f"{type(error).__name__} in step {step}; its text may quote private rows and is kept back. unsafe_logging=True shows it, "
+        "and ends every guarantee; a run on made-up rows like the real ones shows most mistakes, too"
+    )
 
 
 def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> TaskError | None:
@@ -22,14 +62,13 @@ def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> T
 
     Of private rows it tells shapes and dtypes only: not their range, and not torch's message, which may quote a label.
     """
-    if isinstance(error, NonFiniteLoss | TaskError) or _is_memory(error):
+    if not isinstance(error, _MISFITS) or isinstance(error, NonFiniteLoss | TaskError) or _is_memory(error):
         return None
-    rows = [
-        tensor[0] if is_private and len(tensor) else tensor for tensor in batch.tensors
-    ]  # sampled: their number is private
+    # Of private rows the first alone: under sampling their number is private, too.
+    tensors = [tensor[0] if is_private and len(tensor) else tensor for tensor in batch.tensors]
     shapes = ", ".join(
-        f"{'rows of ' * is_private}{tuple(one.shape)} {str(one.dtype)[6:]}{'' if is_private else _range(one)}"
-        for one in rows
+        f"{'rows of ' * is_private}{tuple(tensor.shape)} {str(tensor.dtype)[6:]}{'' if is_private else _range(tensor)}"
+        for tensor in tensors
     )
     paid = (
         "; a private run is charged before its first batch: with the same folder and ledger it is started again without a second "
@@ -43,7 +82,7 @@ def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> T
 
 
 def too_large(
-    error: BaseException, *, step: int, rows: int, accumulate: int, is_saved: bool, is_private: bool
+    error: Exception, *, step: int, rows: int, accumulate: int, is_saved: bool, is_private: bool
 ) -> OutOfMemory | None:
     """The error for a step that did not fit into memory; None for any other error."""
     if not _is_memory(error):
@@ -56,9 +95,9 @@ def too_large(
     )
 
 
-def partly_used(error: BaseException, task: Task) -> TaskError | None:
+def partly_used(error: Exception, task: Task) -> TaskError | None:
     """The error for a step that several processes cannot share because it used a part of a module; None for any other."""
-    if "Expected to have finished reduction" not in str(error):
+    if not isinstance(error, RuntimeError) or "Expected to have finished reduction" not in str(error):
         return None
     return TaskError(
         f"a step of {type(task).__name__} used only some parameters of a module, so the processes wait for gradients that never "
@@ -66,7 +105,7 @@ def partly_used(error: BaseException, task: Task) -> TaskError | None:
     )
 
 
-def _is_memory(error: BaseException) -> bool:
+def _is_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from privkd.trainer.randomness import random_state, restore_random_state
+from privkd.trainer.seeding import random_state, restore_random_state
 
 __all__ = ["Attributes", "Replay", "without_dropout"]
 

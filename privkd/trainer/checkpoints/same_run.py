@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -13,31 +13,29 @@ from privkd.data.records import Records
 from privkd.networks.fingerprint import digest
 from privkd.trainer.batch import Data
 from privkd.trainer.batches.datasets import form_of
+from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Stage
 
-if TYPE_CHECKING:
-    from privkd.trainer.trainer import Trainer
-
-__all__ = ["SETTINGS", "differences", "digest_of", "fingerprint", "has_ledger"]
+__all__ = ["SETTINGS", "differences", "digest_of", "fingerprint"]
 
 SETTINGS = ("steps", "epochs", "batch_size", "accumulate", "clip_norm", "precision", "seed", "records")
-"""Of the trainer, that change what comes out."""
+"""The settings of a run that change what comes out."""
 
 
-def fingerprint(trainer: Trainer, stages: Sequence[Stage], processes: int) -> dict[str, Any]:
+def fingerprint(settings: TrainerSettings, stages: Sequence[Stage], processes: int) -> dict[str, Any]:
     """Of a run before its first step.
 
     Args:
-        trainer: settings.
+        settings: of the run.
         stages: as they were given.
         processes: that share the run.
     """
     tasks = [stage.task for stage in stages]
-    loud = "told although private" if trainer.unsafe_logging else "private"
+    loud = "told although private" if settings.unsafe_logging else "private"
     return {
-        **{name: getattr(trainer, name) for name in SETTINGS},
-        "privacy": None if trainer.privacy is None else trainer.privacy.to_dict(),
-        "rows": loud if has_ledger(trainer) else "told",
+        **{name: getattr(settings, name) for name in SETTINGS},
+        "privacy": None if settings.privacy is None else settings.privacy.to_dict(),
+        "rows": loud if settings.has_private_rows else "told",
         "processes": processes,
         "stages": [stage.name for stage in stages],
         "lengths": [[stage.steps, stage.epochs, stage.batch_size] for stage in stages],
@@ -59,11 +57,6 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for name, value in now.items()
         if json.dumps(before.get(name)) != json.dumps(value)
     ]
-
-
-def has_ledger(trainer: Trainer) -> bool:
-    """Whether the rows of a run are private."""
-    return trainer.ledger is not None or trainer.privacy is not None
 
 
 def digest_of(data: Data) -> str | None:
