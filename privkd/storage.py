@@ -12,6 +12,7 @@ about (two equal keys, NaN), bounded in size and depth.
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import json
 import logging
@@ -36,6 +37,7 @@ if sys.platform != "win32":
 
 __all__ = [
     "draft_of",
+    "flush",
     "is_draft",
     "opened",
     "put_back",
@@ -57,6 +59,7 @@ _LAST = "ledger.json"  # of a folder that is deleted: no student may lie about w
 _LEFT = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{8}}\.(?P<kind>{_DRAFT}|{_REPLACED})\Z", re.DOTALL)
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2
 _HERE = -100  # AT_FDCWD
+_ABOUT_NO_FILE = (errno.EIO, errno.EMFILE, errno.ENFILE)  # the same file may be read another time
 
 Path_ = str | os.PathLike[str]
 Document = TypeVar("Document", dict, list)
@@ -76,6 +79,8 @@ def opened(path: Path_) -> Iterator[BufferedReader]:
     except (FileNotFoundError, PermissionError):
         raise
     except OSError as error:  # a socket, a link to itself, a name below a file
+        if error.errno in _ABOUT_NO_FILE:
+            raise
         raise CheckpointError(f"{path} is no regular file ({error.strerror}); nothing was read from it") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -165,7 +170,7 @@ def write_bytes(path: Path_, content: bytes) -> None:
         finally:
             with suppress(FileNotFoundError):
                 draft.unlink()
-        _flush(path.parent)
+        flush(path.parent)
 
 
 @contextmanager
@@ -193,11 +198,11 @@ def draft_of(target: Path_, *, allowed: Callable[[], object]) -> Iterator[Path]:
             draft.mkdir()
             yield draft
             for path in (*draft.iterdir(), draft):
-                _flush(path)
+                flush(path)
             _swap(draft, target)
         finally:
             _remove(draft)
-        _flush(target.parent)
+        flush(target.parent)
 
 
 def put_back(target: Path_) -> None:
@@ -321,11 +326,17 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _flush(path: Path) -> None:
-    """To the disk itself, so that a rename cannot overtake the data; folders where the system allows it."""
+def flush(path: Path) -> None:
+    """To the disk itself, so that a rename cannot overtake the data; folders where the system allows it.
+
+    Raises:
+        OSError: the data may not have reached the disk.
+    """
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:
+        if not path.is_dir():
+            raise
         return
     try:
         os.fsync(handle)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from privkd.errors import NonFiniteLoss, OutOfMemory, PrivkdError, TaskError
 from privkd.trainer.batch import Batch
+from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Task
 
 __all__ = ["misfit", "partly_used", "too_large", "translated", "withheld"]
@@ -81,16 +82,15 @@ def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> T
     )
 
 
-def too_large(
-    error: Exception, *, step: int, rows: int, accumulate: int, is_saved: bool, is_private: bool
-) -> OutOfMemory | None:
-    """The error for a step that did not fit into memory; None for any other error."""
+def too_large(error: Exception, settings: TrainerSettings, *, step: int, rows: int) -> OutOfMemory | None:
+    """The error for a step, counted from 1, of so many rows that did not fit into memory; None for any other error."""
     if not _is_memory(error):
         return None
+    is_saved, parts = settings.folder is not None, settings.accumulate
     kept = "; earlier checkpoints are whole, a run with the same settings goes on from the latest" if is_saved else ""
-    said = "" if is_private else f" ({(str(error).splitlines() or [type(error).__name__])[0][:120]})"
+    said = "" if settings.is_quiet else f" ({(str(error).splitlines() or [type(error).__name__])[0][:120]})"
     return OutOfMemory(
-        f"step {step + 1} ran out of memory with {rows} rows per step in {accumulate} parts: give accumulate={2 * accumulate} "
+        f"step {step} ran out of memory with {rows} rows per step in {parts} parts: give accumulate={2 * parts} "
         f"for the same gradients in half the memory, or a smaller batch_size{kept}{said}"
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -13,23 +12,21 @@ import torch
 from privkd.errors import CheckpointError, PrivkdError, TaskError, TrainingStopped
 from privkd.progress import track
 from privkd.trainer.batch import Data
-from privkd.trainer.batches.datasets import batches_of, require_data, rows_of
+from privkd.trainer.batches.datasets import require_data
 from privkd.trainer.checkpoints.checkpoints import Checkpoints
 from privkd.trainer.checkpoints.same_run import differences, digest_of, fingerprint
 from privkd.trainer.checkpoints.stage_state import StageState
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.devices.placement import placed
 from privkd.trainer.finite import require_finite_weights
-from privkd.trainer.gradient_source import GradientRun, Setting
 from privkd.trainer.guards import partly_used, too_large, translated, withheld
 from privkd.trainer.history import History
-from privkd.trainer.made_up import rehearsal_rows
 from privkd.trainer.reports import Reports
-from privkd.trainer.seeding import generator_of, mixed, random_state, restore_random_state, seeded
+from privkd.trainer.seeding import mixed, random_state, restore_random_state, seeded
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.stage_loop import StageLoop
-from privkd.trainer.stage_setup import StageSetup
-from privkd.trainer.task import Context, Stage
+from privkd.trainer.stage_setup import set_up
+from privkd.trainer.task import Stage
 
 __all__ = ["Run"]
 
@@ -200,66 +197,29 @@ class Run:
 
     def _begin(self, data: Data) -> StageLoop:
         """The loop of the stage, at its beginning or where the run was stopped."""
-        stage, settings, engine = self._stages[self._position], self._settings, self._engine
-        batch_size = stage.batch_size or settings.batch_size
-        generator = generator_of(mixed(self._seed, self._position, engine.process[0]))
-        steps = _steps_of(stage, settings, rows_of(data))
-        context = Context(0, 0, steps, engine.device, generator, gather=engine.gather)
-        gradients = None if settings.privacy is None else self._charged(stage, data, context, batch_size)
-        batches = batches_of(
+        resumed, self._resumed = self._resumed, None
+        setup = set_up(
+            self._stages[self._position],
             data,
-            batch_size,
-            mixed(self._seed, self._position),
-            beside=stage.beside,
-            device=engine.device,
-            process=engine.process,
-            workers=settings.workers,
-            order=None if gradients is None else lambda rows: gradients,
+            self._states[self._position].modules,
+            self._engine,
+            self._settings,
+            seeds=(self._seed, self._position),
+            resumed=None if resumed is None else resumed["gradients"],
         )
-        loop = StageLoop(
-            StageSetup(
-                task=stage.task,
-                modules=self._states[self._position].modules,
-                batches=batches,
-                context=context,
-                engine=engine,
-                settings=settings,
-                gradients=gradients,
-            )
-        )
-        if self._resumed is not None:
-            mine = self._resumed["processes"][engine.process[0]]
+        if setup.gradients is not None:
+            self._reports.disclose(setup.gradients.ledger)
+        loop = StageLoop(setup)
+        if resumed is not None:
+            mine = resumed["processes"][self._engine.process[0]]
             loop.load_state_dict(mine["loop"])
             if mine["random"] is not None:
                 restore_random_state(mine["random"])
-            engine.load_state_dict(self._resumed["engine"])
-            self._resumed = None
+            self._engine.load_state_dict(resumed["engine"])
         self._loop = loop
-        if gradients is not None and loop.step == 0:
+        if setup.gradients is not None and loop.step == 0:
             self._save(loop)  # so that a run which is killed early goes on, instead of being charged again
         return loop
-
-    def _charged(self, stage: Stage, data: Data, context: Context, batch_size: int) -> GradientRun:
-        """Private gradients, planned and charged."""
-        settings, engine, parts = self._settings, self._engine, self._settings.accumulate
-        assert settings.privacy is not None
-        gradients = settings.privacy.begin(
-            Setting(
-                task=stage.task,
-                rows=rows_of(data),
-                made_up=rehearsal_rows(data, engine.device, is_private=settings.is_quiet),
-                batch_size=batch_size,
-                steps=context.steps,
-                at_once=None if parts == 1 else max(1, -(-batch_size // (parts * engine.process[1]))),
-                engine=engine,
-                generator=context.generator,
-                ledger=settings.ledger,
-                folder=None if settings.folder is None else Path(settings.folder),
-                resumed=None if self._resumed is None else self._resumed["gradients"],
-            )
-        )
-        self._reports.disclose(gradients.ledger)
-        return gradients
 
     def _step(self, loop: StageLoop) -> None:
         """One step, and what is to be written after it."""
@@ -273,14 +233,8 @@ class Run:
 
     def _explained(self, loop: StageLoop, error: Exception) -> PrivkdError | None:
         """The error in place of one that says nothing of the run; None for any other."""
-        return partly_used(error, loop.setup.task) or too_large(
-            error,
-            step=loop.step,
-            rows=self._stages[self._position].batch_size or self._settings.batch_size,
-            accumulate=self._settings.accumulate,
-            is_saved=self._checkpoints is not None,
-            is_private=self._settings.is_quiet,
-        )
+        rows = self._stages[self._position].batch_size or self._settings.batch_size
+        return partly_used(error, loop.setup.task) or too_large(error, self._settings, step=loop.step + 1, rows=rows)
 
     def _save(self, loop: StageLoop) -> None:
         """Write a checkpoint; the first process does, all must call."""
@@ -325,12 +279,3 @@ class Run:
             averages = {f"average of {name}": module for name, module in loop.setup.task.averages.items()}
             self._reports.certify(loop.setup.gradients.certificate(), state.modules | averages)
         self._position += 1
-
-
-def _steps_of(stage: Stage, settings: TrainerSettings, rows: int) -> int:
-    """How many steps a stage takes: its own number, or that of the settings."""
-    epochs = stage.epochs or (settings.epochs if stage.steps is None else None)
-    if epochs is None:
-        return stage.steps or settings.steps or 0
-    batch_size = min(stage.batch_size or settings.batch_size, rows)
-    return epochs * (max(1, rows // batch_size) if rows else 1)

@@ -1,19 +1,25 @@
-"""What a run gives to the loop of one of its stages."""
+"""What a run gives to the loop of one of its stages, and how it comes about."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from torch import nn
 
+from privkd.trainer.batch import Data
 from privkd.trainer.batches.arrays import Batches
+from privkd.trainer.batches.datasets import batches_of, rows_of
 from privkd.trainer.devices.engine import Engine
-from privkd.trainer.gradient_source import GradientRun
+from privkd.trainer.gradient_source import GradientRun, Setting
+from privkd.trainer.made_up import rehearsal_rows
+from privkd.trainer.seeding import generator_of, mixed
 from privkd.trainer.settings import TrainerSettings
-from privkd.trainer.task import Context, Task
+from privkd.trainer.task import Context, Stage, Task
 
-__all__ = ["StageSetup"]
+__all__ = ["StageSetup", "set_up"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,3 +43,78 @@ class StageSetup:
     engine: Engine
     settings: TrainerSettings
     gradients: GradientRun | None
+
+
+def set_up(
+    stage: Stage,
+    data: Data,
+    modules: Mapping[str, nn.Module],
+    engine: Engine,
+    settings: TrainerSettings,
+    *,
+    seeds: tuple[int, int],
+    resumed: Mapping[str, Any] | None,
+) -> StageSetup:
+    """A stage ready to begin; private gradients are planned and charged.
+
+    Args:
+        stage: its task is placed already.
+        data: of the stage, made if a function makes them.
+        modules: those of the task, by name, without wrappers.
+        engine: where it happens.
+        settings: of the run.
+        seeds: of the run, and of the place of the stage in it.
+        resumed: state of the private gradients in the checkpoint that the run goes on from; None at its beginning.
+
+    Raises:
+        ValueError: no rows, different numbers of rows, or processes that cannot share a batch equally.
+    """
+    batch_size = stage.batch_size or settings.batch_size
+    generator = generator_of(mixed(*seeds, engine.process[0]))
+    steps = _steps_of(stage, settings, rows_of(data))
+    context = Context(0, 0, steps, engine.device, generator, gather=engine.gather)
+    gradients = None
+    if settings.privacy is not None:
+        parts = settings.accumulate
+        setting = Setting(
+            task=stage.task,
+            rows=rows_of(data),
+            made_up=rehearsal_rows(data, engine.device, is_private=settings.is_quiet),
+            batch_size=batch_size,
+            steps=steps,
+            at_once=None if parts == 1 else max(1, -(-batch_size // (parts * engine.process[1]))),
+            engine=engine,
+            generator=generator,
+            ledger=settings.ledger,
+            folder=None if settings.folder is None else Path(settings.folder),
+            resumed=resumed,
+        )
+        gradients = settings.privacy.begin(setting)
+    batches = batches_of(
+        data,
+        batch_size,
+        mixed(*seeds),
+        beside=stage.beside,
+        device=engine.device,
+        process=engine.process,
+        workers=settings.workers,
+        order=None if gradients is None else lambda rows: gradients,
+    )
+    return StageSetup(
+        task=stage.task,
+        modules=modules,
+        batches=batches,
+        context=context,
+        engine=engine,
+        settings=settings,
+        gradients=gradients,
+    )
+
+
+def _steps_of(stage: Stage, settings: TrainerSettings, rows: int) -> int:
+    """How many steps a stage takes: its own number, or that of the settings."""
+    epochs = stage.epochs or (settings.epochs if stage.steps is None else None)
+    if epochs is None:
+        return stage.steps or settings.steps or 0
+    batch_size = min(stage.batch_size or settings.batch_size, rows)
+    return epochs * (max(1, rows // batch_size) if rows else 1)

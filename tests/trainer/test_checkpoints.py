@@ -242,14 +242,14 @@ def test_a_checkpoint_that_may_not_be_read_is_not_taken_for_damaged(tmp_path, mo
     kept = Checkpoints(tmp_path)
     for step in (1, 2):
         kept.save(step, state(step))
-    read = checkpoints._checksum
+    read = checkpoints.sha256_of
 
     def forbidden(path):
         if path.parent.name == "step-000000002":
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return read(path)
 
-    monkeypatch.setattr(checkpoints, "_checksum", forbidden)
+    monkeypatch.setattr(checkpoints, "sha256_of", forbidden)
     with (
         kept.held(),
         pytest.raises(CheckpointError, match=r"step-000000002 cannot be read .*Permission denied.* may be whole"),

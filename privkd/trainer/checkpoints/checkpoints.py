@@ -15,7 +15,6 @@ folder holds what was there before or what should be there after, perhaps under 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -32,6 +31,7 @@ from torch import Tensor
 from accountants import check
 from privkd.errors import CheckpointError
 from privkd.plain import plain
+from privkd.storage import flush, sha256_of
 from privkd.trainer.checkpoints import folder as run_folder
 from privkd.trainer.checkpoints.state_format import packed, require_storable, unpacked
 
@@ -41,7 +41,10 @@ log = logging.getLogger("privkd")
 
 _FILES = ("tensors.safetensors", "state.json")
 _SUMS = "checksums.json"
-_DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, TypeError, SafetensorError)
+_DAMAGE = (
+    *(FileNotFoundError, NotADirectoryError, IsADirectoryError, CheckpointError),  # no regular file where one should be
+    *(ValueError, KeyError, TypeError, SafetensorError),
+)
 _PREFIXES = ("step-", ".unfinished-step-", ".replaced-step-")  # of one step, the first that is whole is read
 _LEFTOVERS = (".unfinished-", ".replaced-", ".discarded-")
 _DAMAGED = "damaged-"
@@ -213,7 +216,7 @@ class Checkpoints:
             _remove(replaced)  # left by a kill; `final` was written after it
             final.rename(replaced)
         whole.rename(final)
-        _flush(self.folder)
+        flush(self.folder)
         shutil.rmtree(replaced, ignore_errors=True)
 
     def _take_back(self, unfinished: Path, final: Path) -> None:
@@ -275,7 +278,7 @@ def _write(folder: Path, tensors: dict[str, Tensor], text: str) -> None:
     folder.mkdir()
     save_file(tensors, folder / _FILES[0])
     (folder / _FILES[1]).write_text(text, encoding="utf-8")
-    sums = {name: _checksum(folder / name) for name in _FILES}
+    sums = {name: sha256_of(folder / name) for name in _FILES}
     (folder / _SUMS).write_text(json.dumps(sums), encoding="utf-8")
     _flush_all(folder)
 
@@ -283,25 +286,11 @@ def _write(folder: Path, tensors: dict[str, Tensor], text: str) -> None:
 def _read(folder: Path) -> dict[str, Any]:
     sums = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
     for name in _FILES:
-        if sums[name] != _checksum(folder / name):
+        if sums[name] != sha256_of(folder / name):
             raise ValueError(f"{name} does not match its checksum")
     return unpacked(json.loads((folder / _FILES[1]).read_text(encoding="utf-8")), load_file(folder / _FILES[0]))
 
 
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _flush_all(folder: Path) -> None:
     for path in (*folder.iterdir(), folder):
-        _flush(path)
-
-
-def _flush(path: Path) -> None:
-    """To the disk itself, so that a rename cannot overtake the data."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        flush(path)
