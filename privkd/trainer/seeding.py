@@ -86,7 +86,7 @@ def random_state() -> dict[str, Any]:
         "numpy": (
             kind,
             [int(key) for key in keys],
-            *(float(one) if isinstance(one, float) else int(one) for one in rest),
+            *(float(number) if isinstance(number, float) else int(number) for number in rest),
         ),
         "python": random.getstate(),
     }

@@ -55,7 +55,7 @@ class StageLoop:
         if context.step % per_epoch == 0:
             task.on_epoch_start(context)
         batch = self.setup.batches.at(context.step)
-        if context.step == 0:  # what does not fit is told in terms of the batch, before any weight has changed
+        if context.step == 0:  # no weight has changed yet, so that what does not fit lies in task and batch
             translated(
                 lambda: self._batch_step.take(batch),
                 lambda error: misfit(error, task, batch, is_private=self._is_quiet),

@@ -106,7 +106,7 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         self.modules = dict(modules)
         named = isinstance(optimizers, Mapping)
         self.optimizers: dict[str, torch.optim.Optimizer] = (
-            dict(optimizers) if named else {str(place): one for place, one in enumerate(optimizers)}
+            dict(optimizers) if named else {str(place): optimizer for place, optimizer in enumerate(optimizers)}
         )
         self.frozen = dict(frozen or {})
         self.schedulers = tuple(schedulers)

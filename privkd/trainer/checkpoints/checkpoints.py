@@ -124,10 +124,10 @@ class Checkpoints:
                 self._settle(unfinished, final)
             except (OSError, SafetensorError) as error:
                 self._take_back(unfinished, final)
-                raise CheckpointError(self._told(step, error)) from error
-            earlier = [one for one in self.steps() if one < step]
-            for one in earlier[: max(0, len(earlier) - self.keep + 1)]:
-                self._discard(self._path(one))
+                raise CheckpointError(self._unwritten(step, error)) from error
+            earlier = [number for number in self.steps() if number < step]
+            for number in earlier[: max(0, len(earlier) - self.keep + 1)]:
+                self._discard(self._path(number))
         return final
 
     def steps(self) -> list[int]:
@@ -136,7 +136,7 @@ class Checkpoints:
         Raises:
             CheckpointError: the folder is not there any more, or cannot be read.
         """
-        return [one.step for one in reversed(self._candidates()) if one.is_settled]
+        return [candidate.step for candidate in reversed(self._candidates()) if candidate.is_settled]
 
     def latest(self) -> tuple[int, dict[str, Any]] | None:
         """Step and state of the latest undamaged checkpoint; None if there is none. Damaged ones are named in the log.
@@ -155,12 +155,12 @@ class Checkpoints:
         chosen, state = found or (None, None)
         is_held = self._owner == os.getpid()
         outcome = "no other is whole: the run begins anew" if chosen is None else f"that of step {chosen.step} is used"
-        for one, error in damaged.items():
-            if one.is_settled:
-                kept = f" and kept as {_DAMAGED}{one.path.name}" if is_held else ""
-                log.warning("checkpoint %s is damaged (%s)%s; %s", one.path, error, kept, outcome)
+        settled = {candidate.path: error for candidate, error in damaged.items() if candidate.is_settled}
+        for path, error in settled.items():
+            kept = f" and kept as {_DAMAGED}{path.name}" if is_held else ""
+            log.warning("checkpoint %s is damaged (%s)%s; %s", path, error, kept, outcome)
         if is_held:
-            self._tidy(chosen, [one.path for one in damaged if one.is_settled])
+            self._tidy(chosen, list(settled))
         return None if chosen is None or state is None else (chosen.step, state)
 
     def _holding(self) -> AbstractContextManager[None]:
@@ -254,16 +254,16 @@ class Checkpoints:
         for path in aside[:-_DAMAGED_KEPT] + [self.folder / name for name in names if name.startswith(_LEFTOVERS)]:
             shutil.rmtree(path, ignore_errors=True)
 
-    def _told(self, step: int, error: Exception) -> str:
+    def _unwritten(self, step: int, error: Exception) -> str:
         """The message for a checkpoint that was not written."""
         why, remedy = run_folder.trouble(error, self.folder)
-        told = f"the checkpoint of step {step} was not written to {self.folder}: {why}"
+        fact = f"the checkpoint of step {step} was not written to {self.folder}: {why}"
         if not self.folder.is_dir():
-            return f"{told}, nor are its checkpoints; {remedy}"
+            return f"{fact}, nor are its checkpoints; {remedy}"
         kept = self.steps()
         if not kept:
-            return f"{told}; there is no earlier one: {remedy} and start the run again"
-        return f"{told}; earlier checkpoints are untouched: {remedy} and start the run again to go on from that of step {kept[-1]}"
+            return f"{fact}; there is no earlier one: {remedy} and start the run again"
+        return f"{fact}; earlier checkpoints are untouched: {remedy} and start the run again to go on from that of step {kept[-1]}"
 
 
 def _remove(folder: Path) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 
-from privkd.data.records import Records
 from privkd.networks.fingerprint import digest
 from privkd.trainer.batch import Data
-from privkd.trainer.batches.datasets import form_of
+from privkd.trainer.batches.datasets import columns_of, form_of
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Stage
 
@@ -23,7 +22,7 @@ SETTINGS = ("steps", "epochs", "batch_size", "accumulate", "clip_norm", "precisi
 
 
 def fingerprint(settings: TrainerSettings, stages: Sequence[Stage], processes: int) -> dict[str, Any]:
-    """Of a run before its first step.
+    """What a checkpoint is compared by, of a run before its first step.
 
     Args:
         settings: of the run.
@@ -41,12 +40,12 @@ def fingerprint(settings: TrainerSettings, stages: Sequence[Stage], processes: i
         "lengths": [[stage.steps, stage.epochs, stage.batch_size] for stage in stages],
         "tasks": [type(task).__qualname__ for task in tasks],
         "data": [form_of(stage.data) for stage in stages],
-        "beside": [{name: form_of(one) for name, one in stage.beside.items()} for stage in stages],
+        "beside": [{name: form_of(data) for name, data in stage.beside.items()} for stage in stages],
         "modules": [{name: _form(module) for name, module in task.modules.items()} for task in tasks],
         "frozen": _fixed(stages),
         "averaged": [task.averaged for task in tasks],
-        "optimizers": [{name: _settings(one) for name, one in task.optimizers.items()} for task in tasks],
-        "schedulers": [[type(one).__name__ for one in task.schedulers] for task in tasks],
+        "optimizers": [{name: _settings(optim) for name, optim in task.optimizers.items()} for task in tasks],
+        "schedulers": [[type(scheduler).__name__ for scheduler in task.schedulers] for task in tasks],
     }
 
 
@@ -61,13 +60,12 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def digest_of(data: Data) -> str | None:
     """A fingerprint of rows that a function made; None for data sets, which are read row by row."""
-    if isinstance(data, Records):
-        data = (data.inputs,) if data.labels is None else (data.inputs, data.labels)
-    if not isinstance(data, tuple):
+    columns = columns_of(data)
+    if not isinstance(columns, tuple):
         return None
     total = hashlib.sha256()
-    for one in data:
-        total.update(one.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    for column in columns:
+        total.update(column.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
 
 
