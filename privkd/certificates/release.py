@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from generators import SmallGenerator
-    from privkd.teachers import InputSpec
+    from privkd.data.input_spec import InputSpec
 
 __all__ = ["Transcription", "is_transcription", "read_config", "read_release", "read_run", "require_free"]
 

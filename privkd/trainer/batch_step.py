@@ -10,8 +10,8 @@ from torch import Tensor
 
 from privkd.errors import TaskError
 from privkd.trainer.batch import Batch, parts_of
-from privkd.trainer.finite import refuse_losses, require_finite_gradients
 from privkd.trainer.gradient_source import GradientRun
+from privkd.trainer.guards import refuse_losses, require_finite_gradients
 from privkd.trainer.means import RunningMeans
 from privkd.trainer.stage_setup import StageSetup
 from privkd.trainer.task import Losses, Update

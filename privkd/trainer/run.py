@@ -18,8 +18,7 @@ from privkd.trainer.checkpoints.same_run import differences, digest_of, fingerpr
 from privkd.trainer.checkpoints.stage_state import StageState
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.devices.placement import placed
-from privkd.trainer.finite import require_finite_weights
-from privkd.trainer.guards import partly_used, too_large, translated, withheld
+from privkd.trainer.guards import partly_used, require_finite_weights, too_large, translated, withheld
 from privkd.trainer.history import History
 from privkd.trainer.reports import Reports
 from privkd.trainer.seeding import mixed, random_state, restore_random_state, seeded

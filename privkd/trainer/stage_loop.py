@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from privkd.errors import TaskError
-from privkd.trainer.averages import follow
 from privkd.trainer.batch_step import BatchStep, kind_of
 from privkd.trainer.guards import misfit, translated
 from privkd.trainer.history import Row
 from privkd.trainer.means import RunningMeans
 from privkd.trainer.stage_setup import StageSetup
-from privkd.trainer.task import Task
+from privkd.trainer.task import Task, follow_averages
 
 __all__ = ["StageLoop"]
 
@@ -66,7 +65,7 @@ class StageLoop:
         for scheduler in task.schedulers:
             scheduler.step()
         if task.averages:
-            follow(task, self.setup.modules)
+            follow_averages(task, self.setup.modules)
         context.step += 1
         return self._moments(per_epoch)
 

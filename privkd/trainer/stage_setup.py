@@ -22,7 +22,7 @@ from privkd.trainer.task import Context, Stage, Task
 __all__ = ["StageSetup", "set_up"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class StageSetup:
     """A stage that is ready to begin.
 
@@ -55,19 +55,16 @@ def set_up(
     seeds: tuple[int, int],
     resumed: Mapping[str, Any] | None,
 ) -> StageSetup:
-    """A stage ready to begin; private gradients are planned and charged.
+    """Make a stage ready to begin; private gradients are planned and charged.
 
     Args:
         stage: its task is placed already.
-        data: of the stage, made if a function makes them.
+        data: of the stage.
         modules: those of the task, by name, without wrappers.
         engine: where it happens.
         settings: of the run.
         seeds: of the run, and of the place of the stage in it.
-        resumed: state of the private gradients in the checkpoint that the run goes on from; None at its beginning.
-
-    Raises:
-        ValueError: no rows, different numbers of rows, or processes that cannot share a batch equally.
+        resumed: state of private gradients in the checkpoint that the run goes on from; None at its beginning.
     """
     batch_size = stage.batch_size or settings.batch_size
     generator = generator_of(mixed(*seeds, engine.process[0]))
@@ -100,15 +97,7 @@ def set_up(
         workers=settings.workers,
         order=None if gradients is None else lambda rows: gradients,
     )
-    return StageSetup(
-        task=stage.task,
-        modules=modules,
-        batches=batches,
-        context=context,
-        engine=engine,
-        settings=settings,
-        gradients=gradients,
-    )
+    return StageSetup(stage.task, modules, batches, context, engine, settings, gradients)
 
 
 def _steps_of(stage: Stage, settings: TrainerSettings, rows: int) -> int:

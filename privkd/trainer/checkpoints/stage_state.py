@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from privkd.errors import TaskError
-from privkd.trainer.averages import average_of
 from privkd.trainer.checkpoints.state_format import require_storable
-from privkd.trainer.task import Stage
+from privkd.trainer.task import Stage, average_of
 
 __all__ = ["StageState"]
 

@@ -9,9 +9,8 @@ import torch
 
 from privkd.errors import TaskError
 from privkd.networks.fingerprint import digest
-from privkd.trainer.averages import average_of
 from privkd.trainer.devices.engine import Engine
-from privkd.trainer.task import Task
+from privkd.trainer.task import Task, average_of
 
 __all__ = ["placed", "threads_limited"]
 
