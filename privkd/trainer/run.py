@@ -81,7 +81,8 @@ class Run:
             data = self._quietly(self._rows)
             is_wrapped = self._settings.privacy is None
             with placed(stage.task, self._engine, compiled=self._settings.compile, wrapped=is_wrapped):
-                self._quietly(partial(self._train, data, label))
+                loop = self._begin(data)  # it knows what may be said, for example of a rehearsal on made-up rows
+                self._quietly(partial(self._train, loop, label))
             self._quietly(self._finish)
         return self._reports.history
 
@@ -175,9 +176,8 @@ class Run:
             )
         return data
 
-    def _train(self, data: Data, label: str) -> None:
+    def _train(self, loop: StageLoop, label: str) -> None:
         """All steps of the stage that are left."""
-        loop = self._begin(data)
         step, explained = partial(self._step, loop), partial(self._explained, loop)
         with track(label, loop.context.steps - loop.step) as advance:
             while not loop.is_over:
