@@ -14,17 +14,6 @@ from privkd.trainer.batch import Batch
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Losses, Task
 
-__all__ = [
-    "misfit",
-    "partly_used",
-    "refuse_losses",
-    "require_finite_gradients",
-    "require_finite_weights",
-    "too_large",
-    "translated",
-    "withheld",
-]
-
 T = TypeVar("T")
 Modules: TypeAlias = "Mapping[str, nn.Module]"
 """Trained modules by name, without wrappers."""
@@ -56,12 +45,7 @@ def translated(call: Callable[[], T], translation: Callable[[Exception], PrivkdE
 
 
 def withheld(error: Exception, step: int) -> TaskError | None:
-    """The error in place of one whose text may quote private rows; None for the library's own, which do not.
-
-    Args:
-        error: of a task or of its data.
-        step: that was being made, counted from 1.
-    """
+    """The error in place of one whose text may quote private rows, in a step counted from 1; None for the library's own."""
     if isinstance(error, PrivkdError):
         return None
     return TaskError(

@@ -33,11 +33,7 @@ class RunningMeans:
         self._counts: dict[str, float] = {}
 
     def add(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:
-        """Add a value, multiplied by its weight already, to the sum of its name.
-
-        Raises:
-            TaskError: the name is that of a column of every history.
-        """
+        """Add a value, multiplied by its weight already, to the sum of its name; a TaskError refuses names of columns."""
         if name in RESERVED:
             raise TaskError(f"{name!r} is a column of every history; give the loss or log another name")
         if self.is_quiet:
@@ -46,14 +42,10 @@ class RunningMeans:
         self._counts[name] = self._counts.get(name, 0.0) + weight
 
     def row(self, step: int, figures: Mapping[str, float]) -> Row:
-        """A row of history with the means since the last one; every process must ask for it.
-
-        Args:
-            step: steps done in the stage.
-            figures: of a validation in this process.
+        """The means since the last row, beside figures of a validation; every process must ask for it.
 
         Raises:
-            NonFiniteLoss: a mean is not finite, which an accelerator finds out here first.
+            NonFiniteLoss: a mean is not finite; on an accelerator nobody has looked before.
             TaskError: a figure has the name of another column.
         """
         totals = {name: (float(total), self._counts[name]) for name, total in self._totals.items()}

@@ -41,10 +41,7 @@ class StageLoop:
         return self.context.step >= self.context.steps
 
     def advance(self) -> Row | None:
-        """Do one optimiser step, with all that is due around it.
-
-        Returns:
-            The row of history that is due after the step; None if there is none.
+        """Do one optimiser step, with all that is due around it; gives the row of history that is due after it.
 
         Raises:
             NonFiniteLoss: a loss or a gradient is not finite; nothing was changed by this step.

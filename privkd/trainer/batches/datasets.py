@@ -178,7 +178,7 @@ class DatasetBatches:
     def _from(self, step: int) -> Generator[tuple[Tensor, ...]]:
         loader = DataLoader(
             self._reader,
-            batch_sampler=_Plan(self._order, self._seed, step),
+            batch_sampler=_plan(self._order, self._seed, step),
             num_workers=self._workers,
             collate_fn=_collated,
             worker_init_fn=_undisturbed,
@@ -199,17 +199,11 @@ def _undisturbed(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-class _Plan:
-    """Endless lists of what to read: a seed, then the rows of a step."""
-
-    def __init__(self, order: Rows, seed: int, step: int) -> None:
-        self._order, self._seed, self._step = order, seed, step
-
-    def __iter__(self) -> Iterator[list[int]]:
-        step = self._step
-        while True:
-            yield [mixed(self._seed, step), *self._order.at(step).tolist()]
-            step += 1
+def _plan(order: Rows, seed: int, step: int) -> Iterator[list[int]]:
+    """Endless lists of what to read from a step on: a seed, then the rows."""
+    while True:
+        yield [mixed(seed, step), *order.at(step).tolist()]
+        step += 1
 
 
 class _Reader(Dataset[Any]):
@@ -224,9 +218,6 @@ class _Reader(Dataset[Any]):
                 return [_NONE, self._dataset[0]]
             many = getattr(self._dataset, "__getitems__", None)
             return many(plan[1:]) if many else [self._dataset[row] for row in plan[1:]]
-
-    def __getitem__(self, row: int) -> Any:
-        return self._dataset[row]
 
 
 _NONE = "no rows"
