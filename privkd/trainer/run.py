@@ -178,10 +178,10 @@ class Run:
 
     def _train(self, loop: StageLoop, label: str) -> None:
         """All steps of the stage that are left."""
-        step, explained = partial(self._step, loop), partial(self._explained, loop)
+        step, explained, is_quiet = partial(self._step, loop), partial(self._explained, loop), self._settings.is_quiet
         with track(label, loop.context.steps - loop.step) as advance:
             while not loop.is_over:
-                translated(step, explained, is_private=self._settings.is_quiet)
+                translated(step, explained, is_private=is_quiet)
                 advance()
                 if self._stop(loop.step):
                     self._save(loop)

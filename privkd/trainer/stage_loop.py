@@ -25,9 +25,10 @@ class StageLoop:
 
     def __init__(self, setup: StageSetup) -> None:
         self.setup, self.context = setup, setup.context
+        self._task, self._engine, self._batches = setup.task, setup.engine, setup.batches
         self.stretch = max(1, setup.context.steps // setup.settings.records)  # steps between two rows
         self._is_quiet = setup.settings.is_quiet
-        self._means = RunningMeans(setup.engine, is_quiet=self._is_quiet)
+        self._means = RunningMeans(self._engine, is_quiet=self._is_quiet)
         self._batch_step = BatchStep(setup, self._means)
 
     @property
@@ -47,10 +48,10 @@ class StageLoop:
             NonFiniteLoss: a loss or a gradient is not finite; nothing was changed by this step.
             TaskError: the first batch does not fit the task.
         """
-        context, task, per_epoch = self.context, self.setup.task, self.setup.batches.steps_per_epoch
+        context, task, per_epoch = self.context, self._task, self._batches.steps_per_epoch
         if context.step % per_epoch == 0:
             task.on_epoch_start(context)
-        batch = self.setup.batches.at(context.step)
+        batch = self._batches.at(context.step)
         if context.step == 0:  # no weight has changed yet, so that what does not fit lies in task and batch
             translated(
                 lambda: self._batch_step.take(batch),
@@ -68,20 +69,20 @@ class StageLoop:
 
     def _moments(self, per_epoch: int) -> Row | None:
         """Call what is due after a step; gives the row of history that is."""
-        context, done = self.context, self.context.step
+        context, done, is_last = self.context, self.context.step, self.is_over
         ends_epoch = done % per_epoch == 0
         figures: Mapping[str, float] = {}
-        if ends_epoch or self.is_over:
-            self.setup.task.on_epoch_end(context)
+        if ends_epoch or is_last:
+            self._task.on_epoch_end(context)
             figures = self._validated()
             context.epoch = done // per_epoch
-        is_due = done % self.stretch == 0 or self.is_over
-        if is_due or (ends_epoch and self.setup.engine.any(bool(figures))):
+        is_due = done % self.stretch == 0 or is_last
+        if is_due or (ends_epoch and self._engine.any(bool(figures))):
             return self._means.row(done, figures)
         return None
 
     def _validated(self) -> Mapping[str, float]:
-        task = self.setup.task
+        task = self._task
         if self._is_quiet or type(task).validate is Task.validate:
             return {}
         with task.evaluating():
