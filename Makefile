@@ -14,11 +14,11 @@ demo: $(VENV)/.installed
 	$(ONE_THREAD) $(BIN)/privkd demo --out out/demo
 
 test: $(VENV)/.developer
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) -m "not proof" tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m "not proof" tests
 	$(ONE_THREAD) $(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' accountants privkd generators docs README.md
 
 proofs: $(VENV)/.developer
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) -m proof tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m proof tests
 
 lint: $(VENV)/.developer
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from privkd.errors import CertificateError
 
 __all__ = ["SCHEMA", "fields_of", "json_of"]
 
-SCHEMA = "privkd.certificates.certificate/1"
+SCHEMA = "privkd.certificate/1"
 
 _BESIDE = ("schema", "ledger_digest", "sentence")
 

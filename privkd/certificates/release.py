@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Transcription", "is_transcription", "read_config", "read_release", "read_run", "require_free"]
 
-SCHEMA = "privkd.certificates.release/1"
+SCHEMA = "privkd.release/1"
 STUDENT, GENERATOR = "student.safetensors", "generator.safetensors"
 LEDGER, CERTIFICATE, CONFIG, HISTORY = "ledger.json", "certificate.json", "config.json", "history.json"
 ENSEMBLE = "ensemble.json"  # of a folder that is no release

@@ -150,7 +150,9 @@ def test_library_code_never_prints_nor_unpickles():
 def public_classes() -> dict[str, type]:
     found = {}
     for path in (path for path in LIBRARY if path.name != "__main__.py"):
-        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+        module = importlib.import_module(
+            ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        )
         for kind in vars(module).values():
             if inspect.isclass(kind) and kind.__module__ == module.__name__ and not kind.__name__.startswith("_"):
                 found[f"{module.__name__}.{kind.__name__}"] = kind

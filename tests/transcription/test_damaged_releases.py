@@ -35,7 +35,7 @@ TEXTS = (
     "[" * 100_000,
     '{"a":' * 1000,
     "\xff\xfe",
-    '{"schema": "privkd.certificates.release/1"}',
+    '{"schema": "privkd.release/1"}',
     "1e999",
 )
 

@@ -149,12 +149,12 @@ def test_only_teachers_and_mechanisms_open_private_values():
         "mechanisms/response.py",
         "mechanisms/sums.py",
         "mechanisms/votes.py",
-        "transcription/certified.py",  # a certified model's answers are not private
-        "transcription/oracles.py",  # CertifiedOracle only
-        "transcription/record_level.py",  # cells of records and failures of teachers, boxed again at once
+        "transcription/methods/certified.py",  # a certified model's answers are not private
+        "transcription/methods/oracles.py",  # CertifiedOracle only
+        "transcription/methods/votes.py",  # cells of records and failures of teachers, boxed again at once
         "transcription/transcriber.py",  # digests of records, to warn the owner of public queries that are records
     }
-    oracles = (root / "transcription" / "oracles.py").read_text()
+    oracles = (root / "transcription" / "methods" / "oracles.py").read_text()
     assert oracles.count(".unsafe_value(") == 1
     assert ".unsafe_value(" in oracles[oracles.index("class CertifiedOracle") :]
 
