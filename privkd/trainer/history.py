@@ -110,7 +110,7 @@ class History(Sequence[Row]):
 
     @property
     def names(self) -> list[str]:
-        """Of the columns, in the order in which they first appeared."""
+        """Names of the columns, in the order in which they first appeared."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
     def column(self, name: str) -> list[float]:

@@ -52,7 +52,7 @@ _DAMAGED_KEPT = 3
 
 
 class _Candidate(NamedTuple):
-    """Ordered by what is read first, last."""
+    """What may be a whole checkpoint; the greatest is read first."""
 
     step: int
     preference: int
@@ -131,7 +131,7 @@ class Checkpoints:
         return final
 
     def steps(self) -> list[int]:
-        """Of the checkpoints there are, rising.
+        """Steps of the checkpoints there are, rising.
 
         Raises:
             CheckpointError: the folder is not there any more, or cannot be read.
