@@ -10,6 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from privkd.data.records import Records
+from privkd.errors import TaskError
+
+__all__ = ["Batch", "Data", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +32,23 @@ class Batch:
 
 Data: TypeAlias = "tuple[Tensor, ...] | Records | Dataset[Any]"
 """Tensors with a common number of rows, checked records, or a data set with a length."""
+
+
+def parts_of(batch: Batch, count: int) -> list[Batch]:
+    """Equal parts of a batch and of the batches beside it, in the order of their rows.
+
+    Raises:
+        TaskError: the number of parts does not divide the rows.
+    """
+    size, left_over = divmod(len(batch.index), count)
+    if left_over:
+        raise TaskError(
+            f"accumulate={count} does not divide the {len(batch.index)} rows of a batch; choose a batch size that it divides"
+        )
+    beside = {name: parts_of(other, count) for name, other in batch.beside.items()}
+    parts = []
+    for place in range(count):
+        rows = slice(place * size, (place + 1) * size)
+        tensors = tuple(tensor[rows] for tensor in batch.tensors)
+        parts.append(Batch(batch.index[rows], tensors, {name: others[place] for name, others in beside.items()}))
+    return parts

@@ -1,4 +1,4 @@
-"""How a run gets gradients other than by a backward pass of its mean losses: an interface, filled by mechanisms."""
+"""How a run gets gradients other than by a backward pass of its mean losses: an interface."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class GradientRun(Protocol):
 
     @property
     def ledger(self) -> Ledger:
-        """Of everything that the run releases."""
+        """The ledger of everything that the run releases."""
         ...
 
     @property
@@ -75,17 +75,17 @@ class GradientRun(Protocol):
         ...
 
     def certificate(self) -> Certificate:
-        """Of all iterates, when the run is over."""
+        """The certificate of all iterates, when the run is over."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """What a checkpoint holds of it."""
         ...
 
 
 @runtime_checkable
 class Gradients(Protocol):
-    """Settings of such gradients."""
+    """The settings of such gradients."""
 
     @property
     def counts_passes(self) -> bool:
@@ -93,7 +93,7 @@ class Gradients(Protocol):
         ...
 
     def begin(self, setting: Setting) -> GradientRun:
-        """Before the first step, or before going on: checks, and charges the ledger."""
+        """Check and charge before the first step, or before going on."""
         ...
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,17 +1,14 @@
-"""What a run reported: rows of means, on disk line by line, and as a table; and what it may release."""
+"""What a run reported, as rows and as a table; and what it may release."""
 
 from __future__ import annotations
 
 import copy
-import errno
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from privkd.certificates.release import Transcription
-from privkd.errors import CheckpointError, GuaranteeError
+from privkd.errors import GuaranteeError
 from privkd.networks.fingerprint import digest
 
 if TYPE_CHECKING:
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
 
     from privkd.certificates.certificate import Certificate
 
-__all__ = ["History", "MetricsFile"]
+__all__ = ["History"]
 
 Row = dict[str, Any]
 """Numbers by name; the stage is a string."""
@@ -113,7 +110,7 @@ class History(Sequence[Row]):
 
     @property
     def names(self) -> list[str]:
-        """Of the columns, in the order in which they first appeared."""
+        """Names of the columns, in the order in which they first appeared."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
     def column(self, name: str) -> list[float]:
@@ -137,44 +134,3 @@ def _shown(value: float | str | None) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else f"{value:.6g}"
-
-
-class MetricsFile:
-    """`metrics.jsonl`: one line per row, written as it is reported.
-
-    Args:
-        path: of the file; its folder must exist.
-        rows: of the run so far: what a killed run wrote after its last checkpoint is dropped.
-    """
-
-    def __init__(self, path: Path, rows: Iterable[Row] = ()) -> None:
-        self.path = path
-        self._write("wb", rows)
-
-    def append(self, row: Row) -> None:
-        """Write one row.
-
-        Raises:
-            CheckpointError: the disk is full or the file cannot be written.
-        """
-        self._write("ab", [row])
-
-    def _write(self, mode: str, rows: Iterable[Row]) -> None:
-        try:
-            with self.path.open(mode) as file:
-                file.write(b"".join(_line(row) for row in rows))
-        except OSError as error:
-            why = "the disk is full" if error.errno == errno.ENOSPC else str(error)
-            raise CheckpointError(
-                f"{self.path} was not written: {why}; earlier checkpoints are whole: make room and start the run again to go "
-                "on from the latest"
-            ) from error
-
-
-def _line(row: Row) -> bytes:
-    """JSON knows no infinities and no NaN: they become strings."""
-    plain = {
-        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }
-    return json.dumps(plain).encode() + b"\n"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from privkd.data.records import Records
 from privkd.errors import TaskError
 from privkd.trainer.batch import Data
 from privkd.trainer.batches.arrays import require_common_rows
-from privkd.trainer.batches.datasets import row_of, rows_of
+from privkd.trainer.batches.datasets import columns_of, row_of, rows_of
+from privkd.trainer.guards import translated
 
 __all__ = ["made_up_rows", "rehearsal_rows"]
 
@@ -32,17 +32,18 @@ def rehearsal_rows(data: Data, device: torch.device, *, is_private: bool) -> tup
         require_common_rows(data)
     if not rows_of(data):
         return ()
-    try:
+
+    def made() -> tuple[tuple[Tensor, ...], ...]:
         kinds = [made_up_rows(data, _ROWS, whole=whole) for whole in (0, 1)]
         return tuple(tuple(part.to(device) for part in rows) for rows in kinds)
-    except Exception as error:
-        if not is_private:
-            raise
-        withheld = type(error).__name__
-    # Outside of the handler, so that the error does not carry what it keeps quiet about.
-    raise TaskError(
-        f"the first row of the data cannot be read: {withheld}, whose text may quote it and is kept back; nothing was charged. "
-        "Read it outside of a private run to see the cause"
+
+    return translated(made, lambda error: _unreadable(error) if is_private else None, is_private=is_private)
+
+
+def _unreadable(error: Exception) -> TaskError:
+    return TaskError(
+        f"the first row of the data cannot be read: {type(error).__name__}, whose text may quote it and is kept back; nothing was "
+        "charged. Read it outside of a private run to see the cause"
     )
 
 
@@ -63,9 +64,8 @@ def made_up_rows(data: Data, count: int, *, whole: int = 0) -> tuple[Tensor, ...
         >>> x.shape, y.tolist()
         (torch.Size([2, 2]), [0, 0])
     """
-    if isinstance(data, Records):
-        data = (data.inputs,) if data.labels is None else (data.inputs, data.labels)
-    forms = data if isinstance(data, tuple) else row_of(data)
+    columns = columns_of(data)
+    forms = columns if isinstance(columns, tuple) else row_of(columns)
     generator = torch.Generator().manual_seed(0)
     made = []
     for form in forms:

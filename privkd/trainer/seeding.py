@@ -12,12 +12,13 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256, shake_256
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-__all__ = ["generator_of", "mixed", "secret_seed", "seeded"]
+__all__ = ["generator_of", "mixed", "random_state", "restore_random_state", "secret_seed", "seeded"]
 
 _SECRET = 1 << 256
 _STATE = slice(24, 24 + 8 * 624)  # bytes of a CPU generator's state that hold the 624 words of the Mersenne Twister
@@ -74,6 +75,31 @@ def seeded(seed: int | None) -> Iterator[None]:
     finally:
         random.setstate(ours)
         np.random.set_state(numpys)
+
+
+def random_state() -> dict[str, Any]:
+    """The states of the global generators of torch (all devices), numpy and Python, as data for a checkpoint."""
+    kind, keys, *rest = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "devices": list(torch.cuda.get_rng_state_all()) if torch.cuda.is_available() else [],
+        "numpy": (
+            kind,
+            [int(key) for key in keys],
+            *(float(number) if isinstance(number, float) else int(number) for number in rest),
+        ),
+        "python": random.getstate(),
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Take back what `random_state` gave."""
+    torch.set_rng_state(state["torch"])
+    if state["devices"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["devices"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
+    random.setstate(state["python"])
 
 
 def _words(seed: int, count: int) -> np.ndarray:

@@ -17,18 +17,18 @@ _AGREE_EVERY = 10  # steps between two agreements of several processes; asking m
 
 @contextmanager
 def watching_for_stop(engine: Engine) -> Iterator[Callable[[int], bool]]:
-    """A function of the steps done that tells whether SIGTERM arrived since.
+    """A function of the steps done, which says whether SIGTERM has arrived.
 
     Several processes agree on it, every few steps: one that stopped alone would leave the others waiting for its
     gradients. Outside the main thread no signal can be seen, and the answer is that of the other processes.
     """
-    arrived, told = threading.Event(), threading.Event()
+    arrived, heeded = threading.Event(), threading.Event()
 
     def asked(step: int) -> bool:
         alone = engine.process[1] == 1
         stop = arrived.is_set() if alone else step % _AGREE_EVERY == 0 and engine.any(arrived.is_set())
         if stop:
-            told.set()
+            heeded.set()
         return stop
 
     if threading.current_thread() is not threading.main_thread():
@@ -45,5 +45,5 @@ def watching_for_stop(engine: Engine) -> Iterator[Callable[[int], bool]]:
         signal.signal(signal.SIGTERM, before)
         if arrived.is_set() and callable(before):
             before(signal.SIGTERM, None)  # a run around this one has to stop as well
-        elif arrived.is_set() and not told.is_set():
+        elif arrived.is_set() and not heeded.is_set():
             signal.raise_signal(signal.SIGTERM)  # it came too late for this run, but it came

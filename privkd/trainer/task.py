@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -106,7 +107,7 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         self.modules = dict(modules)
         named = isinstance(optimizers, Mapping)
         self.optimizers: dict[str, torch.optim.Optimizer] = (
-            dict(optimizers) if named else {str(place): one for place, one in enumerate(optimizers)}
+            dict(optimizers) if named else {str(place): optimizer for place, optimizer in enumerate(optimizers)}
         )
         self.frozen = dict(frozen or {})
         self.schedulers = tuple(schedulers)
@@ -201,6 +202,29 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         """Take back what `state_dict` gave."""
         if state:
             raise ValueError(f"{type(self).__name__} has no state of its own, but the checkpoint has {sorted(state)}")
+
+
+def average_of(module: nn.Module) -> nn.Module:
+    """A copy of a module for the average of its weights, which begins with them and gets no gradients."""
+    return copy.deepcopy(module).requires_grad_(False)
+
+
+@torch.no_grad()
+def follow_averages(task: Task, modules: Mapping[str, nn.Module]) -> None:
+    """Move every average of a task towards its module by one step.
+
+    Args:
+        task: whose `averages` are changed.
+        modules: those that are averaged, by name, without wrappers.
+    """
+    for name, average in task.averages.items():
+        decay, theirs = task.averaged[name], modules[name].state_dict()
+        mine = {key: value for key, value in average.state_dict().items() if isinstance(value, Tensor)}
+        for key, value in {value.data_ptr(): (key, value) for key, value in mine.items()}.values():  # tied ones once
+            if value.is_floating_point() or value.is_complex():
+                value.lerp_(theirs[key], 1.0 - decay)
+            else:
+                value.copy_(theirs[key])
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,6 @@ ALLOWED = {
     "privkd/private_training/adaptive_clip.py": "mechanisms draw from it",
     "privkd/mechanisms/pate_cost.py": "mechanisms draw from it",
     "privkd/data/bundled.py": "public split of public data",
-    "privkd/trainer/randomness.py": "global states for checkpoints; nothing is drawn",
     "privkd/trainer/seeding.py": "global states of other libraries, put back after use",
 }
 

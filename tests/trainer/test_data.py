@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from privkd.data import Records
 from privkd.trainer import Task, Trainer, seeded
+from privkd.trainer.batches.datasets import row_of
 
 
 class Recorder(Task):
@@ -75,6 +77,16 @@ def test_every_kind_of_data_shows_the_rows_that_tensors_show(data, settings):
 def test_unlabelled_records_and_items_without_a_tuple_are_one_tensor():
     for data in (Records(tensors()[0], None, "rows"), Pairs(None)):
         assert {len(tensors) for _, tensors, _ in shown(data).seen} == {1}
+
+
+class Scalars(Pairs):
+    def __getitem__(self, row):
+        return np.float32(row)
+
+
+def test_numpy_scalars_are_one_tensor():
+    (column,) = row_of(Scalars())
+    assert column.shape == (1,)
 
 
 def test_data_sets_beside_the_main_one_may_be_of_another_kind():
@@ -178,8 +190,9 @@ print("over", type(kept[0]).__name__ if kept else "well")
 """
 
 
-@pytest.mark.parametrize("privacy", ["private", "plain"])
-@pytest.mark.parametrize("failure", ["none", "task", "row"])
+@pytest.mark.parametrize(
+    ("failure", "privacy"), [("none", "plain"), ("task", "private"), ("row", "plain"), ("row", "private")]
+)
 def test_workers_never_hold_up_the_end_of_a_program(failure, privacy):
     """They ignore the signal that multiprocessing ends them with at the exit."""
     done = subprocess.run(

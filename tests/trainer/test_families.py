@@ -170,9 +170,7 @@ LOST = {
 }
 
 
-@pytest.mark.parametrize(
-    ("stop_at", "lost"), [((33, None), "queue"), ((33, None), "selection"), ((None, 20), "selection")]
-)
+@pytest.mark.parametrize(("stop_at", "lost"), [((33, None), "queue"), ((None, 20), "selection")])
 def test_queue_and_selection_survive_an_interruption(digits, uninterrupted, tmp_path, stop_at, lost, monkeypatch):
     with pytest.raises(TrainingStopped):
         selective(digits, stop_at=stop_at, folder=tmp_path / "kept")

@@ -2,11 +2,11 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import Dataset
+from trainer import tasks
 
 from accountants import Ledger
 from privkd.errors import CheckpointError, OutOfMemory, TaskError
@@ -58,6 +58,19 @@ def test_columns_of_the_trainer_cannot_carry_values_of_the_task(name):
         Trainer(steps=2).run(Plain(figures=lambda context: {name: 0.731}), ROWS)
     quiet = Trainer(steps=2, ledger=ledger()).run(Plain(figures=lambda context: {name: 0.731}), ROWS)
     assert all(set(row) == {"step"} and row["step"] in (1.0, 2.0) for row in quiet)
+
+
+def test_losses_are_written_down_only_if_asked_and_the_leak_is_disclosed_once(tmp_path):
+    shared = ledger()
+    silent = Trainer(steps=4, folder=tmp_path, ledger=shared).run(Plain(), ROWS)
+    assert all(set(row) == {"step"} for row in silent)
+    assert "ce" not in (tmp_path / "metrics.jsonl").read_text()
+    assert silent.leaks == ()
+    for _ in range(2):
+        loud = Trainer(steps=4, ledger=shared, unsafe_logging=True).run(Plain(), ROWS)
+        assert "ce" in loud[0]
+        assert "without noise" in loud.leaks[0]
+        assert sum("leak: " in text for text in shared.disclosed) == 1
 
 
 def test_checkpoints_of_quiet_runs_hold_no_losses(tmp_path):
@@ -145,6 +158,21 @@ def test_errors_of_private_runs_do_not_carry_the_texts_of_task_and_data(task, da
         Trainer(steps=4, batch_size=8, device="cpu").run(task(), data)
 
 
+class Misfit(tasks.Plain):
+    def step(self, batch, context):
+        raise IndexError("Target 971 is out of bounds")
+
+
+def test_a_first_batch_that_does_not_fit_is_named_without_the_range_of_its_labels():
+    with pytest.raises(TaskError, match=r"Target 971.* in \[\d"):
+        Trainer(steps=1, batch_size=4).run(Misfit(), tasks.rows())
+    with pytest.raises(TaskError, match="unsafe_logging=True would show") as caught:
+        Trainer(steps=1, batch_size=4, ledger=ledger()).run(Misfit(), tasks.rows())
+    assert "971" not in str(caught.value)
+    assert " in [0, 1]" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_figures_of_private_rows_are_not_even_asked_for():
     asked = []
     Trainer(steps=2, ledger=ledger()).run(Plain(figures=lambda context: asked.append(1) or {}), ROWS)
@@ -162,25 +190,3 @@ def test_figures_of_private_rows_are_not_even_asked_for():
 def test_settings_that_would_protect_nothing_are_refused(settings, error, message):
     with pytest.raises(error, match=message):
         Trainer(steps=1, **settings)
-
-
-def test_numpy_scalars_of_a_data_set_are_one_tensor():
-    class Scalars(Dataset):
-        def __len__(self):
-            return 8
-
-        def __getitem__(self, row):
-            return np.float32(row)
-
-    seen = []
-
-    def looking(task, batch, context, loss=None):
-        seen.append(batch.tensors)
-
-    class Looking(Plain):
-        def step(self, batch, context):
-            looking(self, batch, context)
-            return {"ce": self.modules["net"].weight.square().sum()}
-
-    Trainer(steps=1, batch_size=8, device="cpu").run(Looking(), Scalars())
-    assert [tuple(one.shape) for one in seen[0]] == [(8,)]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from privkd.errors import CheckpointError, TrainingStopped
-from privkd.trainer import Checkpoints, Stage, Trainer, seeded
+from privkd.errors import TrainingStopped
+from privkd.trainer import Checkpoints, Stage, Trainer
 
 RUN = Path(__file__).with_name("dropped_run.py")
 _spec = importlib.util.spec_from_file_location("dropped_run", RUN)
@@ -57,11 +57,6 @@ def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     main(str(folder))
     return digest(folder)
-
-
-def test_two_runs_of_equal_seed_end_alike_and_another_seed_does_not(uninterrupted, tmp_path):
-    main(str(tmp_path))
-    assert digest(tmp_path) == uninterrupted
 
 
 def killed_until_done(folder, moments):
@@ -127,7 +122,7 @@ def stopped_after(folder, steps, monkeypatch):
             main(str(folder))
 
 
-@pytest.mark.parametrize("steps", [1, 39, 40, 41, 99])
+@pytest.mark.parametrize("steps", [1, 40, 41])  # the second stage begins after 40
 def test_sigterm_saves_and_the_run_goes_on(uninterrupted, tmp_path, monkeypatch, steps):
     stopped_after(tmp_path, steps, monkeypatch)
     main(str(tmp_path))
@@ -142,37 +137,9 @@ def test_a_finished_run_is_not_run_again(uninterrupted, tmp_path, monkeypatch):
     assert torch.equal(first.averages["coder"][0].weight, second.averages["coder"][0].weight)
 
 
-@pytest.mark.parametrize("lengths", [{"steps": 40}, {"epochs": 5}])
+@pytest.mark.parametrize("lengths", [{"steps": 8}, {"epochs": 1}])
 def test_checkpoints_of_a_later_stage_count_the_steps_of_earlier_ones(tmp_path, lengths):
     x = torch.randn(128, 16)
     stages = [Stage("first", Game(), (x,), batch_size=16, **lengths), Stage("second", Game(), (x,), steps=7)]
     Trainer(steps=1, folder=tmp_path, checkpoint_every=3, keep=3).run(stages)
-    assert Checkpoints(tmp_path / "checkpoints").steps() == [43, 46, 47]
-
-
-def test_a_run_does_not_go_on_with_another_frozen_teacher(tmp_path):
-    class Taught(Game):
-        def __init__(self, seed):
-            super().__init__()
-            with seeded(seed):
-                self.frozen["teacher"] = torch.nn.Linear(16, 2)
-
-    x = (torch.zeros(32, 16),)
-    Trainer(steps=3, folder=tmp_path).run(Taught(0), x)
-    Trainer(steps=3, folder=tmp_path).run(Taught(0), x)
-    with pytest.raises(CheckpointError, match="frozen was"):
-        Trainer(steps=3, folder=tmp_path).run(Taught(1), x)
-
-
-def test_a_run_does_not_go_on_with_other_data_beside(tmp_path):
-    x = torch.zeros(32, 16)
-    Trainer(steps=3, folder=tmp_path).run(Game(), (x,), beside={"more": (x,)})
-    with pytest.raises(CheckpointError, match="beside was"):
-        Trainer(steps=3, folder=tmp_path).run(Game(), (x,), beside={"more": (x[:9],)})
-
-
-def test_another_run_in_the_same_folder_is_refused(tmp_path):
-    x = (torch.zeros(32, 16),)
-    Trainer(steps=3, folder=tmp_path).run(Game(), x)
-    with pytest.raises(CheckpointError, match=r"steps was 3, is 5"):
-        Trainer(steps=5, folder=tmp_path).run(Game(), x)
+    assert Checkpoints(tmp_path / "checkpoints").steps() == [11, 14, 15]

@@ -55,8 +55,9 @@ def same(one, two):
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
 
 
-@pytest.mark.parametrize("make", [made_by_dropout, made_by_chance, made_by_the_average])
-@pytest.mark.parametrize("stop_at", [0, 5])
+@pytest.mark.parametrize(
+    ("make", "stop_at"), [(made_by_dropout, 5), (made_by_chance, 0), (made_by_the_average, 0), (made_by_the_average, 5)]
+)
 def test_a_run_stopped_in_a_later_stage_ends_as_if_it_had_not_been(tmp_path, make, stop_at):
     whole = run(make)
     with pytest.raises(KeyboardInterrupt):
@@ -76,11 +77,9 @@ def test_rows_that_a_stage_itself_changes_are_refused_when_it_goes_on(tmp_path):
         run(chosen, tmp_path)
 
 
-def begin(folder, *, steps=4, stage=None, task=None, **settings):
-    task = task or Learner(lambda x: x)
-    Trainer(steps=1, batch_size=8, folder=folder, device="cpu", **settings).run(
-        [Stage("a", task, (X,), **(stage or {"steps": steps}))]
-    )
+def begin(folder, *, steps=4, stage=None, task=None, beside=None, **settings):
+    stages = [Stage("a", task or Learner(lambda x: x), (X,), beside=beside or {}, **(stage or {"steps": steps}))]
+    Trainer(**{"steps": 1, "batch_size": 8} | settings, folder=folder, device="cpu").run(stages)
 
 
 def with_scheduler():
@@ -99,12 +98,23 @@ def with_other_shapes():
     return Learner(lambda x: x, net=nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 4)))
 
 
+def with_teacher(weight=1.0):
+    task = Learner(lambda x: x)
+    task.frozen["teacher"] = nn.Linear(4, 2)
+    nn.init.constant_(task.frozen["teacher"].weight, weight)
+    nn.init.zeros_(task.frozen["teacher"].bias)
+    return task
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
         ({"steps": 9}, "lengths was"),
+        ({"seed": 5}, "seed was 0, is 5"),
         ({"stage": {"epochs": 2}}, "lengths was"),
         ({"stage": {"steps": 4, "batch_size": 16}}, "lengths was"),
+        ({"beside": {"more": (X[:9],)}}, "beside was"),
+        ({"task": lambda: with_teacher(2.0)}, "frozen was"),
         ({"task": lambda: Learner(lambda x: x, lr=1e-5)}, "optimizers was .* 1e-05"),
         ({"task": lambda: Learner(lambda x: x, averaged={"net": 0.9})}, "averaged was"),
         ({"task": with_scheduler}, "schedulers was"),
@@ -113,12 +123,11 @@ def with_other_shapes():
     ],
 )
 def test_what_was_changed_between_two_starts_is_named(tmp_path, changed, named):
-    begin(tmp_path)
-    begin(tmp_path)
-    if "task" in changed:
-        changed = {"task": changed["task"]()}
+    for _ in range(2):  # the same again is the same run
+        begin(tmp_path, task=with_teacher(), beside={"more": (X,)})
+    task = changed.get("task", with_teacher)()
     with pytest.raises(CheckpointError, match=named):
-        begin(tmp_path, **changed)
+        begin(tmp_path, **({"beside": {"more": (X,)}} | changed | {"task": task}))
 
 
 def test_an_optimiser_over_parameters_that_would_not_be_saved_is_refused():

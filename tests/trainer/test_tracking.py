@@ -1,24 +1,10 @@
 """Trackers by name: they get the rows of history and nothing else."""
 
 import pytest
-import torch
-from torch import nn
+from trainer.tasks import Plain, rows
 
 from accountants import Ledger
-from privkd.trainer import Stage, Task, Trainer, seeded
-
-
-class Plain(Task):
-    def __init__(self):
-        with seeded(0):
-            net = nn.Linear(3, 1)
-        super().__init__(modules={"net": net}, optimizers=[torch.optim.SGD(net.parameters(), lr=0.1)])
-
-    def step(self, batch, context):
-        return {"square": self.modules["net"](batch.tensors[0]).square().mean()}
-
-
-ROWS = (torch.ones(8, 3),)
+from privkd.trainer import Stage, Trainer
 
 
 def scalars(folder):
@@ -34,24 +20,24 @@ def scalars(folder):
 
 def test_tensorboard_shows_the_history(tmp_path):
     pytest.importorskip("tensorboard")
-    history = Trainer(steps=6, records=3, folder=tmp_path, trackers=("tensorboard",)).run(Plain(), ROWS)
-    shown = scalars(tmp_path)["square"]
+    history = Trainer(steps=6, records=3, folder=tmp_path, trackers=("tensorboard",)).run(Plain(), rows())
+    shown = scalars(tmp_path)["cross-entropy"]
     assert [step for step, _ in shown] == [2, 4, 6]
-    assert [value for _, value in shown] == pytest.approx(history.column("square"), rel=1e-6)
+    assert [value for _, value in shown] == pytest.approx(history.column("cross-entropy"), rel=1e-6)
 
 
 def test_stages_have_names_of_their_own(tmp_path):
     pytest.importorskip("tensorboard")
-    stages = [Stage("first", Plain(), ROWS), Stage("second", Plain(), ROWS)]
+    stages = [Stage("first", Plain(), rows()), Stage("second", Plain(), rows())]
     Trainer(steps=2, records=1, folder=tmp_path, trackers=("tensorboard",)).run(stages)
-    assert set(scalars(tmp_path)) == {"first/square", "second/square"}
+    assert set(scalars(tmp_path)) == {"first/cross-entropy", "second/cross-entropy"}
 
 
 def test_a_private_run_shows_no_losses(tmp_path):
     pytest.importorskip("tensorboard")
     ledger = Ledger(adjacency="add-remove")
-    Trainer(steps=4, folder=tmp_path, trackers=("tensorboard",), ledger=ledger).run(Plain(), ROWS)
-    assert "square" not in scalars(tmp_path)
+    Trainer(steps=4, folder=tmp_path, trackers=("tensorboard",), ledger=ledger).run(Plain(), rows())
+    assert "cross-entropy" not in scalars(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +45,7 @@ def test_a_private_run_shows_no_losses(tmp_path):
 )
 def test_unknown_and_missing_trackers_are_refused(tmp_path, trackers, message):
     with pytest.raises(ValueError, match=message):
-        Trainer(steps=1, folder=tmp_path, trackers=trackers).run(Plain(), ROWS)
+        Trainer(steps=1, folder=tmp_path, trackers=trackers).run(Plain(), rows())
 
 
 def test_trackers_need_a_folder():

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from privkd.private_training.clipping.job import Job
-from privkd.trainer.randomness import random_state, restore_random_state
+from privkd.trainer.seeding import random_state, restore_random_state
 
 
 class Replay:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,12 +12,12 @@ from torch import Tensor
 from privkd.trainer.batch import Batch
 from privkd.trainer.batches.order import Rows
 
-__all__ = ["ArrayBatches", "Batches", "require_common_rows"]
+__all__ = ["ArrayBatches", "Batches", "BatchesBeside", "require_common_rows"]
 
 
 @runtime_checkable
 class Batches(Protocol):
-    """What the loop asks of a data set."""
+    """The batches of every step of a stage."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -49,32 +50,43 @@ class ArrayBatches:
     Args:
         tensors: with a common number of rows; empty for a task that makes its own batches.
         order: from the number of rows to which of them make a batch.
-        beside: further data sets, by name; each has passes of its own, in step with nothing.
 
     Raises:
         ValueError: no rows, or different numbers of rows.
     """
 
-    def __init__(
-        self,
-        tensors: tuple[Tensor, ...],
-        order: Callable[[int], Rows],
-        *,
-        beside: Mapping[str, Batches] | None = None,
-    ) -> None:
+    def __init__(self, tensors: tuple[Tensor, ...], order: Callable[[int], Rows]) -> None:
         require_common_rows(tensors)
-        self.tensors, self._beside = tensors, dict(beside or {})
+        self._tensors = tensors
         self._order = order(len(tensors[0])) if tensors else None
         self.steps_per_epoch = self._order.steps_per_epoch if self._order else 1
 
+    def at(self, step: int) -> Batch:
+        if self._order is None:
+            return Batch(torch.empty(0, dtype=torch.int64), ())
+        index = self._order.at(step)
+        return Batch(index, tuple(tensor.index_select(0, index.to(tensor.device)) for tensor in self._tensors))
+
     def close(self) -> None:
-        for one in self._beside.values():
-            one.close()
+        """Nothing is read ahead."""
+
+
+class BatchesBeside:
+    """Batches of a main data set with those of further ones, each of which has passes of its own, in step with nothing.
+
+    Args:
+        main: how long an epoch is.
+        beside: by name.
+    """
+
+    def __init__(self, main: Batches, beside: Mapping[str, Batches]) -> None:
+        self._main, self._beside = main, dict(beside)
+        self.steps_per_epoch = main.steps_per_epoch
 
     def at(self, step: int) -> Batch:
-        """The batch of a step, counted from 0 over all passes."""
-        beside = {name: one.at(step) for name, one in self._beside.items()}
-        if self._order is None:
-            return Batch(torch.empty(0, dtype=torch.int64), (), beside)
-        index = self._order.at(step)
-        return Batch(index, tuple(tensor.index_select(0, index.to(tensor.device)) for tensor in self.tensors), beside)
+        beside = {name: batches.at(step) for name, batches in self._beside.items()}
+        return replace(self._main.at(step), beside=beside)
+
+    def close(self) -> None:
+        for batches in (self._main, *self._beside.values()):
+            batches.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sized
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -13,11 +14,11 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from privkd.data.records import Records, require_declared_names
 from privkd.trainer.batch import Batch, Data
-from privkd.trainer.batches.arrays import ArrayBatches, Batches
+from privkd.trainer.batches.arrays import ArrayBatches, Batches, BatchesBeside
 from privkd.trainer.batches.order import Order, Rows
 from privkd.trainer.seeding import mixed, seeded
 
-__all__ = ["DatasetBatches", "batches_of", "form_of", "require_data", "row_of", "rows_of"]
+__all__ = ["DatasetBatches", "batches_of", "columns_of", "form_of", "require_data", "row_of", "rows_of"]
 
 
 def batches_of(
@@ -39,27 +40,23 @@ def batches_of(
         seed: of the orders, and of what a `Dataset` draws while it reads.
         beside: further data sets, by name.
         device: of the run.
-        process: (rank, world).
+        process: rank and number of processes.
         workers: processes that read a `Dataset`; 0 reads between steps.
         order: from the number of rows of the main data set to which of them make a batch; an `Order` if None.
 
     Raises:
         ValueError: no rows or different numbers of rows.
     """
-    further = {
-        name: batches_of(
-            one, batch_size, mixed(seed, place), beside={}, device=device, process=process, workers=workers
-        )
-        for place, (name, one) in enumerate(sorted(beside.items()), start=1)
-    }
+    if beside:
+        shared = partial(batches_of, beside={}, device=device, process=process, workers=workers)
+        others = enumerate(sorted(beside.items()), start=1)
+        further = {name: shared(other, batch_size, mixed(seed, place)) for place, (name, other) in others}
+        return BatchesBeside(shared(data, batch_size, seed, order=order), further)
     order = order or (lambda rows: Order(rows, batch_size, seed, process=process))
-    if isinstance(data, Records):
-        data = (data.inputs,) if data.labels is None else (data.inputs, data.labels)
-    if isinstance(data, tuple):
-        tensors = tuple(one.to(device) for one in data)
-        return ArrayBatches(tensors, order, beside=further)
-    own = mixed(seed, process[0])
-    return DatasetBatches(data, order, own, beside=further, device=device, workers=workers)
+    columns = columns_of(data)
+    if isinstance(columns, tuple):
+        return ArrayBatches(tuple(column.to(device) for column in columns), order)
+    return DatasetBatches(columns, order, mixed(seed, process[0]), device=device, workers=workers)
 
 
 def require_data(data: object, *, private: bool = False) -> None:
@@ -82,7 +79,7 @@ def require_data(data: object, *, private: bool = False) -> None:
             f"{type(data).__name__} has no length; give a data set with __len__ and __getitem__, whose rows can be shuffled"
         )
     if isinstance(data, Records | Dataset) or (
-        isinstance(data, tuple) and all(isinstance(one, Tensor) for one in data)
+        isinstance(data, tuple) and all(isinstance(column, Tensor) for column in data)
     ):
         return
     inside = f" of {type(data[0]).__name__}" if isinstance(data, tuple | list) and data else ""
@@ -95,6 +92,13 @@ def require_data(data: object, *, private: bool = False) -> None:
         f"data is {type(data).__name__}{inside}; give {wanted}: the trainer orders the rows itself, so that a run can be repeated "
         "and gone on with"
     )
+
+
+def columns_of(data: Data) -> tuple[Tensor, ...] | Dataset[Any]:
+    """The tensors with all rows; a data set, which is read row by row, as it is."""
+    if isinstance(data, Records):
+        return (data.inputs,) if data.labels is None else (data.inputs, data.labels)
+    return data
 
 
 def rows_of(data: Data) -> int:
@@ -111,7 +115,7 @@ def form_of(data: Data | Callable[[], Data]) -> list[Any]:
     if isinstance(data, Records):
         return [[len(data), *data.shape], data.labels is not None]
     if isinstance(data, tuple):
-        return [list(one.shape) for one in data]
+        return [list(column.shape) for column in data]
     return [type(data).__qualname__, len(cast(Sized, data))]
 
 
@@ -128,11 +132,10 @@ class DatasetBatches:
 
     Args:
         dataset: with a length (see `require_data`); its items are tensors, arrays or numbers, alone or in a tuple, list or dict.
-        order: see `ArrayBatches`.
+        order: from the number of rows to which of them make a batch.
         seed: of what the data set draws.
-        beside: further batches, by name.
         device: where batches go.
-        workers: see `batches_of`.
+        workers: processes that read; 0 reads between steps.
 
     Raises:
         ValueError: it has no rows.
@@ -144,7 +147,6 @@ class DatasetBatches:
         order: Callable[[int], Rows],
         seed: int,
         *,
-        beside: Mapping[str, Batches],
         device: torch.device,
         workers: int,
     ) -> None:
@@ -152,29 +154,23 @@ class DatasetBatches:
         if not rows:
             raise ValueError(f"{type(dataset).__name__} has no rows; at least one is needed")
         self._reader, self._order, self._seed = _Reader(dataset), order(rows), seed
-        self._beside, self._device, self._workers = dict(beside), device, workers
+        self._device, self._workers = device, workers
         self.steps_per_epoch = self._order.steps_per_epoch
         self._next = -1
         self._read: Generator[tuple[Tensor, ...]] | None = None
         self._last: tuple[int, tuple[Tensor, ...]] | None = None
 
     def at(self, step: int) -> Batch:
-        """See `Batches.at`; steps in rising order are read ahead."""
-        beside = {name: one.at(step) for name, one in self._beside.items()}
+        """Steps in rising order are read ahead."""
         if self._last is None or self._last[0] != step:
             if self._read is None or step != self._next:
-                self._stop_reading()
+                self.close()
                 self._read = self._from(step)
             self._last, self._next = (step, next(self._read)), step + 1
-        return Batch(self._order.at(step), self._last[1], beside)
+        return Batch(self._order.at(step), self._last[1])
 
     def close(self) -> None:
-        """See `Batches.close`. Workers that are left at the end of the program would hold it up, as they ignore signals."""
-        self._stop_reading()
-        for one in self._beside.values():
-            one.close()
-
-    def _stop_reading(self) -> None:
+        """Workers that are left at the end of the program would hold it up, as they ignore signals."""
         if self._read is not None:
             self._read.close()
         self._read = None
@@ -182,7 +178,7 @@ class DatasetBatches:
     def _from(self, step: int) -> Generator[tuple[Tensor, ...]]:
         loader = DataLoader(
             self._reader,
-            batch_sampler=_Plan(self._order, self._seed, step),
+            batch_sampler=_plan(self._order, self._seed, step),
             num_workers=self._workers,
             collate_fn=_collated,
             worker_init_fn=_undisturbed,
@@ -192,7 +188,7 @@ class DatasetBatches:
         reader = iter(loader)
         try:
             for tensors in reader:
-                yield tuple(one.to(self._device, non_blocking=True) for one in tensors)
+                yield tuple(tensor.to(self._device, non_blocking=True) for tensor in tensors)
         finally:  # also when a row cannot be read, and the error holds on to the reader
             if self._workers:
                 cast(Any, reader)._shutdown_workers()
@@ -203,17 +199,11 @@ def _undisturbed(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-class _Plan:
-    """Endless lists of what to read: a seed, then the rows of a step."""
-
-    def __init__(self, order: Rows, seed: int, step: int) -> None:
-        self._order, self._seed, self._step = order, seed, step
-
-    def __iter__(self) -> Iterator[list[int]]:
-        step = self._step
-        while True:
-            yield [mixed(self._seed, step), *self._order.at(step).tolist()]
-            step += 1
+def _plan(order: Rows, seed: int, step: int) -> Iterator[list[int]]:
+    """Endless lists of what to read from a step on: a seed, then the rows."""
+    while True:
+        yield [mixed(seed, step), *order.at(step).tolist()]
+        step += 1
 
 
 class _Reader(Dataset[Any]):
@@ -229,22 +219,19 @@ class _Reader(Dataset[Any]):
             many = getattr(self._dataset, "__getitems__", None)
             return many(plan[1:]) if many else [self._dataset[row] for row in plan[1:]]
 
-    def __getitem__(self, row: int) -> Any:
-        return self._dataset[row]
-
 
 _NONE = "no rows"
 
 
 def _collated(items: list[Any]) -> tuple[Tensor, ...]:
     if isinstance(items[0], str) and items[0] == _NONE:
-        return tuple(one[:0] for one in _collated(items[1:]))
+        return tuple(tensor[:0] for tensor in _collated(items[1:]))
     first = items[0]
     if isinstance(first, Tensor | np.ndarray | np.generic | int | float):
         return (default_collate(items),)
     together = default_collate(items)
     tensors = tuple(together.values()) if isinstance(together, Mapping) else tuple(together)
-    strange = [type(one).__name__ for one in tensors if not isinstance(one, Tensor)]
-    if strange:
-        raise TypeError(f"items of the data set hold {strange[0]}; give tensors, arrays and numbers")
+    others = [type(value).__name__ for value in tensors if not isinstance(value, Tensor)]
+    if others:
+        raise TypeError(f"items of the data set hold {others[0]}; give tensors, arrays and numbers")
     return tensors

@@ -33,7 +33,7 @@ class Order:
         rows: of the data, >= 1.
         batch_size: rows per step of all processes together; data with fewer rows are used whole.
         seed: of the orders.
-        process: (rank, world): each process takes every world-th row of a batch.
+        process: rank and number of processes; each takes every world-th row of a batch.
 
     Raises:
         ValueError: the processes cannot share a batch equally.
@@ -50,7 +50,6 @@ class Order:
         self._pass: tuple[int, Tensor] | None = None
 
     def at(self, step: int) -> Tensor:
-        """Rows of a step for this process, int64."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._pass is None or self._pass[0] != epoch:
             generator = generator_of(mixed(self.seed, epoch))

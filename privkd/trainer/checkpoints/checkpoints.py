@@ -15,7 +15,6 @@ folder holds what was there before or what should be there after, perhaps under 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -32,6 +31,7 @@ from torch import Tensor
 from accountants import check
 from privkd.errors import CheckpointError
 from privkd.plain import plain
+from privkd.storage import flush, sha256_of
 from privkd.trainer.checkpoints import folder as run_folder
 from privkd.trainer.checkpoints.state_format import packed, require_storable, unpacked
 
@@ -41,7 +41,10 @@ log = logging.getLogger("privkd")
 
 _FILES = ("tensors.safetensors", "state.json")
 _SUMS = "checksums.json"
-_DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, TypeError, SafetensorError)
+_DAMAGE = (
+    *(FileNotFoundError, NotADirectoryError, IsADirectoryError, CheckpointError),  # no regular file where one should be
+    *(ValueError, KeyError, TypeError, SafetensorError),
+)
 _PREFIXES = ("step-", ".unfinished-step-", ".replaced-step-")  # of one step, the first that is whole is read
 _LEFTOVERS = (".unfinished-", ".replaced-", ".discarded-")
 _DAMAGED = "damaged-"
@@ -49,7 +52,7 @@ _DAMAGED_KEPT = 3
 
 
 class _Candidate(NamedTuple):
-    """Ordered by what is read first, last."""
+    """What may be a whole checkpoint; the greatest is read first."""
 
     step: int
     preference: int
@@ -121,19 +124,19 @@ class Checkpoints:
                 self._settle(unfinished, final)
             except (OSError, SafetensorError) as error:
                 self._take_back(unfinished, final)
-                raise CheckpointError(self._told(step, error)) from error
-            earlier = [one for one in self.steps() if one < step]
-            for one in earlier[: max(0, len(earlier) - self.keep + 1)]:
-                self._discard(self._path(one))
+                raise CheckpointError(self._unwritten(step, error)) from error
+            earlier = [number for number in self.steps() if number < step]
+            for number in earlier[: max(0, len(earlier) - self.keep + 1)]:
+                self._discard(self._path(number))
         return final
 
     def steps(self) -> list[int]:
-        """Of the checkpoints there are, rising.
+        """Steps of the checkpoints there are, rising.
 
         Raises:
             CheckpointError: the folder is not there any more, or cannot be read.
         """
-        return [one.step for one in reversed(self._candidates()) if one.is_settled]
+        return [candidate.step for candidate in reversed(self._candidates()) if candidate.is_settled]
 
     def latest(self) -> tuple[int, dict[str, Any]] | None:
         """Step and state of the latest undamaged checkpoint; None if there is none. Damaged ones are named in the log.
@@ -152,12 +155,12 @@ class Checkpoints:
         chosen, state = found or (None, None)
         is_held = self._owner == os.getpid()
         outcome = "no other is whole: the run begins anew" if chosen is None else f"that of step {chosen.step} is used"
-        for one, error in damaged.items():
-            if one.is_settled:
-                kept = f" and kept as {_DAMAGED}{one.path.name}" if is_held else ""
-                log.warning("checkpoint %s is damaged (%s)%s; %s", one.path, error, kept, outcome)
+        settled = {candidate.path: error for candidate, error in damaged.items() if candidate.is_settled}
+        for path, error in settled.items():
+            kept = f" and kept as {_DAMAGED}{path.name}" if is_held else ""
+            log.warning("checkpoint %s is damaged (%s)%s; %s", path, error, kept, outcome)
         if is_held:
-            self._tidy(chosen, [one.path for one in damaged if one.is_settled])
+            self._tidy(chosen, list(settled))
         return None if chosen is None or state is None else (chosen.step, state)
 
     def _holding(self) -> AbstractContextManager[None]:
@@ -213,7 +216,7 @@ class Checkpoints:
             _remove(replaced)  # left by a kill; `final` was written after it
             final.rename(replaced)
         whole.rename(final)
-        _flush(self.folder)
+        flush(self.folder)
         shutil.rmtree(replaced, ignore_errors=True)
 
     def _take_back(self, unfinished: Path, final: Path) -> None:
@@ -251,16 +254,16 @@ class Checkpoints:
         for path in aside[:-_DAMAGED_KEPT] + [self.folder / name for name in names if name.startswith(_LEFTOVERS)]:
             shutil.rmtree(path, ignore_errors=True)
 
-    def _told(self, step: int, error: Exception) -> str:
+    def _unwritten(self, step: int, error: Exception) -> str:
         """The message for a checkpoint that was not written."""
         why, remedy = run_folder.trouble(error, self.folder)
-        told = f"the checkpoint of step {step} was not written to {self.folder}: {why}"
+        fact = f"the checkpoint of step {step} was not written to {self.folder}: {why}"
         if not self.folder.is_dir():
-            return f"{told}, nor are its checkpoints; {remedy}"
+            return f"{fact}, nor are its checkpoints; {remedy}"
         kept = self.steps()
         if not kept:
-            return f"{told}; there is no earlier one: {remedy} and start the run again"
-        return f"{told}; earlier checkpoints are untouched: {remedy} and start the run again to go on from that of step {kept[-1]}"
+            return f"{fact}; there is no earlier one: {remedy} and start the run again"
+        return f"{fact}; earlier checkpoints are untouched: {remedy} and start the run again to go on from that of step {kept[-1]}"
 
 
 def _remove(folder: Path) -> None:
@@ -275,7 +278,7 @@ def _write(folder: Path, tensors: dict[str, Tensor], text: str) -> None:
     folder.mkdir()
     save_file(tensors, folder / _FILES[0])
     (folder / _FILES[1]).write_text(text, encoding="utf-8")
-    sums = {name: _checksum(folder / name) for name in _FILES}
+    sums = {name: sha256_of(folder / name) for name in _FILES}
     (folder / _SUMS).write_text(json.dumps(sums), encoding="utf-8")
     _flush_all(folder)
 
@@ -283,25 +286,11 @@ def _write(folder: Path, tensors: dict[str, Tensor], text: str) -> None:
 def _read(folder: Path) -> dict[str, Any]:
     sums = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
     for name in _FILES:
-        if sums[name] != _checksum(folder / name):
+        if sums[name] != sha256_of(folder / name):
             raise ValueError(f"{name} does not match its checksum")
     return unpacked(json.loads((folder / _FILES[1]).read_text(encoding="utf-8")), load_file(folder / _FILES[0]))
 
 
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _flush_all(folder: Path) -> None:
     for path in (*folder.iterdir(), folder):
-        _flush(path)
-
-
-def _flush(path: Path) -> None:
-    """To the disk itself, so that a rename cannot overtake the data."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        flush(path)

@@ -83,8 +83,8 @@ def held(folder: Path) -> Iterator[None]:
 def trouble(error: Exception, folder: Path) -> tuple[str, str]:
     """Why something could not be written into a folder, and what to do about it."""
     number = error.errno if isinstance(error, OSError) else None
-    if number is None and (told := re.search(r"os error (\d+)", str(error))):
-        number = int(told[1])  # as safetensors tells it
+    if number is None and (match := re.search(r"os error (\d+)", str(error))):
+        number = int(match[1])  # as safetensors writes it
     if not os.path.lexists(folder):
         return f"{folder} is not there any more", "put it back, or start the run again from the beginning"
     if not folder.is_dir():
@@ -111,7 +111,7 @@ def _lock(descriptor: int, folder: Path) -> None:
     except OSError as error:
         log.warning("%s is not locked (%s): see to it that no other run uses it", folder, error)
         return
-    with suppress(OSError):  # whose it is; only told to others
+    with suppress(OSError):  # whose it is, for the messages of others alone
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
 
@@ -126,7 +126,7 @@ def _holder(descriptor: int) -> str:
 
 
 def _let_go() -> None:
-    """In a forked copy: the lock is the parent's, and must end with it."""
+    """Close the descriptors of a forked copy: the locks are its parent's, and must end with it."""
     for descriptor in _descriptors:
         with suppress(OSError):
             os.close(descriptor)

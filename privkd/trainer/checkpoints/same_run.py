@@ -5,50 +5,47 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from privkd.data.records import Records
 from privkd.networks.fingerprint import digest
 from privkd.trainer.batch import Data
-from privkd.trainer.batches.datasets import form_of
+from privkd.trainer.batches.datasets import columns_of, form_of
+from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Stage
 
-if TYPE_CHECKING:
-    from privkd.trainer.trainer import Trainer
-
-__all__ = ["SETTINGS", "differences", "digest_of", "fingerprint", "has_ledger"]
+__all__ = ["SETTINGS", "differences", "digest_of", "fingerprint"]
 
 SETTINGS = ("steps", "epochs", "batch_size", "accumulate", "clip_norm", "precision", "seed", "records")
-"""Of the trainer, that change what comes out."""
+"""The settings of a run that change what comes out."""
 
 
-def fingerprint(trainer: Trainer, stages: Sequence[Stage], processes: int) -> dict[str, Any]:
-    """Of a run before its first step.
+def fingerprint(settings: TrainerSettings, stages: Sequence[Stage], processes: int) -> dict[str, Any]:
+    """What a checkpoint is compared by, of a run before its first step.
 
     Args:
-        trainer: settings.
+        settings: of the run.
         stages: as they were given.
         processes: that share the run.
     """
     tasks = [stage.task for stage in stages]
-    loud = "told although private" if trainer.unsafe_logging else "private"
+    loud = "told although private" if settings.unsafe_logging else "private"
     return {
-        **{name: getattr(trainer, name) for name in SETTINGS},
-        "privacy": None if trainer.privacy is None else trainer.privacy.to_dict(),
-        "rows": loud if has_ledger(trainer) else "told",
+        **{name: getattr(settings, name) for name in SETTINGS},
+        "privacy": None if settings.privacy is None else settings.privacy.to_dict(),
+        "rows": loud if settings.has_private_rows else "told",
         "processes": processes,
         "stages": [stage.name for stage in stages],
         "lengths": [[stage.steps, stage.epochs, stage.batch_size] for stage in stages],
         "tasks": [type(task).__qualname__ for task in tasks],
         "data": [form_of(stage.data) for stage in stages],
-        "beside": [{name: form_of(one) for name, one in stage.beside.items()} for stage in stages],
+        "beside": [{name: form_of(data) for name, data in stage.beside.items()} for stage in stages],
         "modules": [{name: _form(module) for name, module in task.modules.items()} for task in tasks],
         "frozen": _fixed(stages),
         "averaged": [task.averaged for task in tasks],
-        "optimizers": [{name: _settings(one) for name, one in task.optimizers.items()} for task in tasks],
-        "schedulers": [[type(one).__name__ for one in task.schedulers] for task in tasks],
+        "optimizers": [{name: _settings(optim) for name, optim in task.optimizers.items()} for task in tasks],
+        "schedulers": [[type(scheduler).__name__ for scheduler in task.schedulers] for task in tasks],
     }
 
 
@@ -61,20 +58,14 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     ]
 
 
-def has_ledger(trainer: Trainer) -> bool:
-    """Whether the rows of a run are private."""
-    return trainer.ledger is not None or trainer.privacy is not None
-
-
 def digest_of(data: Data) -> str | None:
     """A fingerprint of rows that a function made; None for data sets, which are read row by row."""
-    if isinstance(data, Records):
-        data = (data.inputs,) if data.labels is None else (data.inputs, data.labels)
-    if not isinstance(data, tuple):
+    columns = columns_of(data)
+    if not isinstance(columns, tuple):
         return None
     total = hashlib.sha256()
-    for one in data:
-        total.update(one.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    for column in columns:
+        total.update(column.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 __all__ = ["packed", "require_storable", "unpacked"]
 
-_TOLD = 5  # problems that a message names
+_NAMED = 5  # problems that a message names
 
 
 def require_storable(state: Any) -> None:
@@ -36,9 +36,9 @@ def require_storable(state: Any) -> None:
     """
     problems = list(_problems(state, "state"))
     if problems:
-        more = f" and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
+        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
         raise TypeError(
-            f"a checkpoint cannot hold {'; '.join(problems[:_TOLD])}{more}; give dense real tensors, numpy arrays, numbers, "
+            f"a checkpoint cannot hold {'; '.join(problems[:_NAMED])}{more}; give dense real tensors, numpy arrays, numbers, "
             "strings and None, in dicts, lists and tuples"
         )
 
@@ -62,11 +62,11 @@ def packed(value: Any, tensors: dict[str, Tensor]) -> Any:
         case np.generic():
             return packed(value.item(), tensors)
         case Mapping():
-            return {"dict": [[packed(key, tensors), packed(one, tensors)] for key, one in value.items()]}
+            return {"dict": [[packed(key, tensors), packed(inner, tensors)] for key, inner in value.items()]}
         case tuple():
-            return {"tuple": [packed(one, tensors) for one in value]}
+            return {"tuple": [packed(inner, tensors) for inner in value]}
         case list():
-            return [packed(one, tensors) for one in value]
+            return [packed(inner, tensors) for inner in value]
         case float():
             return {"float": value.hex()}
     return value
@@ -80,32 +80,32 @@ def unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         KeyError: a tensor is missing.
     """
     if isinstance(value, list):
-        return [unpacked(one, tensors) for one in value]
+        return [unpacked(inner, tensors) for inner in value]
     if not isinstance(value, dict):
         return value
-    [(kind, inner)] = value.items()
+    [(kind, content)] = value.items()
     match kind:
         case "tensor":
-            return tensors[inner]
+            return tensors[content]
         case "dict":
-            return {unpacked(key, tensors): unpacked(one, tensors) for key, one in inner}
+            return {unpacked(key, tensors): unpacked(inner, tensors) for key, inner in content}
         case "tuple":
-            return tuple(unpacked(one, tensors) for one in inner)
+            return tuple(unpacked(inner, tensors) for inner in content)
         case "float":
-            return float.fromhex(inner)
+            return float.fromhex(content)
     raise ValueError(f"unknown kind {kind!r}")
 
 
 def _problems(value: Any, place: str) -> Iterator[str]:
     match value:
         case Mapping():
-            for key, one in value.items():
+            for key, inner in value.items():
                 if not _is_key(key):
                     yield f"a key of {place}, a {type(key).__name__}"
-                yield from _problems(one, f"{place}[{key!r}]" if _is_key(key) else f"{place}[...]")
+                yield from _problems(inner, f"{place}[{key!r}]" if _is_key(key) else f"{place}[...]")
         case list() | tuple():
-            for number, one in enumerate(value):
-                yield from _problems(one, f"{place}[{number}]")
+            for number, inner in enumerate(value):
+                yield from _problems(inner, f"{place}[{number}]")
         case _:
             kind = _fault(value)
             if kind is not None:
@@ -114,7 +114,7 @@ def _problems(value: Any, place: str) -> Iterator[str]:
 
 def _is_key(key: Any) -> bool:
     if isinstance(key, tuple):
-        return all(_is_key(one) for one in key)
+        return all(map(_is_key, key))
     return not isinstance(key, Tensor) and _fault(key) is None
 
 
@@ -150,7 +150,7 @@ def _fault_of_tensor(tensor: Tensor) -> str | None:
 
 @cache
 def _has_format(dtype: torch.dtype) -> bool:
-    """Asked of safetensors itself, since every version knows more."""
+    """Whether safetensors itself can write it; every version knows more."""
     try:
         save({"": torch.empty(0, dtype=dtype)})
     except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError):

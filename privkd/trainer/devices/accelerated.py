@@ -25,7 +25,7 @@ __all__ = ["Accelerated", "Trackers", "require_trackers"]
 
 
 class Accelerated:
-    """As torchrun says: every process has all weights (DDP), or a part of them (FSDP); see `Engine`.
+    """The engine of several processes, as torchrun starts them: each has all weights (DDP), or a part of them (FSDP).
 
     Args:
         device: "auto" or "cpu".
@@ -60,11 +60,11 @@ class Accelerated:
             task.optimizers[name] = self._accelerator.prepare_optimizer(optimizer)
 
     def whole(self) -> AbstractContextManager[Any]:
-        """See `Engine.whole`: wrappers share their tensors with what they wrap, parts do not."""
+        """Parts are put together; wrappers share their tensors with what they wrap."""
         return nullcontext() if self._shards is None else self._shards.whole()
 
     def release(self, *, failed: bool) -> None:
-        """Puts back what `prepare` replaced; after a failure without its weights."""
+        """Put back what `prepare` replaced; after a failure without its weights."""
         if self._shards is not None:
             (self._shards.abandon if failed else self._shards.finish)()
         self._shards = None
@@ -73,16 +73,13 @@ class Accelerated:
         return self._accelerator.autocast()
 
     def backward(self, loss: Tensor, inputs: Sequence[Tensor] | None) -> None:
-        """See `Engine.backward`; gradients that no optimiser of the update owns are dropped with its next one."""
+        """Gradients that no optimiser of the update owns are dropped before its own next update."""
         self._accelerator.backward(loss)
 
-    def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> Tensor | None:
-        norm = None if clip_norm is None else self._accelerator.clip_grad_norm_(parameters, clip_norm)
+    def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> None:
+        if clip_norm is not None:
+            self._accelerator.clip_grad_norm_(parameters, clip_norm)
         optimizer.step()
-        return norm
-
-    def mean(self, value: Tensor) -> Tensor:
-        return self._accelerator.reduce(value.detach().clone(), reduction="mean")  # type: ignore[return-value]
 
     def sum(self, value: Tensor) -> Tensor:
         return self._accelerator.reduce(value.detach().clone(), reduction="sum")  # type: ignore[return-value]
@@ -100,7 +97,6 @@ class Accelerated:
         return gather_object([value])
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Engine.state_dict`: the scale of the losses in half precision."""
         scaler = self._accelerator.scaler
         return {} if scaler is None else scaler.state_dict()
 
@@ -112,7 +108,7 @@ class Accelerated:
         return self._accelerator.gather(tensor.detach())  # type: ignore[return-value]
 
     def close(self, *, failed: bool) -> None:
-        """Free what holds the processes together before they part: otherwise a CPU run in six aborts at its exit."""
+        """Free what holds the processes together before they part; otherwise a CPU run in six aborts at its exit."""
         self._accelerator.free_memory()
         gc.collect()
         atexit.unregister(_part)
@@ -159,11 +155,11 @@ def require_trackers(names: Sequence[str]) -> None:
     Raises:
         ValueError: a name is unknown, or its package is not installed.
     """
-    installed = {str(getattr(one, "value", one)) for one in get_available_trackers()}
+    installed = {str(getattr(tracker, "value", tracker)) for tracker in get_available_trackers()}
     for name in names:
         if name not in LOGGER_TYPE_TO_CLASS:
-            [close] = get_close_matches(name, LOGGER_TYPE_TO_CLASS, n=1, cutoff=0.0)
+            [nearest] = get_close_matches(name, LOGGER_TYPE_TO_CLASS, n=1, cutoff=0.0)
             known = ", ".join(sorted(LOGGER_TYPE_TO_CLASS))
-            raise ValueError(f"trackers has {name!r}; did you mean {close!r}? known are {known}")
+            raise ValueError(f"trackers has {name!r}; did you mean {nearest!r}? known are {known}")
         if name not in installed:
             raise ValueError(f"trackers has {name!r}, which is not installed; pip install {name.replace('_', '-')}")

@@ -21,16 +21,16 @@ PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @runtime_checkable
 class Engine(Protocol):
-    """What the optimiser loop asks for."""
+    """What a run asks of the machine; with several processes, all of them call each method in the same order."""
 
     @property
     def device(self) -> torch.device:
-        """Of this process."""
+        """Where this process computes."""
         ...
 
     @property
     def process(self) -> tuple[int, int]:
-        """(rank, world)."""
+        """Rank of this process, and how many there are."""
         ...
 
     @property
@@ -55,40 +55,36 @@ class Engine(Protocol):
         """Add gradients of a loss; of these tensors only, if given."""
         ...
 
-    def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> Tensor | None:
-        """Clip, then step; gives the norm of the gradients where it was computed."""
+    def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> None:
+        """Clip the gradients of the parameters together, if there is a norm, then step."""
         ...
 
     def whole(self) -> AbstractContextManager[Any]:
-        """Context in which the modules and optimisers that `prepare` was given are up to date; for all processes."""
+        """Context in which the modules and optimisers that `prepare` was given are up to date."""
         ...
 
     def release(self, *, failed: bool) -> None:
-        """The end of what `prepare` began: modules and optimisers are up to date, unless the run failed."""
-        ...
-
-    def mean(self, value: Tensor) -> Tensor:
-        """Over all processes."""
+        """End what `prepare` began; modules and optimisers are up to date, unless the run failed."""
         ...
 
     def sum(self, value: Tensor) -> Tensor:
-        """Over all processes."""
+        """The sum of the values of all processes."""
         ...
 
     def shared(self, value: Tensor) -> Tensor:
-        """The first process's, in all of them; same shape and dtype everywhere."""
+        """The first process's value in all of them; same shape and dtype everywhere."""
         ...
 
     def any(self, flag: bool) -> bool:
-        """Whether it is set in any process; every process must ask."""
+        """Whether the flag is set in any process."""
         ...
 
     def gathered(self, value: Any) -> list[Any]:
-        """Everybody's value, in order of rank; every process must give one."""
+        """The values of all processes, in order of rank."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """What a checkpoint holds of the engine: the scale of the losses in half precision."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -96,7 +92,7 @@ class Engine(Protocol):
         ...
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """Rows of every process, in order of rank, without gradients; every process must give as many."""
+        """Rows of all processes, in order of rank, without gradients; every process gives as many."""
         ...
 
     def close(self, *, failed: bool) -> None:
@@ -119,14 +115,13 @@ class OneProcess:
         self.checks_gradients = self._scaler is None
 
     def prepare(self, task: Task, *, wrapped: bool) -> None:
-        """See `Engine.prepare`: nothing to do."""
+        """Nothing to do."""
 
     def whole(self) -> AbstractContextManager[Any]:
-        """See `Engine.whole`: nothing was replaced."""
         return nullcontext()
 
     def release(self, *, failed: bool) -> None:
-        """See `Engine.release`: nothing was replaced."""
+        """Nothing was replaced."""
 
     def autocast(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._dtype is None else torch.autocast(self.device.type, dtype=self._dtype)
@@ -134,20 +129,16 @@ class OneProcess:
     def backward(self, loss: Tensor, inputs: Sequence[Tensor] | None) -> None:
         (self._scaler.scale(loss) if self._scaler else loss).backward(inputs=inputs)
 
-    def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> Tensor | None:
-        if self._scaler is None:
-            norm = None if clip_norm is None else nn.utils.clip_grad_norm_(parameters, clip_norm)
-            optimizer.step()
-            return norm
+    def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> None:
         if clip_norm is not None:
-            self._scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(parameters, clip_norm)  # may be infinite: the scaler then skips the step
-        self._scaler.step(optimizer)
-        self._scaler.update()
-        return None
-
-    def mean(self, value: Tensor) -> Tensor:
-        return value
+            if self._scaler is not None:
+                self._scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(parameters, clip_norm)  # with a scaler it may be infinite: no step is made then
+        if self._scaler is None:
+            optimizer.step()
+        else:
+            self._scaler.step(optimizer)
+            self._scaler.update()
 
     def sum(self, value: Tensor) -> Tensor:
         return value
@@ -162,7 +153,6 @@ class OneProcess:
         return [value]
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Engine.state_dict`: the scale of the losses in half precision."""
         return {} if self._scaler is None else self._scaler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -173,7 +163,7 @@ class OneProcess:
         return tensor.detach()
 
     def close(self, *, failed: bool) -> None:
-        """See `Engine.close`: nothing to do."""
+        """Nothing to do."""
 
 
 @contextmanager

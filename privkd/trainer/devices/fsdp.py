@@ -40,9 +40,9 @@ class Shards:
         self._part_of: dict[Tensor, nn.Parameter] = {}
         for module, shard in self._modules.values():
             parts = dict(shard.named_parameters(remove_duplicate=False))
-            self._part_of |= {one: parts[name] for name, one in module.named_parameters(remove_duplicate=False)}
+            self._part_of |= {p: parts[name] for name, p in module.named_parameters(remove_duplicate=False)}
             module.to("cpu")
-        self._whole_of = {part: one for one, part in self._part_of.items()}
+        self._whole_of = {part: whole for whole, part in self._part_of.items()}
         self._optimizers = list(task.optimizers.values())
         for optimizer in self._optimizers:
             self._give(optimizer, self._part_of, _part)
@@ -50,8 +50,11 @@ class Shards:
 
     @contextmanager
     def whole(self) -> Iterator[None]:
-        """Original modules and optimisers up to date within the block."""
-        parts = [({**one.state}, [list(group["params"]) for group in one.param_groups]) for one in self._optimizers]
+        """Bring original modules and optimisers up to date for a block."""
+        parts = [
+            (dict(optimizer.state), [list(group["params"]) for group in optimizer.param_groups])
+            for optimizer in self._optimizers
+        ]
         self.finish()
         try:
             yield
@@ -74,24 +77,24 @@ class Shards:
         """Give the optimisers their original parameters back after a failure, without a word to the other processes."""
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
-                group["params"] = [self._whole_of.get(one, one) for one in group["params"]]
+                group["params"] = [self._whole_of.get(p, p) for p in group["params"]]
             optimizer.state.clear()
 
     @staticmethod
     def _give(optimizer: Optimizer, to: dict[Any, Any], moved: Any) -> None:
         """Other parameters for an optimiser, and its state moved along."""
         state = {
-            to[one]: {name: moved(value, one, to[one]) for name, value in of.items()}
-            for one, of in optimizer.state.items()
+            to[p]: {name: moved(value, p, to[p]) for name, value in values.items()}
+            for p, values in optimizer.state.items()
         }
         optimizer.state.clear()
         optimizer.state.update(state)
         for group in optimizer.param_groups:
-            group["params"] = [to[one] for one in group["params"]]
+            group["params"] = [to[p] for p in group["params"]]
 
 
 def _sharded(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
-    """A copy in parts; the blocks of sequences and lists are gathered one at a time."""
+    """A copy in parts; blocks of sequences and lists are gathered separately, so that not all weights are whole at a time."""
     copied = copy.deepcopy(module)
     for inner in reversed(list(copied.modules())):  # the innermost first, as fully_shard needs
         if isinstance(inner, nn.Sequential | nn.ModuleList):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,9 +10,9 @@ import torch
 from privkd.errors import TaskError
 from privkd.networks.fingerprint import digest
 from privkd.trainer.devices.engine import Engine
-from privkd.trainer.task import Task
+from privkd.trainer.task import Task, average_of
 
-__all__ = ["digest", "placed", "threads_limited"]
+__all__ = ["placed", "threads_limited"]
 
 
 @contextmanager
@@ -28,7 +27,7 @@ def placed(task: Task, engine: Engine, *, compiled: bool, wrapped: bool = True) 
     modules, optimizers = dict(task.modules), dict(task.optimizers)
     for name in task.averaged:
         if name not in task.averages:
-            task.averages[name] = copy.deepcopy(modules[name]).requires_grad_(False)
+            task.averages[name] = average_of(modules[name])
     for module in modules.values():
         module.to(engine.device).train()
     for module in (*task.frozen.values(), *task.averages.values()):

@@ -13,9 +13,9 @@ from privkd.certificates.leaks import carry_leaks
 from privkd.certificates.other_releases import about_others
 from privkd.certificates.scopes import rounded_up
 from privkd.errors import BudgetExceeded
+from privkd.networks.fingerprint import digest
 from privkd.networks.small import standardise
 from privkd.teachers import BareTeacher, CertifiedModel
-from privkd.trainer.devices.placement import digest
 from privkd.transcription.methods.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.methods.oracles import CertifiedOracle
 from privkd.transcription.request import DRIVEN_QUERIES, PUBLIC_QUERIES, Request
