@@ -1,4 +1,4 @@
-"""The data that `transcribe` was given, checked: public queries, private records, and what the classes are called."""
+"""The data that `transcribe` was given, checked: public queries and private records."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from torch import Tensor
 from accountants import check
 from privkd.data import Records
 from privkd.data.arrays import input_tensor, to_array
-from privkd.data.labels import Classes, ClassesGiven, Label, class_indices, declared_classes, named_labels
+from privkd.data.input_spec import InputSpec
+from privkd.data.labels import Classes, ClassesGiven, class_indices, named_labels
 from privkd.data.ranges import require_range, typical_size, warn_of_other_range
 from privkd.mechanisms.private_value import Private
-from privkd.networks.prediction import Predicting
-from privkd.teachers import CertifiedModel, InputSpec, TeacherEnsemble
 
 
 def checked_queries(queries: Any, declared: InputSpec | None = None) -> tuple[Tensor | None, int | None]:
@@ -95,31 +94,14 @@ def checked_records(
     )
 
 
-def told_classes(teacher: object, classes: ClassesGiven | None, records: Any) -> Classes | None:
-    """The classes as far as they are known without asking a teacher; None where only its answers tell how many there are.
-
-    Args:
-        teacher: as given to `transcribe`; None where records work alone.
-        classes: what the caller declared, if anything.
-        records: the private records, for labels that have to tell themselves.
+def classes_of_records(records: Any, classes: ClassesGiven | None) -> Classes:
+    """The classes of private records that work without a teacher: as declared, or as many as their labels show.
 
     Raises:
-        TypeError, ValueError: see `class_indices`; or the caller and the teacher name the classes differently.
+        TypeError, ValueError: see `class_indices`.
     """
-    if teacher is None:
-        if records is None:
-            return None
-        _, labels = _pair(records, classes)
-        return class_indices(to_array(labels, role="record labels", text=True), classes, role="record labels")[1]
-    named = _labels_of(teacher)
-    given = None if classes is None else declared_classes(classes)
-    if given is None:
-        return None if named is None else Classes(len(named), named, declared=True)
-    if given.labels is not None and named is not None and given.labels != named:
-        raise ValueError(
-            "classes= names the classes otherwise than the teacher, or in another order; leave classes=None"
-        )
-    return Classes(given.count, given.labels or named, declared=True)
+    labels = to_array(_pair(records, classes)[1], role="record labels", text=True)
+    return class_indices(labels, classes, role="record labels")[1]
 
 
 def _pair(records: Any, classes: ClassesGiven | None) -> tuple[Any, Any]:
@@ -131,11 +113,3 @@ def _pair(records: Any, classes: ClassesGiven | None) -> tuple[Any, Any]:
     if not isinstance(records, (tuple, list)) or len(records) != 2:
         raise TypeError(f"records must be a pair (inputs, labels), got {type(records).__name__}")
     return records[0], records[1]
-
-
-def _labels_of(teacher: object) -> tuple[Label, ...] | None:
-    """What a teacher's classes are called, by index: declared to the ensemble, or part of a network's settings."""
-    if isinstance(teacher, TeacherEnsemble):
-        return teacher.labels
-    module = teacher.model if isinstance(teacher, CertifiedModel) else teacher
-    return module.labels if isinstance(module, Predicting) else None

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from privkd.errors import CheckpointError
 from privkd.teachers.files.description import first_line, require_file
 
-SUFFIXES = (".pt", ".pt2", ".ts")
+PROGRAMS = (".pt", ".pt2", ".ts")
 WAYS_OUT = (
     "Ways out that run no foreign code: weights of a declared architecture (privkd.teachers.save_teacher(module, "
     "'teacher.safetensors')), or 'module:function', a function of yours that builds the teacher"

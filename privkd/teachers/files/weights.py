@@ -17,6 +17,7 @@ from privkd.networks.layers import sequential
 from privkd.teachers.files.description import first_line, require_file
 from privkd.trainer import seeded
 
+WEIGHTS = ".safetensors"
 DECLARABLE = (*ARCHITECTURES, SEQUENTIAL)
 _LARGEST_LAYER = 2**27  # numbers that one layer may return for two inputs: 512 MiB
 _UNUSABLE = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
