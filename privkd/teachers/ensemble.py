@@ -21,12 +21,9 @@ from privkd.data.labels import ClassesGiven, Label
 from privkd.data.ranges import warn_of_other_range
 from privkd.mechanisms.private_value import Private
 from privkd.progress import track, working
-from privkd.teachers.ensemble_parts import ADJACENCY, EnsembleParts, counting_ledger
-from privkd.teachers.fitting import brought_parts, fitted_parts
-from privkd.teachers.member import MakeModel, Member
+from privkd.teachers.fitting import ADJACENCY, EnsembleParts, brought_parts, counting_ledger, fitted_parts
+from privkd.teachers.member import MakeModel
 from privkd.teachers.member_training import Training
-from privkd.teachers.row_digests import RowDigests
-from privkd.teachers.shards import Manifest
 from privkd.teachers.teacher import Teacher, TeacherKind
 
 
@@ -45,23 +42,11 @@ class TeacherEnsemble(Teacher):
     knows_inputs = True
     adjacency = ADJACENCY
 
-    def __init__(
-        self,
-        members: Sequence[Member],
-        manifest: Manifest,
-        input_shape: tuple[int, ...],
-        *,
-        ledger: Ledger | None = None,
-        rows: RowDigests | None = None,
-        size: float | None = None,
-    ) -> None:
-        self._members = tuple(members)
-        self.manifest = manifest
-        self.input_shape = input_shape
-        self.rows = rows
-        self._size = size  # typical size of the private rows, where `fit` saw them: private, for a warning to the owner
-        self.records, self.teachers = manifest.records, manifest.teachers
-        self.ledger = counting_ledger(ledger, records=manifest.records)
+    def __init__(self, parts: EnsembleParts) -> None:
+        self.manifest, self.input_shape, self.rows = parts.manifest, parts.input_shape, parts.rows
+        self._members, self._size = parts.members, parts.size
+        self.records, self.teachers = parts.manifest.records, parts.manifest.teachers
+        self.ledger = counting_ledger(parts.ledger, records=self.records)
 
     @classmethod
     @working("preparing and training an ensemble of teachers")
@@ -117,7 +102,7 @@ class TeacherEnsemble(Teacher):
         check.integer(teachers=teachers, at_least=2)
         training = Training(steps=steps, batch_size=batch_size, learning_rate=learning_rate)
         settings = {"ids": ids, "key": key, "classes": classes, "ledger": ledger, "training": training}
-        return cls._of(fitted_parts(make_model, inputs, labels, teachers=int(teachers), **settings))
+        return cls(fitted_parts(make_model, inputs, labels, teachers=int(teachers), **settings))
 
     @classmethod
     def from_members(
@@ -142,14 +127,7 @@ class TeacherEnsemble(Teacher):
             ValueError: fewer than two models, models that share parts, an empty shard, or shards that overlap.
             TypeError: a model neither is an `nn.Module` nor can predict.
         """
-        parts = brought_parts(models, shards=shards, classes=classes, input_shape=input_shape, ledger=ledger)
-        return cls._of(parts)
-
-    @classmethod
-    def _of(cls, parts: EnsembleParts) -> TeacherEnsemble:
-        return cls(
-            parts.members, parts.manifest, parts.input_shape, ledger=parts.ledger, rows=parts.rows, size=parts.size
-        )
+        return cls(brought_parts(models, shards=shards, classes=classes, input_shape=input_shape, ledger=ledger))
 
     def save(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the ensemble to a folder that is as PRIVATE as the records, and bind its ledger to the file there.
@@ -200,7 +178,7 @@ class TeacherEnsemble(Teacher):
         """
         from privkd.teachers.files.ensembles import read_ensemble
 
-        return cls._of(read_ensemble(directory, make_model=make_model, trusted=trusted, ledger=ledger))
+        return cls(read_ensemble(directory, make_model=make_model, trusted=trusted, ledger=ledger))
 
     @property
     def classes(self) -> int:

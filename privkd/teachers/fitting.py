@@ -1,25 +1,61 @@
-"""The parts of an ensemble from private records, or from models that were trained elsewhere."""
+"""What an ensemble consists of, and how it is made from private records or from models that were trained elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from torch import nn
 
 from accountants import Ledger, check
+from privkd.certificates.other_releases import require_ledger
 from privkd.data.arrays import input_tensor, to_array
 from privkd.data.labels import Classes, ClassesGiven, class_indices, declared_classes
 from privkd.data.ranges import typical_size
 from privkd.progress import track
-from privkd.teachers.ensemble_parts import EnsembleParts, counting_ledger
 from privkd.teachers.member import MakeModel, Member
 from privkd.teachers.member_training import Training, received, rehearse_training, train_member
 from privkd.teachers.row_digests import RowDigests
 from privkd.teachers.shards import Manifest, assign_shards, draw_key, refuse_repeated, shards_hash
 from privkd.teachers.sharing import common_part
 from privkd.teachers.transport import this_process
+
+ADJACENCY = "replace-one"
+_UNIT = "training-record"
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleParts:
+    """The parts of an ensemble.
+
+    Attributes:
+        members: the teachers.
+        manifest: public facts about the shards.
+        input_shape: shape of one input.
+        ledger: counts every release of the teachers.
+        rows: digests of the private rows, if they were seen.
+        size: typical size of the private rows, if they were seen (`privkd.data.ranges`): private, for a warning to the owner.
+    """
+
+    members: tuple[Member, ...]
+    manifest: Manifest
+    input_shape: tuple[int, ...]
+    ledger: Ledger
+    rows: RowDigests | None = None
+    size: float | None = None
+
+
+def counting_ledger(ledger: Ledger | None, *, records: int) -> Ledger:
+    """A ledger that may count the releases of an ensemble: the given one, or a new one without a budget.
+
+    Raises:
+        TypeError, ValueError: as `require_ledger`.
+    """
+    if ledger is None:
+        ledger = Ledger(adjacency=ADJACENCY, unit=_UNIT, n=records)
+    return require_ledger(ledger, adjacency=ADJACENCY, unit=_UNIT, n=records)
 
 
 def fitted_parts(

@@ -60,18 +60,9 @@ def train_member(
     Its randomness comes from the ensemble's key and its position, so that a changed record changes exactly this
     teacher and no other, bit for bit. A failure in training is a fixed answer, not an exception.
 
-    Args:
-        make_model: returns a fresh model.
-        x: inputs of the shard, float32, shape (m, ...).
-        y: classes of the shard, int64, shape (m,).
-        classes: number of classes K of the task.
-        key: key of the ensemble.
-        position: index of the teacher.
-        training: of members that are torch modules.
-        home: the process that wants the member.
-
     Returns:
-        The member as `received` takes it: in another process as bytes; None if it could not be trained or pickled.
+        The member as `received` takes it: as bytes where `home`, the process that wants it, is another one; None if it could
+        not be trained or pickled.
     """
     seed = int.from_bytes(hashlib.sha256(key + position.to_bytes(8, "big")).digest()[:4], "big")
     with isolated(seed):

@@ -15,14 +15,10 @@ from privkd.teachers.row_digests import RowDigests
 class TeacherKind(StrEnum):
     """What a teacher can be asked, which decides how it can be transcribed; the values stand in messages."""
 
-    ENSEMBLE = "a TeacherEnsemble"
-    """Votes: one changed record changes one vote per query."""
-    MODULE = "a bare nn.Module"
-    """Answers of one model, of which nobody knows how a record changed it."""
-    CERTIFIED = "a CertifiedModel"
-    """Answers of one model whose training already carries a certificate."""
+    ENSEMBLE = "a TeacherEnsemble"  # votes: one changed record changes one vote per query
+    MODULE = "a bare nn.Module"  # answers of one model, of which nobody knows how a record changed it
+    CERTIFIED = "a CertifiedModel"  # answers of one model whose training already carries a certificate
     NONE = "no teacher"
-    """Nothing: the private records are at hand themselves."""
 
 
 @runtime_checkable

@@ -1,15 +1,122 @@
-"""The settings of a call of `transcribe`, each checked by itself."""
+"""What `transcribe` was given, each argument checked by itself: public queries, private records, numbers and settings."""
 
 from __future__ import annotations
 
 import math
 import secrets
+from numbers import Integral
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from accountants import check
 from privkd.certificates.scopes import check_delta
+from privkd.data import Records
+from privkd.data.arrays import input_tensor, to_array
+from privkd.data.input_spec import InputSpec
+from privkd.data.labels import Classes, ClassesGiven, class_indices, named_labels
+from privkd.data.ranges import require_range, typical_size, warn_of_other_range
 from privkd.mechanisms import NoiseSource, SystemNoise
+from privkd.mechanisms.private_value import Private
+
+
+def checked_queries(queries: Any, declared: InputSpec | None = None) -> tuple[Tensor | None, int | None]:
+    """Public inputs as a float32 CPU tensor of their own memory, or a number of queries to generate.
+
+    Args:
+        queries: inputs of any kind that `privkd.data.load` takes as arrays, under its rule for uint8; `Records`; a number;
+            or None.
+        declared: the range that the caller declared for them, if any.
+
+    Raises:
+        TypeError: neither inputs nor a number.
+        ValueError: empty, not finite, carrying a gradient, or of another scale than was declared.
+    """
+    if queries is None:
+        return None, None
+    if isinstance(queries, np.ndarray) and queries.ndim == 0:
+        queries = queries.item()
+    if isinstance(queries, Integral) and not isinstance(queries, bool):
+        check.integer(queries=queries, at_least=1)
+        return None, int(queries)
+    if isinstance(queries, Records):
+        queries = queries.inputs
+    if isinstance(queries, str | bool | float | int | type(None)):
+        raise TypeError(
+            f"{check.given('queries', queries)} must be public inputs (tensor, array or table, shape (n, ...)), or how many to "
+            "generate; files are read with privkd.data.load(path).inputs"
+        )
+    if isinstance(queries, Tensor) and queries.requires_grad:
+        raise ValueError("queries require a gradient, which would tie them to a model; pass queries.detach()")
+    plain = input_tensor(queries, role="queries")
+    if plain.dim() not in (2, 4) or not plain.numel():
+        raise ValueError(
+            f"queries have shape {tuple(plain.shape)}; (n >= 1, d), (n >= 1, height, width) or (n >= 1, channels, height, "
+            "width) is needed"
+        )
+    if not torch.isfinite(plain).all():
+        raise ValueError("queries contain NaN, infinite values or values beyond float32")
+    if declared is not None:
+        require_range(plain, low=declared.low, high=declared.high)
+    return plain, None
+
+
+def checked_records(
+    records: Any, *, shape: tuple[int, ...], classes: ClassesGiven | None, queries: Tensor | None = None
+) -> tuple[Private, Private] | None:
+    """Private inputs and labels, boxed, with the shapes and classes of the teacher; warns of queries on another scale.
+
+    Args:
+        records: `Records`, or a pair (inputs, labels) of anything that `privkd.data.load` takes as arrays.
+        shape: of one input.
+        classes: number of classes K, or their names by index; None: read off the labels (see `class_indices`).
+        queries: the public inputs, if any, to compare the records' scale with: the owner is warned, see `privkd.data.ranges`.
+
+    Raises:
+        TypeError: not a pair, or labels of another kind than the classes.
+        ValueError: shapes differ, inputs are not finite, or a label is no class; which is not said.
+    """
+    if records is None:
+        return None
+    values, classified = _pair(records, classes)
+    inputs = input_tensor(values, role="record inputs")
+    labels = to_array(classified, role="record labels", text=True)
+    if tuple(inputs.shape[1:]) != tuple(shape) or labels.shape[:1] != inputs.shape[:1] or not len(inputs):
+        raise ValueError(
+            f"records have shapes {tuple(inputs.shape)} and {labels.shape}; (n, {shape}) and (n,) are needed"
+        )
+    if not torch.isfinite(inputs).all():
+        raise ValueError("record inputs contain NaN, infinite values or values beyond float32; clean them first")
+    indices, _ = class_indices(labels, classes, role="record labels")
+    if queries is not None:
+        warn_of_other_range(typical_size(inputs), queries)
+    return (
+        Private(inputs, origin="private record inputs"),
+        Private(torch.from_numpy(indices), origin="private record labels"),
+    )
+
+
+def classes_of_records(records: Any, classes: ClassesGiven | None) -> Classes:
+    """The classes of private records that work without a teacher: as declared, or as many as their labels show.
+
+    Raises:
+        TypeError, ValueError: see `class_indices`.
+    """
+    labels = to_array(_pair(records, classes)[1], role="record labels", text=True)
+    return class_indices(labels, classes, role="record labels")[1]
+
+
+def _pair(records: Any, classes: ClassesGiven | None) -> tuple[Any, Any]:
+    """Inputs and labels as they were given."""
+    if isinstance(records, Records):
+        if records.labels is None:
+            raise ValueError("records have no labels; the labels of the private records are what is counted")
+        return records.inputs, named_labels(records, classes)
+    if not isinstance(records, (tuple, list)) or len(records) != 2:
+        raise TypeError(f"records must be a pair (inputs, labels), got {type(records).__name__}")
+    return records[0], records[1]
 
 
 def require_trainable() -> None:

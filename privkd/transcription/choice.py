@@ -6,7 +6,6 @@ from accountants import Ledger
 from privkd.certificates.scopes import Scope
 from privkd.errors import GuaranteeError
 from privkd.teachers.teacher import Teacher, TeacherKind
-from privkd.transcription.arguments import one_of
 from privkd.transcription.methods.cells import CELLS
 from privkd.transcription.methods.certified import CERTIFIED
 from privkd.transcription.methods.dpsd import DPSD
@@ -19,23 +18,8 @@ METHODS: tuple[Method, ...] = (VOTES, GNMAX, CELLS, DPSD, CERTIFIED)
 """How a transcription can be made. A new method is a row of its own file, and its name here."""
 
 
-def require_known(name: str) -> None:
-    """Refuse a name of no method.
-
-    Raises:
-        ValueError: neither "auto" nor the name of a method.
-    """
-    one_of("method", name, ("auto", *(method.name for method in METHODS)))
-
-
 def chosen_method(name: str, teacher: Teacher, *, queries: bool, records: bool) -> Method:
-    """The method of this name; for "auto" the most accurate one that is possible.
-
-    Args:
-        name: "auto", or the name of a method.
-        teacher: whoever teaches.
-        queries: whether there are public queries.
-        records: whether the private records are at hand.
+    """The method of this name, or for "auto" the best one, for a teacher with public queries and private records or without.
 
     Raises:
         ValueError: it needs what was not given, or records were given that it does not use.
@@ -61,15 +45,7 @@ def chosen_method(name: str, teacher: Teacher, *, queries: bool, records: bool) 
 def chosen_scope(
     method: Method, scope: str | None, teacher: Teacher, common: Ledger | None, *, epsilon: float, classes: int
 ) -> Scope:
-    """What the guarantee will be about.
-
-    Args:
-        method: makes the transcription.
-        scope: as it was asked for; None for the method's default.
-        teacher: whoever teaches.
-        common: the caller's ledger of all releases from the same data, if any.
-        epsilon: hard cap on the cost, nats.
-        classes: number of classes K.
+    """What the guarantee will be about: the scope that was asked for, or the default of the method.
 
     Raises:
         ValueError: no such scope.

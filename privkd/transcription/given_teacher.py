@@ -14,7 +14,7 @@ from privkd.teachers.certified_model import CertifiedModel, CertifiedTeacher
 from privkd.teachers.ensemble import TeacherEnsemble
 from privkd.teachers.guessing import guess_inputs
 from privkd.teachers.teacher import NoTeacher, Teacher
-from privkd.transcription.given_data import classes_of_records
+from privkd.transcription.arguments import classes_of_records
 
 
 def given_teacher(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from torch import nn
 
 from accountants import Ledger
 from privkd.certificates.other_releases import require_ledger
+from privkd.certificates.scopes import Scope
 from privkd.data import Records
 from privkd.data.input_spec import InputSpec
 from privkd.data.labels import ClassesGiven
+from privkd.errors import InputRangeWarning, PrivacyScopeWarning
 from privkd.mechanisms import NoiseSource
 from privkd.progress import working
 from privkd.teachers import CertifiedModel, TeacherEnsemble
@@ -22,17 +25,17 @@ from privkd.transcription.arguments import (
     checked_delta,
     checked_epsilon,
     checked_noise,
+    checked_queries,
+    checked_records,
     checked_seed,
     one_of,
     require_trainable,
 )
-from privkd.transcription.choice import chosen_count, chosen_method, chosen_mode, chosen_scope, require_known
-from privkd.transcription.given_data import checked_queries, checked_records
+from privkd.transcription.choice import METHODS, chosen_count, chosen_method, chosen_mode, chosen_scope
 from privkd.transcription.given_teacher import given_teacher
 from privkd.transcription.overlap import leaks_of_queries
-from privkd.transcription.owner_warnings import warn_owner
 from privkd.transcription.paid_answers import PaidAnswers, seed_of
-from privkd.transcription.request import Request
+from privkd.transcription.request import Request, leaks_behind
 from privkd.transcription.result import Transcription
 
 
@@ -105,7 +108,7 @@ def transcribe(
     require_trainable()
     epsilon = checked_epsilon(epsilon, allow_nonprivate=allow_nonprivate)
     source, mode = checked_noise(noise), one_of("mode", mode, ("sound", "paper"))
-    require_known(method)
+    one_of("method", method, ("auto", *(row.name for row in METHODS)))
     public, count = checked_queries(queries, inputs)
     asked, spec, known = given_teacher(teacher, queries=public, records=records, inputs=inputs, classes=classes)
     private = checked_records(records, shape=spec.shape, classes=known.labels or known.count, queries=public)
@@ -138,7 +141,7 @@ def transcribe(
         common=None if ledger is None else require_ledger(ledger, adjacency="replace-one", unit=wanted.value, n=n),
         count_failures=chosen_count(count_failures, row),
     )
-    warn_owner(request, scope, guessed=inputs is None and public is None and not asked.knows_inputs)
+    _warn_owner(request, scope, guessed=inputs is None and public is None and not asked.knows_inputs)
     with working(f"transcribing by {row.name}"):
         request.rehearse()
         request = replace(request, leaks=_leaks_of_queries(request))
@@ -155,3 +158,39 @@ def _leaks_of_queries(request: Request) -> tuple[str, ...]:
     if request.records is not None:
         private.append(RowDigests(request.records[0].unsafe_value()))
     return () if request.queries is None else leaks_of_queries(request.queries, private)
+
+
+def _warn_owner(request: Request, asked: str | None, *, guessed: bool) -> None:
+    """Tell the owner, before anything is charged, what is right but probably not wanted."""
+    if guessed:
+        warnings.warn(
+            f"queries are generated in the range [{request.spec.low:g}, {request.spec.high:g}] for inputs of shape "
+            f"{request.spec.shape}, which is a guess. A wrong range gives a useless student: pass "
+            "inputs=InputSpec(shape, low, high), or public queries",
+            InputRangeWarning,
+            stacklevel=3,
+        )
+    if request.records is None:
+        request.teacher.warn_of_other_range(request.queries, low=request.spec.low, high=request.spec.high)
+    leaks = leaks_behind(request.teacher, request.common)
+    if leaks:
+        warnings.warn(
+            f"the teacher's ledger discloses a leak ({'; '.join(leaks)}), which no noise takes back: the student will have NO "
+            "guarantee, and its certificate the scope 'none'",
+            PrivacyScopeWarning,
+            stacklevel=3,
+        )
+    if request.scope is Scope.SYNTHETIC_LABEL and asked is None:
+        warnings.warn(
+            f"a bare module was transcribed: epsilon={request.epsilon:g} protects single synthetic answers, NOT training records. "
+            "For a training-record guarantee use TeacherEnsemble.fit(...), pass records= with public queries, or use a "
+            "CertifiedModel; scope='teacher' composes truly. scope='synthetic-label' silences this warning",
+            PrivacyScopeWarning,
+            stacklevel=3,
+        )
+    if request.n is not None and request.delta > 1 / (10 * request.n):
+        warnings.warn(
+            f"delta={request.delta:g} is above 1/(10 n) = {1 / (10 * request.n):.2g}: correct, but large for n={request.n} records",
+            PrivacyScopeWarning,
+            stacklevel=3,
+        )

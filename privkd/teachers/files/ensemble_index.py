@@ -1,18 +1,22 @@
-"""`ensemble.json`, the index of an ensemble's folder: what it may hold."""
+"""The index of an ensemble's folder, `ensemble.json`, and the ledger that it names, of which no release may be forgotten."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from accountants import check
+from accountants import Ledger, check
+from accountants.errors import LedgerError
+from accountants.ledger.chain import LISTS
 from privkd.certificates.release import ENSEMBLE
 from privkd.data.labels import declared_classes
 from privkd.errors import CheckpointError
 from privkd.storage import read_json
+from privkd.teachers.fitting import counting_ledger
 from privkd.teachers.shards import Manifest
 
+LEDGER = "ledger.json"
 SCHEMA = "privkd.ensemble/1"
 MOST_BYTES = 64 * 2**20  # bytes of the index: thousands of members with their layers
 _FIELDS = (
@@ -84,3 +88,53 @@ def _manifest(values: dict[str, Any]) -> Manifest:
     if not isinstance(manifest.shards_hash, str):
         raise TypeError(f"shards_hash={manifest.shards_hash!r} must be text")
     return manifest
+
+
+def require_counted(path: Path, ledger: Ledger) -> None:
+    """Refuse to replace an ensemble whose releases the new ledger does not count: they would be forgotten."""
+    if ledger.path is not None and ledger.path.resolve() == path.resolve():
+        return
+    if not path.exists():
+        raise LedgerError(
+            f"{path} is missing: what was released from the ensemble there is unknown. Remove the folder yourself"
+        )
+    old = Ledger.read(path)
+    if (old.charges or old.disclosed) and old.digest not in _heads(ledger):
+        raise LedgerError(
+            f"{path} counts {len(old.charges)} charges that the ledger of this ensemble does not know, and they would be "
+            "forgotten. Fit with ledger=Ledger.open(...), one for everything that is done to these records; or save to "
+            "another folder"
+        )
+
+
+def _heads(ledger: Ledger) -> set[str]:
+    """Every digest that the ledger has had: each entry carries its own hash and the one before."""
+    document = ledger.to_dict()
+    entries = [entry for name in LISTS for entry in cast(list[dict[str, str]], document[name])]
+    return {ledger.digest, *(entry[side] for entry in entries for side in ("hash", "previous"))}
+
+
+def opened_ledger(folder: Path, index: dict[str, Any], given: Ledger | None) -> Ledger:
+    """The ledger of an ensemble that is read, or the given one, with every entry that was there when it was saved."""
+    path = ledger_file(folder, index)
+    if given is None and not path.is_file():
+        raise LedgerError(
+            f"{path}, the ledger of this ensemble, is missing; without it, what was released before is unknown. Put it back, "
+            "or pass ledger=Ledger.open(...) where it has moved"
+        )
+    ledger = given if given is not None else Ledger.open(path)
+    ledger.refresh()
+    try:
+        counting_ledger(ledger, records=index["manifest"]["records"])
+    except ValueError as error:
+        raise LedgerError(f"{path} does not count this ensemble: {error}") from error
+    if index["ledger_head"] not in _heads(ledger):
+        raise LedgerError(
+            f"{path} lacks entries that were there when the ensemble was saved: an older copy, or another ledger"
+        )
+    return ledger
+
+
+def ledger_file(folder: Path, index: dict[str, Any]) -> Path:
+    """Where the ledger lies."""
+    return folder / str(index["ledger"])  # an absolute path stays what it is

@@ -20,39 +20,28 @@ from accountants import Ledger
 from privkd.certificates.release import ENSEMBLE
 from privkd.errors import CheckpointError
 from privkd.storage import draft_of, opened, put_back, sha256_of, write_bytes, write_json
-from privkd.teachers.ensemble_parts import EnsembleParts
 from privkd.teachers.files.description import require_file
 from privkd.teachers.files.ensemble_index import (
+    LEDGER,
     MOST_BYTES,
     READ_ME,
     SCHEMA,
     is_ensemble,
+    ledger_file,
+    opened_ledger,
     read_index,
+    require_counted,
     stated_facts,
 )
-from privkd.teachers.files.ensemble_ledger import LEDGER, ledger_file, opened_ledger, require_counted
 from privkd.teachers.files.members import read_member, write_member
 from privkd.teachers.files.weights import DECLARABLE
+from privkd.teachers.fitting import EnsembleParts
 from privkd.teachers.member import MakeModel
 from privkd.teachers.row_digests import RowDigests
 
 
 def write_ensemble(parts: EnsembleParts, directory: str | os.PathLike[str], *, overwrite: bool) -> Ledger:
-    """Write an ensemble, or nothing. The folder gets mode 0700.
-
-    Args:
-        parts: the ensemble.
-        directory: the folder to make.
-        overwrite: whether an ensemble there may be replaced.
-
-    Returns:
-        The ledger bound to its file: in the folder, or where the given one is bound to already.
-
-    Raises:
-        FileExistsError: something is there, and `overwrite` is not set or it is no ensemble.
-        LedgerError: the ensemble there was charged for releases that this ledger does not count.
-        TypeError: a member cannot be written.
-    """
+    """Write an ensemble, or nothing, and give its ledger, bound to its file; see `TeacherEnsemble.save`."""
     target = Path(directory)
     old = _old_index(target, overwrite=overwrite)
     if old is None:
@@ -78,18 +67,7 @@ def read_ensemble(
     trusted: Collection[str],
     ledger: Ledger | None,
 ) -> EnsembleParts:
-    """The ensemble in a folder, its ledger bound to its file.
-
-    Args:
-        directory: a folder that `write_ensemble` made.
-        make_model: builds a fresh network for members of a class that privkd does not build itself.
-        trusted: names of types in `skops` files that may be built, beside those that skops trusts.
-        ledger: the shared ledger, where the folder has none of its own and the file has moved.
-
-    Raises:
-        CheckpointError: a file is missing, changed or damaged, or a member needs `make_model` or `trusted`.
-        LedgerError: the ledger is damaged, or lacks releases that the folder knows of.
-    """
+    """The ensemble in a folder, its ledger bound to its file; see `TeacherEnsemble.load`."""
     folder = Path(directory)
     put_back(folder)
     index = read_index(folder)

@@ -20,12 +20,7 @@ _SKOPS = ".skops"
 
 
 def write_member(member: Member, folder: Path, name: str) -> tuple[dict[str, Any], list[str]]:
-    """Write the model of a member.
-
-    Args:
-        member: the teacher.
-        folder: of the ensemble.
-        name: of the file below the folder, without ending.
+    """Write the model of a member to a file of this name, without ending, in the folder of the ensemble.
 
     Returns:
         The rest as JSON, and the types in its file that skops does not trust.
@@ -67,16 +62,7 @@ def read_member(
     make_model: MakeModel | None,
     trusted: Collection[str],
 ) -> Member:
-    """The member that `write_member` wrote.
-
-    Args:
-        stored: the JSON that `write_member` returned.
-        folder: of the ensemble.
-        listed: names of the files whose checksums were found right.
-        classes: number of classes K.
-        input_shape: shape of one input.
-        make_model: builds a fresh network of a class that privkd does not build itself.
-        trusted: names of types that may be built beside those that skops trusts.
+    """The member that `write_member` described as `stored`, from files of the folder whose checksums are `listed`.
 
     Raises:
         CheckpointError: damaged, or it needs `make_model` or `trusted`.

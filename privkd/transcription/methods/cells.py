@@ -12,7 +12,7 @@ from privkd.mechanisms import CellHistogram
 from privkd.mechanisms.private_value import Private
 from privkd.transcription.methods.gaussian_noise import affordable_mu, noise_of, warn_of_noise
 from privkd.transcription.methods.method import Method
-from privkd.transcription.methods.record_level import learn, public_numbers
+from privkd.transcription.methods.record_level import RecordRelease, public_numbers
 from privkd.transcription.public_geometry import Clusters, PublicGeometry, soft_targets
 from privkd.transcription.request import Request
 from privkd.transcription.result import Transcription
@@ -41,7 +41,8 @@ def by_cells(request: Request) -> Transcription:
     cells = geometry.clusters(count, seed=request.seed)
     mechanism = CellHistogram(noise_of(rows=1, mu=mu))
     warn_of_noise(mechanism.sigma, against=len(records[0]) / len(cells), what="rows per cell")
-    ledger = request.new_ledger()
+    about = public_numbers(request.declared_classes)
+    made = RecordRelease(request, request.new_ledger(), "cells", "record-votes", (about,))
 
     def release() -> Tensor:
         inputs, labels = records
@@ -49,16 +50,14 @@ def by_cells(request: Request) -> Transcription:
             _cell_of(inputs, geometry, cells),
             labels.counted_in(request.shared),
             shape=(len(cells), request.classes),
-            ledger=ledger,
+            ledger=made.ledger,
             noise=request.noise,
             where="cells",
         )
 
-    noisy = request.paid.released(cells.assignment, ledger, release)
+    noisy = request.paid.released(cells.assignment, made.ledger, release)
     del release, records
-    targets = _targets_from_cells(noisy.numpy(), mechanism.sigma, geometry, cells)
-    about = (public_numbers(request.declared_classes),)
-    return learn(request, student, targets, ledger, about=about, basis="record-votes", method="cells")
+    return made.learned(student, _targets_from_cells(noisy.numpy(), mechanism.sigma, geometry, cells))
 
 
 def _cell_of(inputs: Private, geometry: PublicGeometry, cells: Clusters) -> Private:

@@ -12,7 +12,7 @@ from privkd.teachers.ensemble import TeacherEnsemble
 from privkd.teachers.teacher import TeacherKind
 from privkd.transcription.methods.gaussian_noise import affordable_mu, noise_of, warn_of_noise
 from privkd.transcription.methods.method import Method
-from privkd.transcription.methods.record_level import begin_votes, learn
+from privkd.transcription.methods.record_level import RecordRelease
 from privkd.transcription.request import Request
 from privkd.transcription.result import Transcription
 
@@ -24,16 +24,15 @@ def by_labels(request: Request) -> Transcription:
     mu = affordable_mu(request, what="teachers", largest=len(ensemble))
     mechanism = GNMax(noise_of(rows=len(queries), mu=mu))
     warn_of_noise(mechanism.sigma, against=len(ensemble), what="votes per answer")
-    about, ledger = begin_votes(request, ensemble, mechanism.event() * len(queries))
+    made = RecordRelease.of_votes(request, mechanism.event() * len(queries), method="gnmax")
 
     def release() -> Tensor:
         votes = ensemble.votes(queries).counted_in(request.shared)
-        return mechanism.release(votes, teachers=len(ensemble), ledger=ledger, noise=request.noise, where="labels")
+        return mechanism.release(votes, teachers=len(ensemble), ledger=made.ledger, noise=request.noise, where="labels")
 
-    labels = request.paid.released(queries, ledger, release)
+    labels = request.paid.released(queries, made.ledger, release)
     del release, ensemble
-    targets = functional.one_hot(labels, request.classes).float()
-    return learn(request, student, targets, ledger, about=about, basis="disjoint-shards", method="gnmax")
+    return made.learned(student, functional.one_hot(labels, request.classes).float())
 
 
 GNMAX = Method(name="gnmax", run=by_labels, teacher=TeacherKind.ENSEMBLE, queries=True)

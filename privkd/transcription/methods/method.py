@@ -51,23 +51,11 @@ class Method:
         return " and ".join(text for text, is_needed in needed.items() if is_needed)
 
     def is_possible(self, teacher: Teacher, *, queries: bool, records: bool) -> bool:
-        """Whether all that it needs was given.
-
-        Args:
-            teacher: whoever teaches.
-            queries: whether there are public queries.
-            records: whether the private records are at hand.
-        """
+        """Whether all that it needs was given: the teacher, public queries, private records."""
         return self.teacher in (None, teacher.kind) and queries >= self.queries and records >= self.records
 
     def scope_for(self, teacher: Teacher, wanted: Scope | None, *, epsilon: float, classes: int) -> Scope:
-        """What the guarantee will be about.
-
-        Args:
-            teacher: whoever teaches.
-            wanted: the scope that was asked for; None for the default.
-            epsilon: hard cap on the cost, nats, for a message.
-            classes: number of classes K, for a message.
+        """What the guarantee will be about: what was asked for, or the default; epsilon and K are for messages.
 
         Raises:
             GuaranteeError: the scope that was asked for cannot be reached.

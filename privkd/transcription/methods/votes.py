@@ -19,7 +19,7 @@ from privkd.transcription.methods.data_free import DataFreeSettings, learn_data_
 from privkd.transcription.methods.gaussian_noise import affordable_mu, noise_of, warn_of_noise
 from privkd.transcription.methods.method import Method
 from privkd.transcription.methods.oracles import VoteOracle
-from privkd.transcription.methods.record_level import begin_votes, certified, learn
+from privkd.transcription.methods.record_level import RecordRelease
 from privkd.transcription.public_geometry import PublicGeometry, soft_targets
 from privkd.transcription.request import Request
 from privkd.transcription.result import Transcription
@@ -55,18 +55,18 @@ def by_votes(request: Request) -> Transcription:
     clusters = geometry.clusters(count, seed=request.seed)
     mechanism = VoteHistogram(noise_of(rows=len(clusters), mu=mu))
     warn_of_noise(mechanism.sigma, against=teachers, what="votes per answer")
-    about, ledger = begin_votes(request, ensemble, mechanism.event() * len(clusters))
+    made = RecordRelease.of_votes(request, mechanism.event() * len(clusters), method="votes")
 
     def release() -> Tensor:
         votes = ensemble.votes(queries, clusters.assignment).counted_in(request.shared)
-        return mechanism.release(votes, teachers=teachers, ledger=ledger, noise=request.noise, where="votes")
+        return mechanism.release(votes, teachers=teachers, ledger=made.ledger, noise=request.noise, where="votes")
 
-    noisy = request.paid.released(clusters.assignment, ledger, release)
+    noisy = request.paid.released(clusters.assignment, made.ledger, release)
     del release, ensemble  # the rest is post-processing: it uses the released table and public inputs only
     shares = noisy.numpy() / teachers
     variance = np.full(len(clusters), (mechanism.sigma / teachers) ** 2)
     targets = soft_targets(geometry.smooth(geometry.features, clusters.centres, shares, variance))
-    return learn(request, student, targets, ledger, about=about, basis="disjoint-shards", method="votes")
+    return made.learned(student, targets)
 
 
 def _by_generated_votes(request: Request) -> Transcription:
@@ -76,10 +76,9 @@ def _by_generated_votes(request: Request) -> Transcription:
     count = request.query_count or _GENERATED
     mechanism = VoteHistogram(noise_of(rows=count, mu=mu))
     warn_of_noise(mechanism.sigma, against=len(ensemble), what="votes per answer")
-    about, ledger = begin_votes(request, ensemble, mechanism.event() * count)
-    oracle = VoteOracle(ensemble, mechanism, ledger, request.noise, request.shared)
-    learned = learn_data_free(request, oracle, DataFreeSettings.spread(count), ledger)
-    return certified(request, *learned, ledger, about=about, basis="disjoint-shards", method="votes")
+    made = RecordRelease.of_votes(request, mechanism.event() * count, method="votes")
+    oracle = VoteOracle(ensemble, mechanism, made.ledger, request.noise, request.shared)
+    return made.certified(*learn_data_free(request, oracle, DataFreeSettings.spread(count), made.ledger))
 
 
 VOTES = Method(name="votes", run=by_votes, teacher=TeacherKind.ENSEMBLE, rank=1)
