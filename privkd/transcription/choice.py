@@ -6,6 +6,7 @@ from accountants import Ledger
 from privkd.certificates.scopes import Scope
 from privkd.errors import GuaranteeError
 from privkd.teachers.teacher import Teacher, TeacherKind
+from privkd.transcription.arguments import one_of
 from privkd.transcription.methods.cells import CELLS
 from privkd.transcription.methods.certified import CERTIFIED
 from privkd.transcription.methods.dpsd import DPSD
@@ -18,27 +19,36 @@ METHODS: tuple[Method, ...] = (VOTES, GNMAX, CELLS, DPSD, CERTIFIED)
 """How a transcription can be made. A new method is a row of its own file, and its name here."""
 
 
-def chosen_method(name: str, teacher: Teacher, *, queries: bool, records: bool) -> Method:
-    """The method of this name, or for "auto" the best one, for a teacher with public queries and private records or without.
+def named_method(name: str) -> Method | None:
+    """The method of this name; None for "auto".
+
+    Raises:
+        ValueError: there is none.
+    """
+    one_of("method", name, ("auto", *(method.name for method in METHODS)))
+    return next((method for method in METHODS if method.name == name), None)
+
+
+def chosen_method(named: Method | None, teacher: Teacher, *, queries: bool, records: bool) -> Method:
+    """The method that was named, else the best one for a teacher with public queries and private records or without.
 
     Raises:
         ValueError: it needs what was not given, or records were given that it does not use.
     """
-    named = next((method for method in METHODS if method.name == name), None)
     if records and named is not None and not named.records:
         using = " or ".join(f"method={method.name!r}" for method in METHODS if method.records)
-        raise ValueError(f"records= are used by {using} only, not by {name!r}; leave one of them away")
+        raise ValueError(f"records= are used by {using} only, not by {named.name!r}; leave one of them away")
     if records and not queries:
         raise ValueError(
             "records= needs public queries= as well: the records' labels are counted in cells of public inputs"
         )
     possible = [method for method in METHODS if method.is_possible(teacher, queries=queries, records=records)]
     if named is None:
-        ranked = [(method.rank, method) for method in possible if method.rank is not None]
-        return min(ranked, key=lambda pair: pair[0])[1]
+        ranked = {method.rank: method for method in reversed(possible) if method.rank is not None}
+        return ranked[min(ranked)]
     if named not in possible:
         names = [method.name for method in possible]
-        raise ValueError(f"method={name!r} needs {named.needs}; possible here: {names}")
+        raise ValueError(f"method={named.name!r} needs {named.needs}; possible here: {names}")
     return named
 
 

@@ -31,7 +31,7 @@ from privkd.transcription.arguments import (
     one_of,
     require_trainable,
 )
-from privkd.transcription.choice import METHODS, chosen_count, chosen_method, chosen_mode, chosen_scope
+from privkd.transcription.choice import chosen_count, chosen_method, chosen_mode, chosen_scope, named_method
 from privkd.transcription.given_teacher import given_teacher
 from privkd.transcription.overlap import leaks_of_queries
 from privkd.transcription.paid_answers import PaidAnswers, seed_of
@@ -108,7 +108,7 @@ def transcribe(
     require_trainable()
     epsilon = checked_epsilon(epsilon, allow_nonprivate=allow_nonprivate)
     source, mode = checked_noise(noise), one_of("mode", mode, ("sound", "paper"))
-    one_of("method", method, ("auto", *(row.name for row in METHODS)))
+    named = named_method(method)
     public, count = checked_queries(queries, inputs)
     asked, spec, known = given_teacher(teacher, queries=public, records=records, inputs=inputs, classes=classes)
     private = checked_records(records, shape=spec.shape, classes=known.labels or known.count, queries=public)
@@ -117,7 +117,7 @@ def transcribe(
         n = len(private[0])
         asked.require_same_records(n)
     given = {"queries": public is not None, "records": private is not None}
-    row = chosen_method(method, asked, **given)
+    row = chosen_method(named, asked, **given)
     wanted = chosen_scope(row, scope, asked, ledger, epsilon=epsilon, classes=known.count)
     folder = None if folder is None else Path(folder)
     seed = seed_of(folder) if seed is None else seed

@@ -127,7 +127,7 @@ def test_command_line_docstring_and_page_list_the_rows():
 def test_auto_takes_the_possible_method_of_the_lowest_rank(kind, given, taken):
     teacher = NoTeacher()
     teacher.kind = kind
-    assert choice.chosen_method("auto", teacher, **given).name == taken
+    assert choice.chosen_method(None, teacher, **given).name == taken
 
 
 def test_methods_have_different_names_and_say_what_they_need_in_words():
