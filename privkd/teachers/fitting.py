@@ -36,7 +36,7 @@ class EnsembleParts:
         input_shape: shape of one input.
         ledger: counts every release of the teachers.
         rows: digests of the private rows, if they were seen.
-        size: typical size of the private rows, if they were seen (`privkd.data.ranges`): private, for a warning to the owner.
+        size: their typical size (`privkd.data.ranges`): private, for a warning to the owner.
     """
 
     members: tuple[Member, ...]

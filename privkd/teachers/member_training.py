@@ -26,13 +26,7 @@ from privkd.trainer import Batch, Context, Task, Trainer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
-    """How members that are torch modules are trained. Fixed in advance: none may be chosen by looking at records.
-
-    Attributes:
-        steps: optimiser steps, >= 1.
-        batch_size: records per step, >= 1; smaller shards are used whole.
-        learning_rate: of Adam, > 0.
-    """
+    """How members that are torch modules are trained: public numbers, fixed in advance without looking at records."""
 
     steps: int
     batch_size: int

@@ -25,10 +25,7 @@ from privkd.mechanisms.private_value import Private
 def checked_queries(queries: Any, declared: InputSpec | None = None) -> tuple[Tensor | None, int | None]:
     """Public inputs as a float32 CPU tensor of their own memory, or a number of queries to generate.
 
-    Args:
-        queries: inputs of any kind that `privkd.data.load` takes as arrays, under its rule for uint8; `Records`; a number;
-            or None.
-        declared: the range that the caller declared for them, if any.
+    Inputs may be of any kind that `privkd.data.load` takes as arrays, under its rule for uint8, or `Records`.
 
     Raises:
         TypeError: neither inputs nor a number.
@@ -66,16 +63,10 @@ def checked_queries(queries: Any, declared: InputSpec | None = None) -> tuple[Te
 def checked_records(
     records: Any, *, shape: tuple[int, ...], classes: ClassesGiven | None, queries: Tensor | None = None
 ) -> tuple[Private, Private] | None:
-    """Private inputs and labels, boxed, with the shapes and classes of the teacher; warns of queries on another scale.
-
-    Args:
-        records: `Records`, or a pair (inputs, labels) of anything that `privkd.data.load` takes as arrays.
-        shape: of one input.
-        classes: number of classes K, or their names by index; None: read off the labels (see `class_indices`).
-        queries: the public inputs, if any, to compare the records' scale with: the owner is warned, see `privkd.data.ranges`.
+    """Private inputs and labels, boxed, with the shape and classes of the teacher; warns if queries are on another scale.
 
     Raises:
-        TypeError: not a pair, or labels of another kind than the classes.
+        TypeError: not a pair of arrays, or labels of another kind than the classes.
         ValueError: shapes differ, inputs are not finite, or a label is no class; which is not said.
     """
     if records is None:

@@ -20,14 +20,7 @@ from privkd.transcription.arguments import classes_of_records
 def given_teacher(
     teacher: object, *, queries: Tensor | None, records: Any, inputs: InputSpec | None, classes: ClassesGiven | None
 ) -> tuple[Teacher, InputSpec, Classes]:
-    """The teacher, what it eats, and its classes.
-
-    Args:
-        teacher: an ensemble, a certified model or a module; None where records work alone.
-        queries: public inputs, if any.
-        records: the private records as they were given, if any.
-        inputs: shape and range as declared, if they were.
-        classes: the classes as declared, if they were.
+    """The teacher behind its interface, what it eats, and its classes.
 
     Raises:
         TypeError: no teacher.

@@ -41,12 +41,7 @@ class PaidAnswers:
     """
 
     def __init__(
-        self,
-        folder: Path | None,
-        request: Mapping[str, Any],
-        shared: Sequence[Ledger] = (),
-        *,
-        is_charged: bool = True,
+        self, folder: Path | None, request: Mapping[str, Any], shared: Sequence[Ledger] = (), *, is_charged: bool = True
     ) -> None:
         self.folder, self.request, self._shared, self._is_charged = folder, dict(request), tuple(shared), is_charged
         self._answers: list[Tensor] = []
@@ -64,12 +59,9 @@ class PaidAnswers:
         return self._ledger
 
     def released(self, asked: Tensor, ledger: Ledger, release: Callable[[], Tensor]) -> Tensor:
-        """The answers to what is asked: those that were paid for, or new ones, which are kept before they are given.
+        """The answers to a question, by its public part: those that were paid for, or new ones, kept before they are given.
 
-        Args:
-            asked: the public part of the question, such as the queries.
-            ledger: of this release; `release` charges it.
-            release: asks the mechanism.
+        New ones come from `release`, which charges the ledger.
 
         Raises:
             CheckpointError: other answers were paid for at this place.

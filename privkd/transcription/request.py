@@ -133,7 +133,7 @@ class Request:
             return ()
         return ("the given student's design and initial weights do not depend on private data",)
 
-    def new_student(self, *, hidden: int = 128, layers: int = 1) -> nn.Module:
+    def new_student(self, *, hidden: int = 128) -> nn.Module:
         """A copy of the caller's student, or a fresh default one.
 
         Raises:
@@ -146,9 +146,7 @@ class Request:
                 f"student= is {given}; an instance of torch.nn.Module that maps inputs to {self.classes} logits is needed"
             )
         if self.student is None:
-            return default_student(
-                self.spec, self.classes, seed=self.seed, hidden=hidden, layers=layers, labels=self.labels
-            )
+            return default_student(self.spec, self.classes, seed=self.seed, hidden=hidden, labels=self.labels)
         _refuse_teacher_parts(self.student, self.teacher)
         student = copy.deepcopy(self.student).cpu()  # two calls with one module must not share what they learn
         try:

@@ -61,11 +61,7 @@ def write_ensemble(parts: EnsembleParts, directory: str | os.PathLike[str], *, o
 
 
 def read_ensemble(
-    directory: str | os.PathLike[str],
-    *,
-    make_model: MakeModel | None,
-    trusted: Collection[str],
-    ledger: Ledger | None,
+    directory: str | os.PathLike[str], *, make_model: MakeModel | None, trusted: Collection[str], ledger: Ledger | None
 ) -> EnsembleParts:
     """The ensemble in a folder, its ledger bound to its file; see `TeacherEnsemble.load`."""
     folder = Path(directory)

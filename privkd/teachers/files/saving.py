@@ -22,11 +22,7 @@ from privkd.teachers.files.weights import DECLARABLE, WEIGHTS
 
 
 def save_teacher(
-    module: nn.Module,
-    path: str | os.PathLike[str],
-    *,
-    inputs: InputSpec | None = None,
-    classes: int | None = None,
+    module: nn.Module, path: str | os.PathLike[str], *, inputs: InputSpec | None = None, classes: int | None = None
 ) -> Path:
     """Write the weights of a module to `NAME.safetensors`, and what they belong to, `NAME.json`, beside it.
 

@@ -91,15 +91,11 @@ def load_teacher(
 def input_spec_of(source: str | os.PathLike[str]) -> InputSpec | None:
     """What the teacher in a file eats, as far as `save_teacher` was told; loads no weights and runs nothing.
 
-    Args:
-        source: as in `load_teacher`.
-
     Returns:
         Shape and range; None if they are unknown: what is no file of weights says so once it is loaded, or not at all.
 
     Raises:
-        CheckpointError: the file is missing, damaged or a pickle.
-        ValueError: the source has none of the known forms.
+        CheckpointError, ValueError: as `load_teacher`.
     """
     path = _file(source)
     if path is None or path.suffix != WEIGHTS:

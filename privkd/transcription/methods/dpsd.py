@@ -169,11 +169,5 @@ class _BareModule(Method):
         )
 
 
-DPSD = _BareModule(
-    name="dpsd",
-    run=by_answers,
-    teacher=TeacherKind.MODULE,
-    scopes=(Scope.SYNTHETIC_LABEL, Scope.TEACHER),
-    rank=1,
-    has_paper_mode=True,
-)
+_SCOPES = (Scope.SYNTHETIC_LABEL, Scope.TEACHER)
+DPSD = _BareModule(name="dpsd", run=by_answers, teacher=TeacherKind.MODULE, scopes=_SCOPES, rank=1, has_paper_mode=True)

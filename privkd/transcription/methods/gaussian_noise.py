@@ -19,13 +19,8 @@ _LEAST_DELTA = 1e-14
 def affordable_mu(request: Request, *, what: str, largest: int) -> float:
     """The Gaussian-DP parameter that epsilon and delta buy, less what the count of failed teachers takes; inf without privacy.
 
-    Args:
-        request: gives epsilon and delta.
-        what: is counted, for messages.
-        largest: count that there can be.
-
     Raises:
-        BudgetExceeded: not even one answer stands out of the noise.
+        BudgetExceeded: noise on a single answer is above the largest count that there can be.
         ValueError: delta is too small for Gaussian noise.
     """
     if math.isinf(request.epsilon):

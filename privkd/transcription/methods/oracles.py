@@ -13,13 +13,7 @@ import torch
 from torch import Tensor
 
 from accountants import Gaussian, Ledger
-from privkd.mechanisms import (
-    CandidateSets,
-    KaryResponse,
-    NoiseSource,
-    SelectiveResponse,
-    VoteHistogram,
-)
+from privkd.mechanisms import CandidateSets, KaryResponse, NoiseSource, SelectiveResponse, VoteHistogram
 from privkd.teachers.bare_teacher import BareTeacher
 from privkd.teachers.ensemble import TeacherEnsemble
 
