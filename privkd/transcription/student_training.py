@@ -64,4 +64,4 @@ def default_student(
 ) -> nn.Module:
     """A fresh student for the inputs; its weights come from the seed, never from the teacher, its labels are public."""
     with seeded(seed):
-        return network_for(spec.shape, classes, hidden=hidden, layers=1, labels=labels)
+        return network_for(spec.shape, classes, hidden=hidden, labels=labels)

@@ -46,7 +46,7 @@ def test_a_name_is_registered_once():
 
 def test_the_name_of_a_recipe_of_privkd_is_taken_before_it_is_loaded(monkeypatch):
     monkeypatch.setattr(registry, "_factories", {})
-    with pytest.raises(ValueError, match=r"by privkd\.recipes\.classifier"):
+    with pytest.raises(ValueError, match=r"by privkd\.recipes\.baselines\.classifier"):
 
         @register("classifier")
         def mine(config: Nothing = Nothing()) -> Recipe:
