@@ -20,11 +20,11 @@ from privkd.data.labels import Label
 from privkd.errors import GuaranteeError, NonFiniteLoss, OutOfMemory, TaskError, TeacherError
 from privkd.mechanisms import NoiseSource
 from privkd.mechanisms.private_value import Private
+from privkd.networks.fingerprint import digest
 from privkd.teachers.rehearsal import made_up, rehearse_module
 from privkd.teachers.sharing import common_part
 from privkd.teachers.teacher import Teacher
 from privkd.trainer.checkpoints.same_run import digest_of
-from privkd.trainer.devices.placement import digest
 from privkd.transcription.paid_answers import PaidAnswers
 from privkd.transcription.student_training import default_student, distil
 from privkd.version import __version__

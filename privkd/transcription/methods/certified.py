@@ -13,10 +13,10 @@ from privkd.certificates.leaks import carry_leaks
 from privkd.certificates.other_releases import about_others
 from privkd.certificates.scopes import Scope, rounded_up
 from privkd.errors import BudgetExceeded
+from privkd.networks.fingerprint import digest
 from privkd.networks.small import standardise
 from privkd.teachers.certified_model import CertifiedTeacher
 from privkd.teachers.teacher import Teacher, TeacherKind
-from privkd.trainer.devices.placement import digest
 from privkd.transcription.methods.data_free import DataFreeSettings, learn_data_free
 from privkd.transcription.methods.method import Method
 from privkd.transcription.methods.oracles import CertifiedOracle
