@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from accountants import check
-from accountants.auditing.flags import disclosed_leaks, flags_of
+from accountants.auditing.flags import flags_of
 from accountants.auditing.loader import disagreements, remarks
 from accountants.auditing.opinions.asking import OUTSIDERS, ask
 from accountants.auditing.opinions.opinion import Opinion
@@ -14,6 +14,7 @@ from accountants.bound import Bound, round_down, round_up
 from accountants.composition.epsilon import METHODS, epsilon_of_parts
 from accountants.errors import PrivkdError
 from accountants.events import normal_form
+from accountants.ledger.disclosures import disclosed_leaks
 from accountants.ledger.entries import Claim
 from accountants.ledger.ledger import Ledger
 

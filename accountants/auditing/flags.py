@@ -15,32 +15,18 @@ Disclosures are free text; some words in them have a meaning here, so that a pro
 import re
 
 from accountants.bound import round_up
+from accountants.ledger.disclosures import read
 from accountants.ledger.ledger import Ledger
 
-__all__ = ["disclosed_leaks", "flags_of"]
+__all__ = ["flags_of"]
 
-_LEAK = re.compile(r"\s*leak\s*:", re.IGNORECASE)
 _SEED = re.compile(r"\bseed", re.IGNORECASE)
 _SEARCH = re.compile(r"hyper-?parameter|\btuning|\bsearch", re.IGNORECASE)
 _ADAPTIVE = re.compile(r"\badaptiv", re.IGNORECASE)
 _DATA_DEPENDENT = re.compile(r"data[- ]dependent", re.IGNORECASE)
 _SMOOTH = re.compile(r"smooth sensitivity", re.IGNORECASE)
 _UNGUARDED = re.compile(r"^(?!.*layout guard).*\bopacus\b", re.IGNORECASE | re.DOTALL)
-_STATED = re.compile(r"stated after \d+ charges: ")  # what a certificate assumes: no remark about the noise
 _LABEL = re.compile(r"\blabel\b", re.IGNORECASE)
-
-
-def disclosed_leaks(ledger: Ledger) -> tuple[str, ...]:
-    """The disclosures that begin with "leak:", in any case, word by word as they stand in the ledger.
-
-    Example:
-        >>> ledger = Ledger(adjacency="add-remove")
-        >>> ledger.disclose("no leak: nothing private was logged")
-        >>> ledger.disclose("Leak: losses were logged")
-        >>> disclosed_leaks(ledger)
-        ('Leak: losses were logged',)
-    """
-    return tuple(text for text in ledger.disclosed if _LEAK.match(text))
 
 
 def flags_of(ledger: Ledger) -> list[str]:
@@ -78,7 +64,8 @@ def _about_the_unit(ledger: Ledger) -> list[str]:
 
 
 def _about_disclosures(ledger: Ledger) -> list[str]:
-    flags, disclosed = [], [text for text in ledger.disclosed if not _STATED.match(text)]
+    # What a certificate assumes is no remark about the noise.
+    flags, disclosed = [], [text for text in ledger.disclosed if read(text).charges is None]
     searched = any(_SEARCH.search(charge.where) for charge in ledger.charges)
     smooth = any(_SMOOTH.search(text) for text in disclosed)
     for text in disclosed:

@@ -1,105 +1,45 @@
-"""What is claimed about a release, for whom, and why it follows from the ledger.
+"""Certificates: guarantees that a ledger proves, and the inference rules between them.
 
-`from_ledger` issues a certificate: what it states is written into the ledger's chain as a seal. The rules infer from issued
-certificates only, and seal what they infer, so that nothing that was changed on the way verifies.
-
-A guarantee is (scope, adjacency, epsilon, delta, conditions); an epsilon is never printed without them. The functions
-here are the inference rules that may turn one guarantee into another. They are theorems; nothing else may.
+A guarantee is (scope, adjacency, epsilon, delta, conditions); an epsilon is never printed without them. The rules here
+may turn one guarantee into another. They are theorems; nothing else may.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
-from accountants import Adjacency, ApproxDP, Bound, Ledger, check, group_privacy, teacher_ceiling
+from accountants import Adjacency, ApproxDP, Bound, Ledger, check
 from accountants.check import shown
-from accountants.events.event import MAX_COUNT
+from accountants.ledger.disclosures import disclose_seeded
+from privkd.certificates.charges import DECLARED, answers_in, bound_in, declared_in, listed
 from privkd.certificates.form import SCHEMA, fields_of, json_of
 from privkd.certificates.groups import Steps, for_steps
-from privkd.certificates.issuance import (
-    DECLARED,
-    Statement,
-    declared_in,
-    disclose_seeded,
-    joined,
-    record,
-    require_founded,
-    require_issued,
-)
-from privkd.certificates.leaks import (
-    forbids_leaks,
-    later_leaks,
-    leaks_of,
-    require_current,
-    require_no_leaks,
-    require_possible,
-)
+from privkd.certificates.guarantee import Guarantee, require_possible
+from privkd.certificates.issuance import inferred, require_founded, require_issued, seal
+from privkd.certificates.leaks import later_leaks, leaks_of, require_current, require_no_leaks
 from privkd.certificates.scopes import BASES, IMPLIED, Scope, check_delta
 from privkd.certificates.sentence import sentence
-from privkd.certificates.statement import answers_in, bound_in, listed
+from privkd.certificates.statement import Statement, joined, record
 from privkd.certificates.verification import verified
 from privkd.errors import CertificateError, GuaranteeError
 from privkd.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True)
-class Certificate:
-    """A guarantee and everything that it rests on.
+class Certificate(Guarantee):
+    """A guarantee that follows from its ledger; its attributes are those of `Guarantee`.
 
-    No guarantee of scope `teacher` or `training-*` has leaks: making one raises GuaranteeError. A leak that the ledger
-    discloses only after a certificate was issued cannot change what that certificate prints; `verify` finds it, and no
-    rule infers anything from it any more.
+    `from_ledger` issues a certificate, which writes what it states into the ledger. The rules write nothing: what they infer
+    from an issued certificate verifies in this process, and for whoever reads it once it is `sealed`, as
+    `Transcription.save` does. What was changed on the way, for example by `dataclasses.replace`, does not verify, and no
+    rule infers anything from it.
 
-    Attributes:
-        scope: what is protected.
-        adjacency: which change counts as neighbouring.
-        epsilon: upper bound in nats, for this scope.
-        delta: failure mass; 0 for a pure guarantee.
-        accountant: how epsilon was computed.
-        mechanisms: the charged events in their ledger form, with the place of each; runs of equal charges are merged.
-        conditions: what must be true outside this library.
-        leaks: ways in which private data reached the release outside the accounting.
-        secure_rng: False when noise was seeded, which voids the guarantee outside tests.
-        n_records_declared: number of private records, if declared.
-        library_version: the version that issued it.
-        answers: number of teacher answers, for scopes that count them.
-        teacher_epsilon: the same release in scope `teacher`, composed over all answers, at `teacher_delta`.
-        teacher_delta: delta of `teacher_epsilon`.
-        classes: number of classes, for the ceiling of scope `teacher`.
-        records: how many records the guarantee covers together.
-        steps: neighbouring steps of the LEDGER's adjacency that one change of the certificate takes.
-        step_delta: delta of one such step, where the guarantee for several steps follows by `accountants.group_privacy`;
-            None where it follows from the mechanisms.
-        data_dependent, sanitized: always False: no cost here depends on private votes.
-        ledger: the events that `verify` recomputes; travels beside the certificate.
+    A leak that the ledger discloses only after a certificate was issued cannot change what that certificate prints; `verify`
+    finds it, and no rule infers anything from it any more.
     """
-
-    scope: Scope
-    adjacency: Adjacency
-    epsilon: float
-    delta: float
-    accountant: str
-    mechanisms: tuple[dict[str, Any], ...]
-    conditions: tuple[str, ...] = ()
-    leaks: tuple[str, ...] = ()
-    secure_rng: bool = True
-    n_records_declared: int | None = None
-    library_version: str = ""
-    answers: int | None = None
-    teacher_epsilon: float | None = None
-    teacher_delta: float | None = None
-    classes: int | None = None
-    records: int = 1
-    steps: int = 1
-    step_delta: float | None = None
-    data_dependent: bool = False
-    sanitized: bool = False
-    ledger: Ledger | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_ledger(
@@ -114,10 +54,11 @@ class Certificate:
         secure_rng: bool = True,
         classes: int | None = None,
     ) -> Certificate:
-        """State what a ledger's events guarantee: nothing, if the ledger discloses a leak.
+        """Issue what a ledger's events guarantee: nothing, if the ledger discloses a leak.
 
-        The ledger keeps what is stated: a later statement from the same charges must assume at least as much, and one that
-        is made after further charges carries the earlier conditions along.
+        Issuing is an act of release. It writes into the ledger what is stated and the seal of the certificate: a later statement
+        from the same charges must assume at least as much, and one that is made after further charges carries the earlier
+        conditions along.
 
         Args:
             ledger: all events of the release.
@@ -138,18 +79,18 @@ class Certificate:
         require_founded(ledger, scope, basis)
         require_possible(scope, leaks)
         check_delta(delta, ledger.n)
-        bound, answer = bound_in(ledger, scope, delta)
+        bound, is_per_answer = bound_in(ledger, scope, delta)
         composed, disclosed, vouched = ledger.epsilon(delta), leaks_of(ledger), declared_in(ledger)
         bases = joined((BASES[basis],) if basis else (), (BASES["declared"],) if vouched else ())
-        rests = Statement(str(basis).lower(), str(classes).lower(), joined(bases, conditions), tuple(leaks))
-        stated = record(ledger, rests)
+        wanted = Statement(str(basis).lower(), str(classes).lower(), joined(bases, conditions), tuple(leaks))
+        stated = record(ledger, wanted)
         if not secure_rng:
             disclose_seeded(ledger)
-        return cls(
+        certificate = cls(
             scope=Scope.NONE if math.isinf(bound.upper) or disclosed else scope,
             adjacency=ledger.adjacency,
             epsilon=bound.upper,
-            delta=0.0 if answer else delta,
+            delta=0.0 if is_per_answer else delta,
             accountant=vouched or bound.method,
             mechanisms=listed(ledger),
             conditions=stated.conditions,
@@ -158,11 +99,13 @@ class Certificate:
             n_records_declared=ledger.n,
             library_version=__version__,
             answers=answers_in(ledger),
-            teacher_epsilon=composed.upper if answer else None,
-            teacher_delta=delta if answer else None,
+            teacher_epsilon=composed.upper if is_per_answer else None,
+            teacher_delta=delta if is_per_answer else None,
             classes=classes,
             ledger=ledger,
-        )._sealed()
+        )
+        seal(certificate, ledger)
+        return certificate
 
     @classmethod
     def declared(
@@ -195,25 +138,6 @@ class Certificate:
         ledger.charge(ApproxDP(epsilon=epsilon, delta=delta), where=f"{DECLARED}{by}")
         return cls.from_ledger(ledger, scope=scope, delta=delta, basis="declared")
 
-    @property
-    def protects_training_data(self) -> bool:
-        """Whether the scope says anything about training records or users."""
-        return bool(IMPLIED.get(self.scope, {self.scope}) & {Scope.TRAINING_RECORD, Scope.TRAINING_USER})
-
-    @property
-    def composed_claim(self) -> tuple[float, float]:
-        """(epsilon, delta) of ALL events together, as a ledger claims it: for per-answer scopes the composed value."""
-        if self.teacher_epsilon is not None and self.teacher_delta is not None:
-            return self.teacher_epsilon, self.teacher_delta
-        return self.epsilon, self.delta
-
-    @property
-    def ceiling(self) -> float | None:
-        """Largest mean agreement with the teacher that scope `teacher` allows (data-free), else None."""
-        if self.scope is not Scope.TEACHER or self.classes is None:
-            return None
-        return teacher_ceiling(self.epsilon, self.delta, self.classes)
-
     def weakened(self, scope: str) -> Certificate:
         """The same guarantee stated for a scope that it implies (rule 2): `teacher` covers users and records.
 
@@ -230,7 +154,7 @@ class Certificate:
                 f"a guarantee of scope {self.scope.value!r} does not imply scope {wanted.value!r}; only 'teacher' implies "
                 "'training-user' and 'training-record', and 'training-user' implies 'training-record'"
             )
-        return replace(self, scope=wanted)._sealed()
+        return inferred(self, scope=wanted)
 
     def assuming(self, *conditions: str) -> Certificate:
         """The same guarantee, with the same leaks, under further conditions.
@@ -239,7 +163,7 @@ class Certificate:
             GuaranteeError: the ledger has disclosed a leak since this certificate was issued.
         """
         require_current(self)
-        return replace(self, conditions=(*self.conditions, *conditions))._sealed() if conditions else self
+        return inferred(self, conditions=(*self.conditions, *conditions)) if conditions else self
 
     def after(self, *, private: Sequence[str] = (), what: str = "post-processing") -> Certificate:
         """The certificate of something computed from a certified release (rules 1 and 5).
@@ -251,13 +175,12 @@ class Certificate:
                 weights", "early stopping on private records". Any such use ends a `training-*` or `teacher` guarantee.
             what: the computation, for the leak's text.
         """
-        require_issued(self)
-        later = later_leaks(self.ledger, scope=self.scope, named=self.leaks)
+        later = later_leaks(self, require_issued(self))
         if not private and not later:
             return self
         used = (f"{what} used {name}, which is private and uncertified" for name in private)
-        leaks, ends = tuple(dict.fromkeys((*self.leaks, *later, *used))), bool(later) or forbids_leaks(self.scope)
-        return replace(self, leaks=leaks, scope=Scope.NONE if ends else self.scope)._sealed()
+        ends = bool(later) or self.scope.forbids_leaks
+        return inferred(self, leaks=joined(self.leaks, (*later, *used)), scope=Scope.NONE if ends else self.scope)
 
     def in_teacher_scope(self, *, queries_independent: bool) -> Certificate:
         """A per-answer guarantee composed over all answers (rule 3).
@@ -280,13 +203,13 @@ class Certificate:
                 "queries that depend on the teacher outside its noisy answers are a leak without bound"
             )
         independent = "the queries are independent of the teacher but for its earlier noisy answers"
-        return replace(
+        return inferred(
             self,
             scope=Scope.TEACHER,
             epsilon=self.teacher_epsilon,
             delta=self.teacher_delta,
             conditions=(*self.conditions, independent),
-        )._sealed()
+        )
 
     def for_group(self, size: int) -> Certificate:
         """The guarantee for `size` records together (rule 6).
@@ -316,50 +239,22 @@ class Certificate:
         return self._for_steps(self.steps * 2, Adjacency.REPLACE_ONE, records=self.records)
 
     def _for_steps(self, count: int, adjacency: Adjacency, *, records: int) -> Certificate:
-        require_no_leaks(self)
-        ledger = require_issued(self)
-        if self.scope.is_per_answer:  # pure, and answers add up
-            changed = {"epsilon": group_privacy(self.epsilon, 0.0, count // self.steps)[0]}
-        else:
-            base = self.delta if self.step_delta is None else self.step_delta
-            steps = Steps(count, are_alike=adjacency is ledger.adjacency)
-            found = for_steps(ledger, steps, delta=self.delta, base=base)
-            changed = {
-                "epsilon": found.bound.upper,
-                "delta": found.delta,
-                "step_delta": found.step_delta,
-                "accountant": declared_in(ledger) or found.bound.method,
-            }
-        return replace(self, steps=count, adjacency=adjacency, records=records, **changed)._sealed()
+        ledger = require_no_leaks(self)
+        changed = for_steps(self, ledger, Steps(count, are_alike=adjacency is ledger.adjacency))
+        return inferred(self, steps=count, adjacency=adjacency, records=records, **changed)
 
-    def __post_init__(self) -> None:
-        check.integer(records=self.records, steps=self.steps, at_least=1, at_most=MAX_COUNT)
-        for name in ("epsilon", "delta", "step_delta", "teacher_epsilon", "teacher_delta"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if not value >= 0:  # also refuses NaN
-                raise ValueError(f"{name}={value!r} must be >= 0")
-            object.__setattr__(self, name, float(value))
-        for name in ("records", "steps", "classes", "answers", "n_records_declared"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, int(getattr(self, name)))
-        require_possible(self.scope, self.leaks)
+    def sealed(self) -> Certificate:
+        """The same certificate, whose seal is in its ledger now, so that whoever reads both can verify it.
 
-    def _sealed(self) -> Certificate:
-        """Write the seal into the ledger's chain, where `verify` and every rule look for it."""
-        if self.ledger is not None and self.seal not in self.ledger.disclosed:
-            self.ledger.disclose(self.seal)
+        Raises:
+            CertificateError: it was changed after it was issued or inferred, or has no ledger.
+            LedgerError, OSError: the ledger cannot be written.
+        """
+        seal(self, require_issued(self))
         return self
 
-    @property
-    def seal(self) -> str:
-        """Fingerprint of everything that is stated, as the ledger of an issued certificate discloses it."""
-        stated = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "ledger"}
-        return "certificate sha256:" + hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
-
     def verify(self) -> Bound:
-        """Recompute epsilon from the ledger and compare.
+        """Recompute epsilon from the ledger and compare. What a rule inferred in this process verifies before it is sealed, too.
 
         Returns:
             The recomputed bound, in the certificate's own scope.
@@ -375,10 +270,9 @@ class Certificate:
         return bound
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form without the ledger, but with the digest of its last entry."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "ledger"}
-        digest = self.ledger.digest if self.ledger is not None else None
-        return {"schema": SCHEMA, **json_of(values), "ledger_digest": digest, "sentence": str(self)}
+        """JSON form without the ledger, but with the digest of its last entry: the seal belongs into the ledger before."""
+        digest = None if self.ledger is None else self.ledger.digest
+        return {"schema": SCHEMA, **json_of(self.stated), "ledger_digest": digest, "sentence": str(self)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], ledger: Ledger) -> Certificate:

@@ -16,6 +16,8 @@ __all__ = ["SCHEMA", "fields_of", "json_of"]
 
 SCHEMA = "privkd.certificate/1"
 
+Reader = Callable[[Any], Any]
+
 _BESIDE = ("schema", "ledger_digest", "sentence")
 
 
@@ -47,51 +49,44 @@ def fields_of(document: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("must be a string")
-    return value
+def _only(what: str, allowed: Callable[[Any], bool], made: Reader = lambda value: value) -> Reader:
+    """A reader of one value, which refuses what is not allowed."""
+
+    def read(value: Any) -> Any:
+        if not allowed(value):
+            raise TypeError(f"must be {what}")
+        return made(value)
+
+    return read
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        raise TypeError("must be a list of strings")
-    return tuple(_text(one) for one in value)
+def _is_number(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def _objects(value: object) -> tuple[dict[str, Any], ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(one, dict) for one in value):
-        raise TypeError("must be a list of objects")
-    return tuple(value)
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("must be true or false")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise TypeError("must be a finite number >= 0")
-    return float(value)
-
-
-def _number_or_infinite(value: object) -> float:
-    return math.inf if value in ("inf", math.inf) else _number(value)
-
-
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
-        raise TypeError("must be a whole number from 0 to 10^15")
-    return value
-
-
-def _or_none(read: Callable[[object], Any]) -> Callable[[object], Any]:
+def _or_none(read: Reader) -> Reader:
     return lambda value: None if value is None else read(value)
 
 
-_FIELDS: dict[str, Callable[[Any], Any]] = {
+_text = _only("a string", lambda value: isinstance(value, str))
+_texts = _only(
+    "a list of strings", lambda value: isinstance(value, list | tuple), lambda value: tuple(map(_text, value))
+)
+_objects = _only(
+    "a list of objects",
+    lambda value: isinstance(value, list | tuple) and all(isinstance(item, dict) for item in value),
+    tuple,
+)
+_flag = _only("true or false", lambda value: isinstance(value, bool))
+_number = _only("a finite number >= 0", lambda value: _is_number(value, int | float) and 0 <= value < math.inf, float)
+_count = _only("a whole number from 0 to 10^15", lambda value: _is_number(value, int) and 0 <= value <= MAX_COUNT)
+
+
+def _number_or_infinite(value: Any) -> float:
+    return math.inf if value in ("inf", math.inf) else _number(value)
+
+
+_FIELDS: dict[str, Reader] = {
     "scope": Scope,
     "adjacency": Adjacency,
     "epsilon": _number_or_infinite,

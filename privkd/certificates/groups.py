@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from accountants import AdjacencyError, Bound, Ledger, UnsupportedEvent, group, group_privacy
 from accountants import epsilon as epsilon_of
 from accountants.events import distinct
 from accountants.events.person_groups import GroupSampledGaussian
+from privkd.certificates.charges import declared_in
+from privkd.certificates.guarantee import Guarantee
 from privkd.errors import GuaranteeError
 
-_TRIES = 20
+_TRIES = 20  # of the search for one step's failure mass
 
 
 @dataclass(frozen=True)
@@ -29,49 +32,39 @@ class Steps:
     are_alike: bool
 
 
-@dataclass(frozen=True)
-class Grouped:
-    """A guarantee for several steps.
-
-    Attributes:
-        bound: its epsilon.
-        delta: its failure mass.
-        step_delta: failure mass of one step, where the general rule was used; None where the mechanisms were known.
-    """
-
-    bound: Bound
-    delta: float
-    step_delta: float | None
-
-
-def for_steps(ledger: Ledger, steps: Steps, *, delta: float, base: float) -> Grouped:
-    """The best guarantee that is proven for several steps: by the mechanisms at the same delta, else by the general rule.
+def for_steps(guarantee: Guarantee, ledger: Ledger, steps: Steps) -> dict[str, Any]:
+    """The values that change in a guarantee stated for several steps: by the mechanisms, else by the general rule.
 
     Args:
+        guarantee: for fewer steps.
         ledger: of all events.
         steps: that the change takes.
-        delta: failure mass of the result, if there is a result with it.
-        base: failure mass of one step, where the general rule has to let delta grow.
+
+    Returns:
+        At the same delta, if there is a result with it. `step_delta` is None where the mechanisms were known.
 
     Raises:
         GuaranteeError: delta would not lie below 1/n, or epsilon would be infinite.
     """
-    found = []
+    if guarantee.scope.is_per_answer:  # pure, and answers add up
+        return {"epsilon": group_privacy(guarantee.epsilon, 0.0, steps.count // guarantee.steps)[0]}
+    bound, delta, step_delta = None, guarantee.delta, None
     with suppress(UnsupportedEvent):
-        found.append(Grouped(by_mechanisms(ledger, steps, delta), delta, None))
-    if not found or math.isinf(found[0].bound.upper):
-        step = _step_delta(ledger, steps, delta)
-        step = base if step is None else step
-        found = [Grouped(*by_general_rule(ledger, steps, step), step)]
-    (best,) = found
+        bound = by_mechanisms(ledger, steps, delta)
+    if bound is None or math.isinf(bound.upper):
+        step_delta = _step_delta(ledger, steps, delta)
+        if step_delta is None:  # delta has to grow
+            step_delta = delta if guarantee.step_delta is None else guarantee.step_delta
+        bound, delta = by_general_rule(ledger, steps, step_delta)
     largest = 1.0 if ledger.n is None else 1.0 / ledger.n
-    if math.isinf(best.bound.upper) or not best.delta < largest:
+    if math.isinf(bound.upper) or not delta < largest:
         raise GuaranteeError(
-            f"nothing useful is proven for {steps.count} steps: epsilon would be {best.bound.upper:.4g} and delta "
-            f"{best.delta:.4g}, which must lie below {'1' if ledger.n is None else f'1/n = {largest:.3g}'}. Ask for fewer "
+            f"nothing useful is proven for {steps.count} steps: epsilon would be {bound.upper:.4g} and delta "
+            f"{delta:.4g}, which must lie below {'1' if ledger.n is None else f'1/n = {largest:.3g}'}. Ask for fewer "
             "records together, or certify one record at a smaller delta"
         )
-    return best
+    accountant = declared_in(ledger) or bound.method
+    return {"epsilon": bound.upper, "delta": delta, "step_delta": step_delta, "accountant": accountant}
 
 
 def by_mechanisms(ledger: Ledger, steps: Steps, delta: float) -> Bound:

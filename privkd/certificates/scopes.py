@@ -23,6 +23,11 @@ class Scope(StrEnum):
         """Whether a guarantee of this scope is about one answer or sample at a time, and then pure."""
         return self in (Scope.SYNTHETIC_LABEL, Scope.SYNTHETIC_SAMPLE)
 
+    @property
+    def forbids_leaks(self) -> bool:
+        """Whether a guarantee of this scope is about private data as a whole, so that one leak ends it (rule 5)."""
+        return self is Scope.TEACHER or self.startswith("training-")
+
 
 PROTECTED = {
     Scope.TRAINING_RECORD: "for each training record",

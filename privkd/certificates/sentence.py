@@ -1,18 +1,18 @@
 """One honest sentence per certificate: who is protected, how well, given what. Printed numbers are rounded up."""
 
-from typing import Any
-
 from accountants.check import shown
-from privkd.certificates.leaks import notes_of
+from accountants.ledger.disclosures import Kind, disclosures
+from privkd.certificates.charges import DECLARED
+from privkd.certificates.guarantee import Guarantee
 from privkd.certificates.scopes import PROTECTED, Scope, percent_up, rounded_up
 
 
-def sentence(c: Any) -> str:
-    """The sentence of a `privkd.Certificate`, or of anything with its attributes; control characters are escaped."""
-    return shown(_sentence(c))
+def sentence(guarantee: Guarantee) -> str:
+    """The sentence of a guarantee; control characters are escaped."""
+    return shown(_sentence(guarantee))
 
 
-def _sentence(c: Any) -> str:
+def _sentence(c: Guarantee) -> str:
     pair = f"({rounded_up(c.epsilon)}, {rounded_up(c.delta)})-DP"
     if c.scope is Scope.NONE:
         why = "; ".join(c.leaks) or "no noise was added"
@@ -23,7 +23,7 @@ def _sentence(c: Any) -> str:
     parts = [f"{pair} {protected}"]
     if not c.scope.is_per_answer:
         parts[0] += f" under {c.adjacency.value}"
-    if c.accountant.startswith("declared by"):
+    if c.accountant.startswith(DECLARED):
         parts[0] += f", as {c.accountant}"
     if not c.protects_training_data and c.scope is not Scope.TRAINING_LABEL:
         parts[0] = "NOT a training-record guarantee: " + parts[0]
@@ -42,7 +42,8 @@ def _sentence(c: Any) -> str:
             f"a data-free student can agree with its teacher on at most {percent_up(c.ceiling)} of inputs, averaged over "
             "relabelled teachers"
         )
-    parts += [f"note: {text}" for text in notes_of(c.ledger)]
+    if c.ledger is not None:
+        parts += dict.fromkeys(note.written for note in disclosures(c.ledger, Kind.NOTE))
     parts.append("known leaks: " + "; ".join(c.leaks) if c.leaks else "no known leaks")
     if not c.secure_rng:
         parts.append("VOID OUTSIDE TESTS: the noise was seeded")

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 from accountants import Adjacency, Bound, Ledger, UnsupportedEvent, group_privacy
 from accountants.check import shown
+from accountants.ledger.disclosures import is_seeded
+from privkd.certificates.charges import DECLARED, answers_in, bound_in, declared_in, listed
 from privkd.certificates.groups import Steps, by_general_rule, by_mechanisms
-from privkd.certificates.issuance import DECLARED, NOT_ISSUED, Statement, declared_in, is_seeded, missing, statement_in
-from privkd.certificates.leaks import forbids_leaks, later_leaks
+from privkd.certificates.guarantee import Guarantee
+from privkd.certificates.issuance import NOT_ISSUED, is_issued
+from privkd.certificates.leaks import later_leaks
 from privkd.certificates.scopes import IMPLIED, Scope
-from privkd.certificates.statement import answers_in, bound_in, listed
+from privkd.certificates.statement import Statement, missing, statement_in
 
 _RELATIVE_SLACK = 1e-9
 
 
-def verified(certificate: Any, ledger: Ledger) -> tuple[Bound, list[str]]:
+def verified(certificate: Guarantee, ledger: Ledger) -> tuple[Bound, list[str]]:
     """The bound in the certificate's own terms, and what does not follow from the ledger.
 
     Args:
-        certificate: a `privkd.Certificate`, or anything with its attributes.
+        certificate: of any origin.
         ledger: of its events.
     """
     c, problems = certificate, []
@@ -48,17 +50,17 @@ def verified(certificate: Any, ledger: Ledger) -> tuple[Bound, list[str]]:
     problems.extend(_about_the_statement(c, ledger))
     if c.secure_rng and is_seeded(ledger):
         problems.append("the ledger discloses seeded noise, the certificate does not")
-    if c.leaks and forbids_leaks(c.scope):
+    if c.leaks and c.scope.forbids_leaks:
         problems.append(f"scope {c.scope.value!r} cannot be guaranteed with leaks: {'; '.join(c.leaks)}")
-    unnamed = later_leaks(ledger, scope=c.scope, named=c.leaks)
+    unnamed = later_leaks(c, ledger)
     if unnamed:
         problems.append(f"the ledger discloses leaks, and the certificate speaks of a guarantee: {'; '.join(unnamed)}")
-    if c.seal not in ledger.disclosed:
+    if not is_issued(c, ledger):
         problems.append(NOT_ISSUED)
     return bound, problems
 
 
-def _about_answers(c: Any, ledger: Ledger) -> list[str]:
+def _about_answers(c: Guarantee, ledger: Ledger) -> list[str]:
     """What a certificate says about the number of answers, and about all of them together, against the ledger."""
     problems, answers = [], answers_in(ledger)
     if c.answers != answers:
@@ -72,7 +74,7 @@ def _about_answers(c: Any, ledger: Ledger) -> list[str]:
     return problems
 
 
-def _about_the_statement(c: Any, ledger: Ledger) -> list[str]:
+def _about_the_statement(c: Guarantee, ledger: Ledger) -> list[str]:
     """What was stated when a certificate was first issued from these charges, and is not stated any more."""
     problems, vouched, first = [], declared_in(ledger), statement_in(ledger)
     if c.n_records_declared != ledger.n:
@@ -86,7 +88,7 @@ def _about_the_statement(c: Any, ledger: Ledger) -> list[str]:
     return problems
 
 
-def _recomputed(c: Any, ledger: Ledger) -> tuple[Bound, float]:
+def _recomputed(c: Guarantee, ledger: Ledger) -> tuple[Bound, float]:
     """Epsilon and delta of the ledger in the certificate's own terms: scope, group and adjacency."""
     if c.scope.is_per_answer:
         bound = bound_in(ledger, c.scope, c.delta)[0]

@@ -58,7 +58,7 @@ def audit(
 
 def _certificate(folder: Path) -> tuple[bool | None, str]:
     """Whether the certificate in a folder follows from its ledger (None: not checked), and what to say about it."""
-    from privkd.certificates.release import CERTIFICATE, CONFIG, read_release, read_run
+    from privkd.certificates.release_folder import CERTIFICATE, CONFIG, read_release, read_run
     from privkd.errors import CertificateError, CheckpointError
 
     if folder.is_dir() and not (folder / CERTIFICATE).exists() and (folder / CONFIG).exists():

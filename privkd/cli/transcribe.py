@@ -85,7 +85,7 @@ def transcribe(
     """
     with refusals():
         from privkd import transcribe as run
-        from privkd.certificates.release import require_free
+        from privkd.certificates.release_folder import require_free
 
         require_free(out, overwrite=overwrite)  # before minutes of work and before any privacy is spent
         paid = _paid_folder(out, resume=resume)
@@ -122,7 +122,7 @@ def _teacher(
     source: str | None, *, model: str | None, trust_program: bool
 ) -> tuple[nn.Module | TeacherEnsemble | CertifiedModel | None, InputSpec | None]:
     """The teacher, and what its file declares of inputs."""
-    from privkd.certificates.release import is_transcription
+    from privkd.certificates.release_folder import is_transcription
     from privkd.teachers import CertifiedModel, load_teacher
     from privkd.teachers.files.teacher import input_spec_of
     from privkd.transcription import load

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from accountants import Ledger
-from accountants.auditing.flags import disclosed_leaks
-from privkd.certificates.issuance import disclose_seeded, is_seeded
+from accountants.ledger.disclosures import disclose_seeded, is_seeded
+from privkd.certificates.leaks import carry_leaks
 from privkd.certificates.other_releases import about_others
 from privkd.certificates.scopes import rounded_up
 from privkd.errors import CheckpointError, LedgerError
@@ -145,8 +145,7 @@ class RunLedgers:
         ledger = self._settings.new_ledger(self._plan, steps=self._setting.steps)
         ledger.charge(self._plan.event, where=self._where)
         if common is not None:  # a release beside a leak from the same records guarantees nothing
-            for text in disclosed_leaks(common):
-                ledger.disclose(text)
+            carry_leaks(common, ledger)
             if is_seeded(common):
                 disclose_seeded(ledger)
         return ledger

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Ledger
+from accountants.ledger.disclosures import is_seeded
 from privkd.certificates.certificate import Certificate
-from privkd.certificates.issuance import is_seeded
 from privkd.errors import TaskError
 from privkd.mechanisms.noise import NoiseSource, coarsen
 from privkd.private_training.adaptive_clip import Quantile

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from accountants import Bound, Event, Ledger, calibrate, check
 from accountants import epsilon as epsilon_of
-from privkd.certificates.issuance import disclose_seeded
+from accountants.ledger.disclosures import disclose_seeded
 from privkd.mechanisms.noise import NoiseSource, SystemNoise
 from privkd.plain import make_plain, plain
 from privkd.private_training.adaptive_clip import Quantile

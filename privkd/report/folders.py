@@ -12,7 +12,7 @@ from typing import Any
 from accountants import check
 from accountants.check import shown
 from privkd import __version__
-from privkd.certificates.release import read_config, read_release, read_run
+from privkd.certificates.release_folder import read_config, read_release, read_run
 from privkd.certificates.scopes import Scope
 from privkd.errors import CheckpointError, PrivkdError
 from privkd.report.evidence import proven, release_of

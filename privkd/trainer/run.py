@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from privkd.certificates.leaks import LEAK, leaks_of
+from accountants.ledger.disclosures import Disclosure, Kind, disclose_once
 from privkd.errors import CheckpointError, OutOfMemory, TaskError
 from privkd.storage import write_json
 from privkd.trainer.batch import Data
@@ -314,8 +314,7 @@ class Run:
         if ledger is None or not self.trainer.unsafe_logging:
             return
         leak = "losses and logs of private records were written down without noise (unsafe_logging)"
-        if leak not in leaks_of(ledger):
-            ledger.disclose(LEAK + leak)
+        disclose_once(ledger, Disclosure(Kind.LEAK, leak))
         self.history.leaks = (leak,)
 
     def _report(self, stage: Stage, row: Row) -> None:
@@ -331,6 +330,7 @@ class Run:
         """The certificate and its ledger, beside the checkpoints."""
         folder = Path(self.trainer.folder or ".")
         assert certificate.ledger is not None
+        certificate.sealed()
         certificate.ledger.save(folder / "ledger.json")
         write_json(folder / "certificate.json", certificate.to_dict())
 

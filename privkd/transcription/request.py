@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Event, Ledger
-from privkd.certificates.issuance import disclose_seeded
-from privkd.certificates.leaks import LEAK, carry_leaks, leaks_of
+from accountants.ledger.disclosures import Disclosure, Kind, disclose_once, disclose_seeded
+from privkd.certificates.leaks import carry_leaks, leaks_of
 from privkd.certificates.other_releases import about_others
 from privkd.certificates.scopes import Scope
 from privkd.data.input_spec import InputSpec
@@ -98,8 +98,7 @@ class Request:
             if source is not None:
                 carry_leaks(source, ledger)
         for leak in self.leaks:
-            if LEAK + leak not in ledger.disclosed:
-                ledger.disclose(LEAK + leak)
+            disclose_once(ledger, Disclosure(Kind.LEAK, leak))
         return ledger
 
     @property

@@ -10,9 +10,10 @@ from torch import nn
 
 from accountants.check import shown
 from generators import SmallGenerator
-from privkd.certificates.release import CONFIG, GENERATOR, HISTORY, STUDENT, Transcription, read_config, read_files
-from privkd.certificates.release import is_transcription as is_transcription
-from privkd.certificates.release import require_free as require_free
+from privkd.certificates.release import Transcription
+from privkd.certificates.release_folder import CONFIG, GENERATOR, HISTORY, STUDENT, read_config, read_files
+from privkd.certificates.release_folder import is_transcription as is_transcription
+from privkd.certificates.release_folder import require_free as require_free
 from privkd.errors import CheckpointError
 from privkd.networks import architecture_of
 from privkd.storage import read_json

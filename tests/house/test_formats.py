@@ -7,7 +7,7 @@ import pytest
 FORMATS = {
     "accountants.ledger.header.SCHEMA": "privkd.ledger/1",
     "privkd.certificates.form.SCHEMA": "privkd.certificate/1",
-    "privkd.certificates.release.SCHEMA": "privkd.release/1",
+    "privkd.certificates.release_folder.SCHEMA": "privkd.release/1",
     "privkd.recipes.folder.SCHEMA": "privkd.trained/1",
     "privkd.report.study.SCHEMA": "privkd.report/2",
     "privkd.teachers.files.description.SCHEMA": "privkd.teacher/1",

@@ -15,7 +15,7 @@ from transcription.small import ensemble, release
 import privkd
 from accountants import Ledger
 from accountants.ledger.chain import LISTS, canonical_digest, header_of, link
-from privkd.certificates.release import _digest_of, read_release
+from privkd.certificates.release_folder import digest_of, read_release
 from privkd.errors import CheckpointError
 from privkd.report import report_of
 
@@ -80,7 +80,7 @@ def rechained(document):
 def refit(folder):
     """Make the checksums, the ledger's last word on the release and the certificate's digest fit what lies there now."""
     read = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("config", "ledger", "certificate")}
-    digest = _digest_of(read["config"], folder)
+    digest = digest_of(read["config"], folder)
     last = [one for one in read["ledger"]["disclosed"] if str(one["text"]).startswith("release sha256:")][-1]
     last["text"] = digest
     ledger = rechained(read["ledger"])

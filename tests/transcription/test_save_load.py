@@ -264,7 +264,7 @@ def test_a_student_of_common_layers_is_loaded_without_being_given(data, tmp_path
 
 def test_a_failure_while_writing_leaves_nothing(result, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "privkd.certificates.release.write_json", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full"))
+        "privkd.certificates.release_folder.write_json", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full"))
     )
     with pytest.raises(OSError, match="disk full"):
         result.save(tmp_path / "out")

@@ -9,7 +9,7 @@ from typing import Any, cast
 from accountants import Ledger, check
 from accountants.errors import LedgerError
 from accountants.ledger.chain import LISTS
-from privkd.certificates.release import ENSEMBLE
+from privkd.certificates.release_folder import ENSEMBLE
 from privkd.data.labels import declared_classes
 from privkd.errors import CheckpointError
 from privkd.storage import read_json

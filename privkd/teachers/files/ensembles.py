@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from accountants import Ledger
-from privkd.certificates.release import ENSEMBLE
+from privkd.certificates.release_folder import ENSEMBLE
 from privkd.errors import CheckpointError
 from privkd.storage import draft_of, opened, put_back, sha256_of, write_bytes, write_json
 from privkd.teachers.files.description import require_file

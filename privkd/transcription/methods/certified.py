@@ -58,7 +58,7 @@ def by_certified_answers(request: Request) -> Transcription:
         certificate = certificate.weakened(request.scope)
     others = () if request.common is None else (about_others((request.common,), mine, request.delta),)
     further = (request.about_queries, *others, *request.assumptions)
-    certificate = certificate.assuming(*(text for text in further if text not in certificate.conditions))
+    certificate = certificate.assuming(*(text for text in further if text not in certificate.conditions)).sealed()
     return Transcription(
         student=student,
         generator=generator,

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from accountants import Event, Gaussian, Ledger, gaussian_mu
+from accountants.ledger.disclosures import Disclosure, Kind, disclose_once
 from generators import SmallGenerator
 from privkd.certificates.certificate import Certificate
-from privkd.certificates.leaks import NOTE
 from privkd.mechanisms import BoundedSum
 from privkd.mechanisms.private_value import Private
 from privkd.networks.small import standardise
@@ -130,9 +130,8 @@ def _count_failures(request: Request, ensemble: TeacherEnsemble, ledger: Ledger)
         return mechanism.release(centred, bound=0.5, ledger=ledger, noise=request.noise, where="failed teachers")
 
     found = float(request.paid.released(torch.zeros(1), ledger, release)[0]) + len(ensemble) / 2
-    text = f"{NOTE}about {max(found, 0):.0f} of {len(ensemble)} teachers failed (noisy; standard deviation {std:.1f})"
-    if text not in ledger.disclosed:
-        ledger.disclose(text)
+    text = f"about {max(found, 0):.0f} of {len(ensemble)} teachers failed (noisy; standard deviation {std:.1f})"
+    disclose_once(ledger, Disclosure(Kind.NOTE, text))
 
 
 def _std_of_failures(request: Request) -> float:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from accountants import ApproxDP, Gaussian, GNMax, Ledger, RandomizedResponse, audit
+from accountants.ledger.disclosures import SEEDED, is_seeded
 from privkd.certificates.certificate import Certificate
-from privkd.certificates.issuance import SEEDED, is_seeded
 from privkd.errors import CertificateError, GuaranteeError
 
 CONDITIONS = ("queries are public", "no other release is made from these records")
