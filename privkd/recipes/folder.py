@@ -13,7 +13,7 @@ from torch import nn
 from privkd.errors import CheckpointError
 from privkd.plain import as_read
 from privkd.storage import is_draft, read_json, write_json
-from privkd.teachers.files.teacher import save_teacher
+from privkd.teachers.files.saving import save_teacher
 
 __all__ = ["GUARANTEE", "claim", "complete"]
 

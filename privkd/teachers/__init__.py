@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from privkd.teachers.bare_teacher import BareTeacher as BareTeacher
     from privkd.teachers.certified_model import CertifiedModel as CertifiedModel
     from privkd.teachers.ensemble import TeacherEnsemble as TeacherEnsemble
+    from privkd.teachers.files.saving import save_teacher as save_teacher
     from privkd.teachers.files.teacher import load_teacher as load_teacher
-    from privkd.teachers.files.teacher import save_teacher as save_teacher
     from privkd.teachers.shards import Manifest as Manifest
     from privkd.teachers.shards import assign_shards as assign_shards
 
@@ -21,7 +21,8 @@ __getattr__, __dir__, __all__ = lazy_door(
         "privkd.teachers.bare_teacher": "BareTeacher",
         "privkd.teachers.certified_model": "CertifiedModel",
         "privkd.teachers.ensemble": "TeacherEnsemble",
-        "privkd.teachers.files.teacher": "load_teacher save_teacher",
+        "privkd.teachers.files.saving": "save_teacher",
+        "privkd.teachers.files.teacher": "load_teacher",
         "privkd.teachers.shards": "Manifest assign_shards",
     },
 )

@@ -12,11 +12,12 @@ from privkd.networks.prediction import eval_mode
 from privkd.teachers.global_state import restored
 from privkd.teachers.isolation import answer_or_none, isolated
 from privkd.teachers.rehearsal import rehearse_module
+from privkd.teachers.teacher import Teacher, TeacherKind
 
 _SEED = 0
 
 
-class BareTeacher:
+class BareTeacher(Teacher):
     """Asks a module for class answers without changing it.
 
     The module may be on any device and in train or eval mode: it answers in eval mode (so BatchNorm statistics do not
@@ -37,6 +38,8 @@ class BareTeacher:
         TeacherError: K is not declared, and the module does not map made-up inputs to logits with made-up weights.
     """
 
+    kind = TeacherKind.MODULE
+
     def __init__(
         self, module: nn.Module, inputs: InputSpec, *, classes: int | None = None, batch_size: int = 512
     ) -> None:
@@ -49,6 +52,10 @@ class BareTeacher:
         self.inputs = inputs
         self._batch_size = batch_size
         self.classes = rehearse_module(module, inputs) if classes is None else int(classes)
+
+    @property
+    def models(self) -> list[nn.Module]:
+        return [self.module]
 
     @property
     def device(self) -> torch.device:

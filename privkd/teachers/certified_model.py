@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from torch import nn
 
+from accountants import Ledger
 from privkd.certificates.certificate import Certificate
 from privkd.certificates.release import Transcription
+from privkd.data.input_spec import InputSpec
 from privkd.errors import GuaranteeError
+from privkd.teachers.bare_teacher import BareTeacher
+from privkd.teachers.teacher import TeacherKind
 
 
 class CertifiedModel:
@@ -47,3 +51,26 @@ class CertifiedModel:
         certificate.verify()
         self.model = model
         self.certificate = certificate
+
+
+class CertifiedTeacher(BareTeacher):
+    """A certified model that is asked: its answers are post-processing of its training.
+
+    Attributes:
+        certificate: what the training guarantees.
+    """
+
+    kind = TeacherKind.CERTIFIED
+
+    def __init__(self, certified: CertifiedModel, inputs: InputSpec, *, classes: int | None = None) -> None:
+        super().__init__(certified.model, inputs, classes=classes)
+        self.certificate = certified.certificate
+        self.records = certified.certificate.n_records_declared
+
+    @property
+    def data_ledger(self) -> Ledger | None:
+        return self.certificate.ledger
+
+    @property
+    def models(self) -> list[nn.Module]:
+        return []  # a certified model may itself be released

@@ -12,25 +12,22 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from accountants import Ledger, check
-from privkd.certificates.other_releases import require_ledger
-from privkd.data.arrays import input_tensor, to_array
-from privkd.data.labels import Classes, ClassesGiven, Label, class_indices, declared_classes
-from privkd.data.ranges import typical_size, warn_of_other_range
+from privkd.data.arrays import input_tensor
+from privkd.data.labels import ClassesGiven, Label
+from privkd.data.ranges import warn_of_other_range
 from privkd.mechanisms.private_value import Private
 from privkd.progress import track, working
-from privkd.teachers.member import MakeModel, Member, Training, received, rehearse_training, train_member
-from privkd.teachers.row_digests import RowDigests
-from privkd.teachers.shards import Manifest, assign_shards, draw_key, refuse_repeated, shards_hash
-from privkd.teachers.sharing import common_part
-from privkd.teachers.transport import this_process
+from privkd.teachers.fitting import ADJACENCY, EnsembleParts, brought_parts, counting_ledger, fitted_parts
+from privkd.teachers.member import MakeModel
+from privkd.teachers.member_training import Training
+from privkd.teachers.teacher import Teacher, TeacherKind
 
 
-class TeacherEnsemble:
+class TeacherEnsemble(Teacher):
     """Teachers that saw disjoint records. Build it with `fit`, or with `from_members` for teachers trained elsewhere.
 
     Attributes:
@@ -41,26 +38,15 @@ class TeacherEnsemble:
         rows: digests of the private rows, where `fit` saw them: they tell the owner which public queries are private records.
     """
 
-    adjacency = "replace-one"
+    kind = TeacherKind.ENSEMBLE
+    knows_inputs = True
+    adjacency = ADJACENCY
 
-    def __init__(
-        self,
-        members: Sequence[Member],
-        manifest: Manifest,
-        input_shape: tuple[int, ...],
-        *,
-        ledger: Ledger | None = None,
-        rows: RowDigests | None = None,
-        size: float | None = None,
-    ) -> None:
-        self._members = tuple(members)
-        self.manifest = manifest
-        self.input_shape = input_shape
-        self.rows = rows
-        self._size = size  # typical size of the private rows, where `fit` saw them: private, for a warning to the owner
-        if ledger is None:
-            ledger = Ledger(adjacency=self.adjacency, unit="training-record", n=manifest.records)
-        self.ledger = require_ledger(ledger, adjacency=self.adjacency, unit="training-record", n=manifest.records)
+    def __init__(self, parts: EnsembleParts) -> None:
+        self.manifest, self.input_shape, self.rows = parts.manifest, parts.input_shape, parts.rows
+        self._members, self._size = parts.members, parts.size
+        self.records, self.teachers = parts.manifest.records, parts.manifest.teachers
+        self.ledger = counting_ledger(parts.ledger, records=self.records)
 
     @classmethod
     @working("preparing and training an ensemble of teachers")
@@ -114,29 +100,9 @@ class TeacherEnsemble:
             TeacherError: a teacher cannot be trained on made-up rows, or its answers are no classes.
         """
         check.integer(teachers=teachers, at_least=2)
-        teachers = int(teachers)
         training = Training(steps=steps, batch_size=batch_size, learning_rate=learning_rate)
-        x, y, known = _checked(inputs, labels, classes)
-        count = known.count
-        names = [str(position) for position in range(len(x))] if ids is None else [str(name) for name in ids]
-        if len(names) != len(x):
-            raise ValueError(f"{len(names)} ids for {len(x)} records; give one id per record")
-        key = draw_key(names, teachers) if key is None else key
-        shard = assign_shards(names, teachers, key)
-        smallest = _smallest(shard, teachers)
-        rehearse_training(make_model, shape=x.shape[1:], classes=count, rows=smallest, training=training)
-        members = _train_all(make_model, x, y, shard, teachers=teachers, classes=count, key=key, training=training)
-        listed = [[names[i] for i in np.flatnonzero(shard == t)] for t in range(teachers)]
-        manifest = Manifest(
-            teachers,
-            len(x),
-            count,
-            shards_hash(listed),
-            keyed=True,
-            declared_classes=known.declared,
-            labels=known.labels,
-        )
-        return cls(members, manifest, tuple(x.shape[1:]), ledger=ledger, rows=RowDigests(x), size=typical_size(x))
+        settings = {"ids": ids, "key": key, "classes": classes, "ledger": ledger, "training": training}
+        return cls(fitted_parts(make_model, inputs, labels, teachers=int(teachers), **settings))
 
     @classmethod
     def from_members(
@@ -161,32 +127,7 @@ class TeacherEnsemble:
             ValueError: fewer than two models, models that share parts, an empty shard, or shards that overlap.
             TypeError: a model neither is an `nn.Module` nor can predict.
         """
-        check.integer(teachers=len(models), at_least=2)
-        known, input_shape = declared_classes(classes), tuple(int(size) for size in input_shape)
-        if len(shards) != len(models):
-            raise ValueError(f"{len(shards)} shards for {len(models)} models; give the record ids of every model")
-        listed = [[str(name) for name in shard] for shard in shards]
-        empty = [position for position, shard in enumerate(listed) if not shard]
-        if empty:
-            raise ValueError(f"shards {empty[:5]} are empty; every teacher needs records of its own")
-        for shard in listed:
-            refuse_repeated(shard)
-        try:
-            refuse_repeated([name for shard in listed for name in shard])
-        except ValueError as error:
-            raise ValueError(f"the shards overlap: {error}") from None
-        _refuse_shared(models)
-        members = [Member(model, known.count).tested(input_shape) for model in models]
-        manifest = Manifest(
-            len(models),
-            sum(map(len, listed)),
-            known.count,
-            shards_hash(listed),
-            keyed=False,
-            declared_classes=True,
-            labels=known.labels,
-        )
-        return cls(members, manifest, input_shape, ledger=ledger)
+        return cls(brought_parts(models, shards=shards, classes=classes, input_shape=input_shape, ledger=ledger))
 
     def save(self, directory: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the ensemble to a folder that is as PRIVATE as the records, and bind its ledger to the file there.
@@ -207,7 +148,7 @@ class TeacherEnsemble:
             LedgerError: the ensemble there was charged for releases that this ledger does not count.
             TypeError: `skops` cannot write a member.
         """
-        from privkd.teachers.files.ensembles import EnsembleParts, write_ensemble
+        from privkd.teachers.files.ensembles import write_ensemble
 
         parts = EnsembleParts(self._members, self.manifest, self.input_shape, self.ledger, self.rows, self._size)
         self.ledger = write_ensemble(parts, directory, overwrite=overwrite)
@@ -237,15 +178,7 @@ class TeacherEnsemble:
         """
         from privkd.teachers.files.ensembles import read_ensemble
 
-        parts = read_ensemble(directory, make_model=make_model, trusted=trusted, ledger=ledger)
-        return cls(
-            parts.members,
-            parts.manifest,
-            parts.input_shape,
-            ledger=parts.ledger,
-            rows=parts.rows,
-            size=parts.size,
-        )
+        return cls(read_ensemble(directory, make_model=make_model, trusted=trusted, ledger=ledger))
 
     @property
     def classes(self) -> int:
@@ -257,8 +190,21 @@ class TeacherEnsemble:
         """What the classes are called, by index, if they were named; public."""
         return self.manifest.labels
 
+    @property
+    def data_ledger(self) -> Ledger:
+        return self.ledger
+
+    @property
+    def counting(self) -> tuple[Ledger, ...]:
+        return (self.ledger,)
+
+    def require_same_records(self, count: int) -> None:
+        if count != self.records:
+            raise ValueError(
+                f"records= holds {count} records, the ensemble was fitted on {self.records}; give the same records"
+            )
+
     def warn_of_other_range(self, queries: Tensor | None, *, low: float, high: float) -> None:
-        """Warn the owner if queries are on another scale than the private rows; see `privkd.data.ranges`."""
         warn_of_other_range(self._size, queries, low=low, high=high)
 
     def count_in(self, ledger: Ledger) -> None:
@@ -278,7 +224,7 @@ class TeacherEnsemble:
                 f"releases of these teachers are counted in {where}; another ledger would miss them. Give ledger= to "
                 "TeacherEnsemble.fit, or use that file as the ledger of everything from these records"
             )
-        self.ledger = require_ledger(ledger, adjacency=self.adjacency, unit="training-record", n=self.manifest.records)
+        self.ledger = counting_ledger(ledger, records=self.manifest.records)
 
     @property
     def failures(self) -> Private:
@@ -331,64 +277,3 @@ class TeacherEnsemble:
                 counts.index_put_((rows, member.predict(x)), weight, accumulate=True)
                 advance()
         return Private(counts, origin=f"vote counts of {len(self._members)} teachers", ledgers=[self.ledger])
-
-
-def _train_all(make_model, x, y, shard, *, teachers: int, classes: int, key: bytes, training: Training) -> list[Member]:
-    from joblib import Parallel, delayed
-
-    settings = {"classes": classes, "key": key, "training": training, "home": this_process()}
-    jobs = (
-        delayed(train_member)(make_model, x[shard == t], y[shard == t], position=t, **settings) for t in range(teachers)
-    )
-    members = []
-    with track(f"training {teachers} teachers", teachers) as advance:
-        for sent in Parallel(return_as="generator")(jobs):
-            members.append(received(sent, classes=classes, shape=x.shape[1:]))
-            advance()
-    return members
-
-
-def _smallest(shard: np.ndarray, teachers: int) -> int:
-    """Records in the smallest shard: a public number, as ids do not depend on what records hold.
-
-    Raises:
-        ValueError: it is empty.
-    """
-    sizes = np.bincount(shard, minlength=teachers)
-    empty = np.flatnonzero(sizes == 0).tolist()
-    if empty:
-        raise ValueError(
-            f"shards {empty[:5]} are empty under this key; leave key=None (a key without empty shards is drawn), or use "
-            f"fewer than teachers={teachers}"
-        )
-    return int(sizes.min())
-
-
-def _refuse_shared(models: Sequence[Any]) -> None:
-    """Refuse models with a common part or common memory: one of them saw the other's records."""
-    for position, model in enumerate(models):
-        if not isinstance(model, nn.Module) and not hasattr(model, "predict"):
-            raise TypeError(
-                f"model {position} is {type(model).__name__}; an nn.Module or a fitted scikit-learn classifier is needed"
-            )
-    common = common_part(models)
-    if common is not None:
-        raise ValueError(
-            f"models {common[0]} and {common[1]} share an object or its memory: one of them saw the other's records. Train "
-            "every model afresh on its own shard"
-        )
-
-
-def _checked(inputs: Any, labels: Any, classes: ClassesGiven | None) -> tuple[np.ndarray, np.ndarray, Classes]:
-    """Private inputs float32 (n, ...), class indices int64 (n,), and the classes; which record is wrong is never said."""
-    x = input_tensor(inputs, role="inputs").numpy()
-    y = to_array(labels, role="labels", text=True)
-    if x.ndim not in (2, 4) or x.shape[:1] != y.shape[:1] or not x.size:
-        raise ValueError(
-            f"inputs {x.shape} and labels {y.shape}: (n, d), (n, height, width) or (n, channels, height, width), and (n,), "
-            "with one n >= 1, are needed"
-        )
-    if not np.isfinite(x).all():
-        raise ValueError("inputs contain NaN, infinite values or values beyond float32; drop or repair those records")
-    indices, known = class_indices(y, classes, role="labels")
-    return x, indices, known

@@ -23,20 +23,9 @@ import numpy as np
 import torch
 
 _SIGNALS = [
-    getattr(signal, name)
-    for name in (
-        "SIGINT",
-        "SIGTERM",
-        "SIGHUP",
-        "SIGALRM",
-        "SIGCHLD",
-        "SIGPIPE",
-        "SIGUSR1",
-        "SIGUSR2",
-        "SIGFPE",
-        "SIGQUIT",
-    )
-    if hasattr(signal, name)
+    getattr(signal, f"SIG{name}")
+    for name in ["INT", "TERM", "HUP", "ALRM", "CHLD", "PIPE", "USR1", "USR2", "FPE", "QUIT"]
+    if hasattr(signal, f"SIG{name}")
 ]
 _SMALLEST = [sys.float_info.min]  # in a list, so that half of it is not computed when this file is compiled
 

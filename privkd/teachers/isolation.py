@@ -20,9 +20,8 @@ from privkd.teachers.global_state import restored
 from privkd.trainer import seeded
 
 Answer = TypeVar("Answer")
-_ONE_AT_A_TIME = (
-    threading.RLock()
-)  # seeds, warning filters and log levels are global; processes train teachers in parallel
+# Seeds, warning filters and log levels are global; processes train teachers in parallel.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager

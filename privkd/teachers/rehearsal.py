@@ -30,13 +30,7 @@ def made_up(shape: tuple[int, ...], rows: int, *, low: float = 0.0, high: float 
 def rehearse(
     attempt: Callable[[np.ndarray, np.ndarray], None], *, shape: tuple[int, ...], classes: int, rows: int
 ) -> None:
-    """Train and ask one teacher on made-up rows, as later on every shard.
-
-    Args:
-        attempt: trains on inputs and classes and asks; raises whatever the model raises.
-        shape: of one input.
-        classes: number of classes K.
-        rows: of the smallest shard.
+    """Train and ask one teacher on made-up rows, as many as the smallest shard has, by an attempt that raises what it raises.
 
     Raises:
         TeacherError: it fails with all classes, and with two.

@@ -10,9 +10,5 @@ if TYPE_CHECKING:
     from privkd.transcription.transcriber import transcribe as transcribe
 
 __getattr__, __dir__, __all__ = lazy_door(
-    __name__,
-    {
-        "privkd.transcription.result": "Transcription load",
-        "privkd.transcription.transcriber": "transcribe",
-    },
+    __name__, {"privkd.transcription.result": "Transcription load", "privkd.transcription.transcriber": "transcribe"}
 )

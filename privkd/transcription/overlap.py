@@ -22,11 +22,7 @@ _OFTEN = 0.1  # of the queries repeat another one: then rows are few and coincid
 
 
 def leaks_of_queries(queries: Tensor, private: Iterable[RowDigests]) -> tuple[str, ...]:
-    """What a release made with these queries has to disclose as leaks; the owner is warned of any overlap.
-
-    Args:
-        queries: public inputs, shape (n, ...).
-        private: digests of private rows that are at hand.
+    """What a release made with these queries has to disclose as leaks; the owner is warned if any are private rows at hand.
 
     Raises:
         GuaranteeError: more than half of the distinct queries are private rows and the other way round, although rows hardly

@@ -33,14 +33,17 @@ class PaidAnswers:
         request: public facts that tell this transcription from others.
         shared: the ledgers that count everything from the same data. Answers that were counted in others are counted in these,
             too.
+        is_charged: whether every answer is charged to the ledger of the transcription.
 
     Raises:
         CheckpointError: the folder holds answers of another transcription, or was damaged.
         BudgetExceeded: a shared ledger has no room for what was paid elsewhere.
     """
 
-    def __init__(self, folder: Path | None, request: Mapping[str, Any], shared: Sequence[Ledger] = ()) -> None:
-        self.folder, self.request, self._shared = folder, dict(request), tuple(shared)
+    def __init__(
+        self, folder: Path | None, request: Mapping[str, Any], shared: Sequence[Ledger] = (), *, is_charged: bool = True
+    ) -> None:
+        self.folder, self.request, self._shared, self._is_charged = folder, dict(request), tuple(shared), is_charged
         self._answers: list[Tensor] = []
         self._asked: list[str | None] = []
         self._counted: set[str] = set()
@@ -56,12 +59,9 @@ class PaidAnswers:
         return self._ledger
 
     def released(self, asked: Tensor, ledger: Ledger, release: Callable[[], Tensor]) -> Tensor:
-        """The answers to what is asked: those that were paid for, or new ones, which are kept before they are given.
+        """The answers to a question, by its public part: those that were paid for, or new ones, kept before they are given.
 
-        Args:
-            asked: the public part of the question, such as the queries.
-            ledger: of this release; `release` charges it.
-            release: asks the mechanism.
+        New ones come from `release`, which charges the ledger.
 
         Raises:
             CheckpointError: other answers were paid for at this place.
@@ -148,7 +148,7 @@ class PaidAnswers:
                 f"{folder} holds the answers of another transcription; different: {', '.join(other)}. Give the same "
                 "arguments to go on, or another folder"
             )
-        if self.request.get("method") != "certified" and len(self._ledger.charges) != len(asked):
+        if self._is_charged and len(self._ledger.charges) != len(asked):
             raise CheckpointError(
                 f"{folder} holds {len(asked)} answers, and its ledger {len(self._ledger.charges)} charges: it was changed"
             )

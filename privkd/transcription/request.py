@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import copy
 import math
-import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from accountants import Event, Ledger, check
+from accountants import Event, Ledger
 from accountants.ledger.disclosures import Disclosure, Kind, disclose_once, disclose_seeded
 from privkd.certificates.leaks import carry_leaks, leaks_of
 from privkd.certificates.other_releases import about_others
-from privkd.certificates.scopes import Scope, check_delta
+from privkd.certificates.scopes import Scope
+from privkd.data.input_spec import InputSpec
 from privkd.data.labels import Label
-from privkd.errors import BudgetExceeded, GuaranteeError, NonFiniteLoss, OutOfMemory, TaskError, TeacherError
-from privkd.mechanisms import NoiseSource, SystemNoise
+from privkd.errors import GuaranteeError, NonFiniteLoss, OutOfMemory, TaskError, TeacherError
+from privkd.mechanisms import NoiseSource
 from privkd.mechanisms.private_value import Private
 from privkd.networks.fingerprint import digest
-from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
 from privkd.teachers.rehearsal import made_up, rehearse_module
 from privkd.teachers.sharing import common_part
+from privkd.teachers.teacher import Teacher
 from privkd.trainer.checkpoints.same_run import digest_of
 from privkd.transcription.paid_answers import PaidAnswers
 from privkd.transcription.student_training import default_student, distil
 from privkd.version import __version__
 
-PUBLIC_QUERIES = "queries are public and chosen without looking at private records"
-DRIVEN_QUERIES = "queries depend on public randomness and earlier released answers only"
+_PUBLIC_QUERIES = "queries are public and chosen without looking at private records"
+_DRIVEN_QUERIES = "queries depend on public randomness and earlier released answers only"
 _REHEARSED = 8
 
 
@@ -39,7 +39,7 @@ class Request:
     """A validated call of `transcribe`.
 
     Attributes:
-        teacher: the teacher as given; bare modules are already behind the strict interface; None for records alone.
+        teacher: whoever teaches; `NoTeacher` for records alone.
         epsilon: hard cap, nats, > 0; inf only where it was explicitly allowed.
         delta: failure mass, [0, 1).
         scope: what the guarantee shall be about.
@@ -61,7 +61,7 @@ class Request:
         paid: the answers that were paid for, which an interrupted call left on disk.
     """
 
-    teacher: TeacherEnsemble | CertifiedModel | BareTeacher | None
+    teacher: Teacher
     epsilon: float
     delta: float
     scope: Scope
@@ -82,18 +82,19 @@ class Request:
     count_failures: bool = False
     paid: PaidAnswers = field(default_factory=lambda: PaidAnswers(None, {}))
 
-    def new_ledger(self, unit: Scope, *, capped: bool = True) -> Ledger:
+    def new_ledger(self) -> Ledger:
         """A replace-one ledger of this release: its hard cap is the asked epsilon, and it discloses the teacher's leaks.
 
-        It holds the charges of answers that an interrupted call paid for, and no others.
+        A scope of single answers has no cap, as epsilon is then about each. It holds the charges of answers that an interrupted
+        call paid for, and no others.
         """
-        cap = self.epsilon if capped and math.isfinite(self.epsilon) else None
+        cap = self.epsilon if math.isfinite(self.epsilon) and not self.scope.is_per_answer else None
         ledger = self.paid.ledger
         if ledger is None:
-            ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=unit.value, n=self.n)
+            ledger = Ledger(adjacency="replace-one", epsilon=cap, delta=self.delta, unit=self.scope.value, n=self.n)
             if not self.noise.secure:
                 disclose_seeded(ledger)
-        for source in (ledger_of(self.teacher), self.common):
+        for source in (self.teacher.data_ledger, self.common):
             if source is not None:
                 carry_leaks(source, ledger)
         for leak in self.leaks:
@@ -103,9 +104,7 @@ class Request:
     @property
     def shared(self) -> tuple[Ledger, ...]:
         """The ledger that counts everything released from the same data, if there is one."""
-        if isinstance(self.teacher, TeacherEnsemble):
-            return (self.teacher.ledger,)
-        return () if self.common is None else (self.common,)
+        return self.teacher.counting or (() if self.common is None else (self.common,))
 
     def require_room(self, plan: Event) -> None:
         """Refuse a plan that the common ledger has no room for, before its first part is charged; see `Ledger.require_room`.
@@ -122,13 +121,18 @@ class Request:
         return about_others(self.shared, len(own.charges), self.delta, what=what)
 
     @property
+    def about_queries(self) -> str:
+        """The condition on the queries, for the certificate."""
+        return _DRIVEN_QUERIES if self.queries is None else _PUBLIC_QUERIES
+
+    @property
     def assumptions(self) -> tuple[str, ...]:
         """Conditions that follow from what the caller brought along, for the certificate."""
         if self.student is None:
             return ()
         return ("the given student's design and initial weights do not depend on private data",)
 
-    def new_student(self, *, hidden: int = 128, layers: int = 1) -> nn.Module:
+    def new_student(self, *, hidden: int = 128) -> nn.Module:
         """A copy of the caller's student, or a fresh default one.
 
         Raises:
@@ -141,9 +145,7 @@ class Request:
                 f"student= is {given}; an instance of torch.nn.Module that maps inputs to {self.classes} logits is needed"
             )
         if self.student is None:
-            return default_student(
-                self.spec, self.classes, seed=self.seed, hidden=hidden, layers=layers, labels=self.labels
-            )
+            return default_student(self.spec, self.classes, seed=self.seed, hidden=hidden, labels=self.labels)
         _refuse_teacher_parts(self.student, self.teacher)
         student = copy.deepcopy(self.student).cpu()  # two calls with one module must not share what they learn
         try:
@@ -156,7 +158,6 @@ class Request:
 
     def facts(self, method: str) -> dict[str, Any]:
         """Public facts that tell this transcription from others, as JSON."""
-        ensemble = self.teacher.manifest if isinstance(self.teacher, TeacherEnsemble) else None
         return {
             "version": __version__,
             "method": method,
@@ -169,7 +170,7 @@ class Request:
             "classes": self.classes,
             "labels": None if self.labels is None else list(self.labels),
             "n": self.n,
-            "teachers": None if ensemble is None else ensemble.teachers,
+            "teachers": self.teacher.teachers,
             "queries": self.query_count if self.queries is None else digest_of((self.queries,)),
             "student": None if self.student is None else digest(self.student).hex(),
             "count_failures": self.count_failures,
@@ -192,97 +193,19 @@ class Request:
             ) from error
 
 
-def ledger_of(teacher: object) -> Ledger | None:
-    """The ledger in which a teacher's private data are accounted, or None for a bare module."""
-    if isinstance(teacher, TeacherEnsemble):
-        return teacher.ledger
-    return teacher.certificate.ledger if isinstance(teacher, CertifiedModel) else None
-
-
-def leaks_behind(teacher: object, common: Ledger | None) -> tuple[str, ...]:
+def leaks_behind(teacher: Teacher, common: Ledger | None) -> tuple[str, ...]:
     """What the ledgers of the data disclose as leaks: no release that has to do with them is guaranteed anything."""
-    ledgers = (ledger_of(teacher), common)
+    ledgers = (teacher.data_ledger, common)
     return tuple(dict.fromkeys(leak for ledger in ledgers if ledger is not None for leak in leaks_of(ledger)))
 
 
-def default_delta(n: int | None) -> float:
-    """Failure mass when none is given: the largest power of ten that is at most 1/(10 n), 1e-5 for unknown n."""
-    return 1e-5 if n is None else 10.0 ** math.floor(math.log10(1 / (10 * n)) + 1e-12)
-
-
-def checked_epsilon(epsilon: float, *, allow_nonprivate: bool) -> float:
-    """Epsilon as a float > 0; infinity only where the caller allows a student without any guarantee."""
-    if isinstance(epsilon, float) and math.isinf(epsilon) and epsilon > 0:
-        if not allow_nonprivate:
-            raise ValueError(
-                "epsilon=inf adds no noise and guarantees nothing; pass allow_nonprivate=True if that is what you want"
-            )
-        return epsilon
-    check.real(epsilon=epsilon, above=0.0)
-    return float(epsilon)
-
-
-def checked_delta(delta: float | None, n: int | None) -> float:
-    """The given delta if it is below 1/n, or the default."""
-    if delta is None:
-        return default_delta(n)
-    check_delta(delta, n)
-    return float(delta)
-
-
-def checked_seed(seed: int | None) -> int:
-    """The given seed of public randomness, or a fresh one."""
-    if seed is None:
-        return secrets.randbelow(2**31)
-    check.integer(seed=seed, at_least=0, at_most=2**31 - 1)
-    return int(seed)
-
-
-def checked_noise(noise: NoiseSource | None) -> NoiseSource:
-    """The given noise source, or the operating system's entropy."""
-    if noise is None:
-        return SystemNoise()
-    if not isinstance(noise, NoiseSource):
-        raise TypeError(f"noise must be a privkd.mechanisms.NoiseSource, got {type(noise).__name__}")
-    return noise
-
-
-def refuse_useless(*, sigma: float, largest: int, epsilon: float, what: str) -> None:
-    """Raise BudgetExceeded when even a single release would drown its answer: noise above the largest count."""
-    if sigma > largest:
-        raise BudgetExceeded(
-            f"epsilon={epsilon:g} cannot buy one query: a single noisy histogram needs noise of std {sigma:.3g}, but there are "
-            f"only {largest} {what}. Raise epsilon or delta, or bring more {what}"
-        )
-
-
-def _refuse_teacher_parts(student: nn.Module, teacher: object) -> None:
+def _refuse_teacher_parts(student: nn.Module, teacher: Teacher) -> None:
     """Refuse a student that is, contains or shares memory with a teacher.
 
     Equal values are no reason: an exception that depends on the teacher's weights would tell them.
     """
-    if any(common_part([student, model]) is not None for model in _models_of(teacher)):
+    if any(common_part([student, model]) is not None for model in teacher.models):
         raise GuaranteeError(
             "student= shares its weights with the teacher: the teacher itself would be released. Pass a fresh one, whose weights "
             "do not come from the teacher"
-        )
-
-
-def _models_of(teacher: object) -> list[Any]:
-    if isinstance(teacher, TeacherEnsemble):
-        return teacher.models
-    return [teacher.module] if isinstance(teacher, BareTeacher) else []
-
-
-def require_trainable() -> None:
-    """Refuse global settings of torch under which no student can be trained.
-
-    Raises:
-        ValueError: inference mode, or another default dtype than float32.
-    """
-    if torch.is_inference_mode_enabled():
-        raise ValueError("no student can be trained under torch.inference_mode(); call transcribe outside of it")
-    if torch.get_default_dtype() is not torch.float32:
-        raise ValueError(
-            f"torch's default dtype is {torch.get_default_dtype()}; students are float32: torch.set_default_dtype(torch.float32)"
         )

@@ -19,14 +19,7 @@ _LEAST_STEPS, _MOST_STEPS = 600, 4000
 
 
 class _SoftTargets(Task):
-    """Cross-entropy to soft targets on public inputs that are jittered by public noise.
-
-    Data: inputs (n, ...), targets (n, K) with rows summing to 1.
-
-    Args:
-        student: logits out.
-        jitter: std of the input augmentation, in input units (a tensor that broadcasts over inputs).
-    """
+    """Cross-entropy to soft targets on public inputs that are jittered by public noise of standard deviation `jitter`."""
 
     def __init__(self, student: nn.Module, *, jitter: Tensor) -> None:
         optimizer = torch.optim.Adam(student.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
@@ -49,18 +42,9 @@ def distil(
     steps: int | None = None,
     description: str = "training the student",
 ) -> list[dict[str, float]]:
-    """Train a student on public inputs and released soft targets.
+    """Train a student in place on public inputs, shape (n, ...), and released soft targets, shape (n, K); gives its losses.
 
-    Args:
-        student: trained in place.
-        inputs: public, shape (n, ...).
-        targets: shape (n, K).
-        seed: order of rows and augmentation.
-        steps: optimiser steps; default: 100 passes over the inputs, between 600 and 4000 steps.
-        description: of the stage, for progress.
-
-    Returns:
-        History of the loss.
+    The seed is of the order of rows and the augmentation. Default: 100 passes over the inputs, between 600 and 4000 steps.
     """
     inputs = inputs.detach().cpu().float()
     count = min(_MOST_STEPS, max(_LEAST_STEPS, 100 * len(inputs) // 64)) if steps is None else steps
@@ -76,9 +60,8 @@ def default_student(
     *,
     seed: int | None,
     hidden: int = 128,
-    layers: int = 1,
     labels: Sequence[Label] | None = None,
 ) -> nn.Module:
     """A fresh student for the inputs; its weights come from the seed, never from the teacher, its labels are public."""
     with seeded(seed):
-        return network_for(spec.shape, classes, hidden=hidden, layers=layers, labels=labels)
+        return network_for(spec.shape, classes, hidden=hidden, labels=labels)

@@ -2,50 +2,41 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from accountants import Ledger
 from privkd.certificates.other_releases import require_ledger
 from privkd.certificates.scopes import Scope
 from privkd.data import Records
+from privkd.data.input_spec import InputSpec
 from privkd.data.labels import ClassesGiven
-from privkd.errors import GuaranteeError, InputRangeWarning, PrivacyScopeWarning
+from privkd.errors import InputRangeWarning, PrivacyScopeWarning
 from privkd.mechanisms import NoiseSource
 from privkd.progress import working
-from privkd.teachers import BareTeacher, CertifiedModel, InputSpec, TeacherEnsemble
-from privkd.teachers.guessing import guess_inputs
+from privkd.teachers import CertifiedModel, TeacherEnsemble
 from privkd.teachers.row_digests import RowDigests
-from privkd.transcription.given_data import checked_queries, checked_records, told_classes
-from privkd.transcription.methods import certified, dpsd
-from privkd.transcription.methods import votes as record_level
-from privkd.transcription.overlap import leaks_of_queries
-from privkd.transcription.paid_answers import PaidAnswers, seed_of
-from privkd.transcription.request import (
-    Request,
+from privkd.transcription.arguments import (
     checked_delta,
     checked_epsilon,
     checked_noise,
+    checked_queries,
+    checked_records,
     checked_seed,
-    leaks_behind,
+    one_of,
     require_trainable,
 )
+from privkd.transcription.choice import chosen_count, chosen_method, chosen_mode, chosen_scope, named_method
+from privkd.transcription.given_teacher import given_teacher
+from privkd.transcription.overlap import leaks_of_queries
+from privkd.transcription.paid_answers import PaidAnswers, seed_of
+from privkd.transcription.request import Request, leaks_behind
 from privkd.transcription.result import Transcription
-
-METHODS = {
-    "votes": record_level.by_votes,
-    "gnmax": record_level.by_labels,
-    "cells": record_level.by_cells,
-    "dpsd": dpsd.by_answers,
-    "certified": certified.by_certified_answers,
-}
-"""How a transcription can be made; `method="auto"` takes the most accurate one that the arguments allow."""
 
 
 def transcribe(
@@ -116,25 +107,22 @@ def transcribe(
     """
     require_trainable()
     epsilon = checked_epsilon(epsilon, allow_nonprivate=allow_nonprivate)
-    source, mode = checked_noise(noise), _one_of("mode", mode, ("sound", "paper"))
-    _one_of("method", method, ("auto", *METHODS))
+    source, mode = checked_noise(noise), one_of("mode", mode, ("sound", "paper"))
+    named = named_method(method)
     public, count = checked_queries(queries, inputs)
-    told = told_classes(teacher, classes, records)
-    target, spec, number, n = _describe(teacher, public, inputs, records, None if told is None else told.count)
-    labels = None if told is None else told.labels
-    private = checked_records(records, shape=spec.shape, classes=labels or number, queries=public)
+    asked, spec, known = given_teacher(teacher, queries=public, records=records, inputs=inputs, classes=classes)
+    private = checked_records(records, shape=spec.shape, classes=known.labels or known.count, queries=public)
+    n = asked.records
     if private is not None:
-        if isinstance(target, TeacherEnsemble) and len(private[0]) != n:
-            raise ValueError(
-                f"records= holds {len(private[0])} records, the ensemble was fitted on {n}; give the same records"
-            )
         n = len(private[0])
-    name = _method(target, method, public=public is not None, private=private is not None)
-    wanted = _scope(target, name, scope, epsilon, ledger)
+        asked.require_same_records(n)
+    given = {"queries": public is not None, "records": private is not None}
+    row = chosen_method(named, asked, **given)
+    wanted = chosen_scope(row, scope, asked, ledger, epsilon=epsilon, classes=known.count)
     folder = None if folder is None else Path(folder)
     seed = seed_of(folder) if seed is None else seed
     request = Request(
-        teacher=target,
+        teacher=asked,
         epsilon=epsilon,
         delta=checked_delta(delta, n),
         scope=wanted,
@@ -142,173 +130,38 @@ def transcribe(
         query_count=count,
         records=private,
         student=student,
-        mode=_mode(name, mode, scope, public=public is not None),
+        mode=chosen_mode(mode, row, scope, queries=public is not None),
         seed=checked_seed(seed),
         spec=spec,
-        classes=number,
+        classes=known.count,
         n=n,
         noise=source,
-        declared_classes=target is not None or (told is not None and told.declared),
-        labels=labels,
+        declared_classes=known.declared,
+        labels=known.labels,
         common=None if ledger is None else require_ledger(ledger, adjacency="replace-one", unit=wanted.value, n=n),
-        count_failures=_counted(name, count_failures),
+        count_failures=chosen_count(count_failures, row),
     )
-    _warn(request, scope, guessed=inputs is None and public is None and not isinstance(target, TeacherEnsemble))
-    with working(f"transcribing by {name}"):
+    _warn_owner(request, scope, guessed=inputs is None and public is None and not asked.knows_inputs)
+    with working(f"transcribing by {row.name}"):
         request.rehearse()
         request = replace(request, leaks=_leaks_of_queries(request))
-        if isinstance(target, TeacherEnsemble) and ledger is not None:
-            target.count_in(ledger)
-        shared = () if name == "certified" else request.shared
-        request = replace(request, paid=PaidAnswers(folder, request.facts(name), shared))
-        return METHODS[name](request)
+        if ledger is not None:
+            asked.count_in(ledger)
+        shared = request.shared if row.is_charged else ()
+        paid = PaidAnswers(folder, request.facts(row.name), shared, is_charged=row.is_charged)
+        return row.run(replace(request, paid=paid))
 
 
 def _leaks_of_queries(request: Request) -> tuple[str, ...]:
     """What the queries give away by themselves; the owner is warned or stopped. See `overlap`."""
-    private = []
-    if isinstance(request.teacher, TeacherEnsemble) and request.teacher.rows is not None:
-        private.append(request.teacher.rows)
+    private = [] if request.teacher.rows is None else [request.teacher.rows]
     if request.records is not None:
         private.append(RowDigests(request.records[0].unsafe_value()))
     return () if request.queries is None else leaks_of_queries(request.queries, private)
 
 
-def _counted(name: str, count_failures: bool) -> bool:
-    if count_failures and name not in ("votes", "gnmax"):
-        raise ValueError(f"count_failures=True counts the teachers of an ensemble; method {name!r} asks none")
-    return bool(count_failures)
-
-
-def _describe(
-    teacher: object, public: Tensor | None, inputs: InputSpec | None, records: object, classes: int | None
-) -> tuple[TeacherEnsemble | CertifiedModel | BareTeacher | None, InputSpec, int, int | None]:
-    """The teacher behind its interface, what it eats, its classes, and the number of private records if known."""
-    if teacher is None:
-        if public is None or records is None:
-            raise ValueError(
-                "no teacher was given; only private records= with labels and public queries= together need none (on the command "
-                "line --records and --queries)"
-            )
-        return None, inputs or InputSpec.of(public), classes or 2, None
-    described = _describe_teacher(teacher, public, inputs, classes)
-    if classes not in (None, described[2]):
-        raise ValueError(f"classes={classes} was given, the teacher has {described[2]}; leave classes=None")
-    return described
-
-
-def _describe_teacher(
-    teacher: object, public: Tensor | None, inputs: InputSpec | None, classes: int | None
-) -> tuple[TeacherEnsemble | CertifiedModel | BareTeacher, InputSpec, int, int | None]:
-    if isinstance(teacher, TeacherEnsemble):
-        if public is not None:
-            _same_shape(tuple(public.shape[1:]), teacher.input_shape)
-        spec = inputs or (InputSpec.of(public) if public is not None else InputSpec(teacher.input_shape))
-        _same_shape(spec.shape, teacher.input_shape)
-        return teacher, spec, teacher.classes, teacher.manifest.records
-    module = teacher.model if isinstance(teacher, CertifiedModel) else teacher
-    if not isinstance(module, nn.Module):
-        raise TypeError(
-            f"teacher must be a TeacherEnsemble, a CertifiedModel or a torch.nn.Module, got {type(teacher).__name__}; a "
-            "scikit-learn model can teach inside TeacherEnsemble.fit(make_model, inputs, labels)"
-        )
-    spec = inputs or (InputSpec.of(public) if public is not None else guess_inputs(module))
-    if public is not None:
-        _same_shape(spec.shape, tuple(public.shape[1:]))
-    bare = BareTeacher(module, spec, classes=classes)
-    if isinstance(teacher, CertifiedModel):
-        return teacher, spec, bare.classes, teacher.certificate.n_records_declared
-    return bare, spec, bare.classes, None
-
-
-def _same_shape(given: tuple[int, ...], shape: tuple[int, ...]) -> None:
-    if given != tuple(shape):
-        raise ValueError(f"inputs have shape {given}, the teacher or the queries have {tuple(shape)}; they must agree")
-
-
-def _method(teacher: object, method: str, *, public: bool, private: bool) -> str:
-    needs = {
-        "votes": isinstance(teacher, TeacherEnsemble),
-        "gnmax": isinstance(teacher, TeacherEnsemble) and public,
-        "cells": public and private,
-        "dpsd": isinstance(teacher, BareTeacher),
-        "certified": isinstance(teacher, CertifiedModel),
-    }
-    if private and method not in ("auto", "cells"):
-        raise ValueError(f"records= are used by method='cells' only, not by {method!r}; leave one of them away")
-    if private and not public:
-        raise ValueError(
-            "records= needs public queries= as well: the records' labels are counted in cells of public inputs"
-        )
-    if method == "auto":
-        order = ("cells", "certified", "votes", "dpsd")
-        return next(name for name in order if needs[name])
-    if not needs[method]:
-        wanted = {
-            "votes": "a TeacherEnsemble",
-            "gnmax": "a TeacherEnsemble and public queries",
-            "cells": "records=(inputs, labels) and public queries",
-            "dpsd": "a bare nn.Module",
-            "certified": "a CertifiedModel",
-        }[method]
-        raise ValueError(f"method={method!r} needs {wanted}; possible here: {[name for name in needs if needs[name]]}")
-    return method
-
-
-def _mode(name: str, mode: str, scope: str | None, *, public: bool) -> str:
-    if mode == "paper" and (name != "dpsd" or public or scope not in (None, Scope.SYNTHETIC_LABEL)):
-        raise ValueError(
-            "mode='paper' reproduces a published method: method='dpsd' on generated queries in scope 'synthetic-label'; got "
-            f"method {name!r}, {'public' if public else 'generated'} queries, scope {scope!r}"
-        )
-    return mode
-
-
-def _scope(teacher: object, name: str, scope: str | None, epsilon: float, common: Ledger | None) -> Scope:
-    possible = {
-        "dpsd": (Scope.SYNTHETIC_LABEL, Scope.TEACHER),
-        "certified": (teacher.certificate.scope,) if isinstance(teacher, CertifiedModel) else (Scope.NONE,),
-    }.get(name, (Scope.TRAINING_RECORD,))
-    if scope is None:
-        return possible[0]
-    try:
-        wanted = Scope(scope)
-    except ValueError:
-        raise ValueError(f"scope={scope!r} is unknown; scopes are {', '.join(Scope)}") from None
-    leaks = leaks_behind(teacher, common)
-    if leaks:
-        raise GuaranteeError(
-            f"scope={wanted.value!r} cannot be certified: the teacher's ledger discloses a leak ({'; '.join(leaks)}), and no "
-            "noise takes it back. Train a new teacher on other records, or leave scope=None for a student without a guarantee"
-        )
-    if isinstance(teacher, CertifiedModel) and name == "certified":
-        return teacher.certificate.weakened(wanted).scope
-    if wanted in possible:
-        return wanted
-    if name != "dpsd":
-        raise GuaranteeError(
-            f"method {name!r} gives scope {possible[0].value!r}, not {wanted.value!r}; leave scope=None"
-        )
-    raise GuaranteeError(_bare_refusal(teacher, wanted, epsilon))
-
-
-def _bare_refusal(teacher: object, wanted: Scope, epsilon: float) -> str:
-    from accountants import teacher_ceiling
-
-    classes = teacher.classes if isinstance(teacher, BareTeacher) else 2
-    ceiling = teacher_ceiling(epsilon, 1e-5, classes) if math.isfinite(epsilon) else 1.0
-    return (
-        f"epsilon={epsilon:g} was asked for scope={wanted.value!r}, but a bare module gives no such guarantee: nothing is known "
-        "about how one training record changed the teacher.\nWays out:\n"
-        "  - TeacherEnsemble.fit(make_model, inputs, labels, teachers=100)   keeps the scope; or pass records=(inputs, labels) "
-        "with public queries\n"
-        f"  - transcribe(..., scope='teacher')          true, composed over all queries; expected agreement <= {ceiling:.3f}\n"
-        "  - transcribe(..., scope='synthetic-label')  the papers' mode; the certificate says what it is not\n"
-        "  - CertifiedModel(model, certificate)        if the model was itself trained with differential privacy"
-    )
-
-
-def _warn(request: Request, asked: str | None, *, guessed: bool) -> None:
+def _warn_owner(request: Request, asked: str | None, *, guessed: bool) -> None:
+    """Tell the owner, before anything is charged, what is right but probably not wanted."""
     if guessed:
         warnings.warn(
             f"queries are generated in the range [{request.spec.low:g}, {request.spec.high:g}] for inputs of shape "
@@ -317,7 +170,7 @@ def _warn(request: Request, asked: str | None, *, guessed: bool) -> None:
             InputRangeWarning,
             stacklevel=3,
         )
-    if isinstance(request.teacher, TeacherEnsemble) and request.records is None:
+    if request.records is None:
         request.teacher.warn_of_other_range(request.queries, low=request.spec.low, high=request.spec.high)
     leaks = leaks_behind(request.teacher, request.common)
     if leaks:
@@ -341,9 +194,3 @@ def _warn(request: Request, asked: str | None, *, guessed: bool) -> None:
             PrivacyScopeWarning,
             stacklevel=3,
         )
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} is unknown; allowed are {', '.join(map(repr, allowed))}")
-    return value

@@ -11,7 +11,7 @@ FORMATS = {
     "privkd.recipes.folder.SCHEMA": "privkd.trained/1",
     "privkd.report.study.SCHEMA": "privkd.report/2",
     "privkd.teachers.files.description.SCHEMA": "privkd.teacher/1",
-    "privkd.teachers.files.ensembles.SCHEMA": "privkd.ensemble/1",
+    "privkd.teachers.files.ensemble_index.SCHEMA": "privkd.ensemble/1",
 }
 
 

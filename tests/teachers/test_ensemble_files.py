@@ -20,6 +20,7 @@ from privkd.errors import CheckpointError, PrivkdError
 from privkd.networks import VectorNetwork
 from privkd.teachers import TeacherEnsemble, load_teacher
 from privkd.teachers.files import ensembles as ensemble_files
+from privkd.teachers.fitting import EnsembleParts, counting_ledger
 from privkd.teachers.member import Member
 from privkd.teachers.row_digests import RowDigests
 from privkd.teachers.shards import Manifest
@@ -46,7 +47,8 @@ def fitted(model):
 def ensemble_of(*members: object, ledger: Ledger | None = None) -> TeacherEnsemble:
     listed = [member if isinstance(member, Member) else Member(member, 3) for member in members]
     manifest = Manifest(len(listed), 60, 3, "0" * 64, keyed=True, declared_classes=True, labels=("cat", "dog", "eel"))
-    return TeacherEnsemble(listed, manifest, (4,), ledger=ledger, rows=RowDigests(X), size=0.9)
+    counting = counting_ledger(ledger, records=60)
+    return TeacherEnsemble(EnsembleParts(tuple(listed), manifest, (4,), counting, rows=RowDigests(X), size=0.9))
 
 
 def mixed() -> TeacherEnsemble:

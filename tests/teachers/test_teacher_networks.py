@@ -15,7 +15,7 @@ from privkd.errors import CheckpointError
 from privkd.networks import VectorNetwork
 from privkd.storage import sha256_of
 from privkd.teachers import InputSpec, load_teacher, save_teacher
-from privkd.teachers.files.description import Sidecar
+from privkd.teachers.files.description import Description
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*no file can describe as data")
 
@@ -218,8 +218,8 @@ def test_network_larger_than_its_weights_is_refused_before_anything_is_allocated
     path = tmp_path / "t.safetensors"
     numbers = {name: torch.zeros(value.shape) for name, value in outline.state_dict().items()}
     save_file(numbers, path)
-    sidecar = Sidecar(kind="vector-network", settings=settings, inputs=None, classes=3, sha256=sha256_of(path))
-    path.with_suffix(".json").write_text(sidecar.text())
+    description = Description(kind="vector-network", settings=settings, inputs=None, classes=3, sha256=sha256_of(path))
+    path.with_suffix(".json").write_text(description.text())
     with pytest.raises(CheckpointError, match="no weights were read"):
         load_teacher(path)
 

@@ -14,7 +14,7 @@ import privkd
 from privkd import BudgetExceeded, GuaranteeError, InputSpec
 from privkd.errors import PrivkdError, TeacherError, WeakSignalWarning
 from privkd.teachers import BareTeacher
-from privkd.transcription.given_data import checked_queries, checked_records
+from privkd.transcription.arguments import checked_queries, checked_records
 
 
 class Output(nn.Module):

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privkd.transcription.methods.votes import record_cells, vote_clusters
+from privkd.transcription.methods.cells import record_cells
+from privkd.transcription.methods.votes import vote_clusters
 from privkd.transcription.public_geometry import PublicGeometry, soft_targets
 
 

@@ -11,8 +11,7 @@ import privkd
 from accountants import Ledger
 from privkd.errors import CheckpointError
 from privkd.transcription import student_training as distilling
-from privkd.transcription.methods import data_free
-from privkd.transcription.methods import votes as record_level
+from privkd.transcription.methods import data_free, record_level
 
 
 @pytest.fixture(autouse=True)

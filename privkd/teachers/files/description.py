@@ -23,7 +23,7 @@ _FIELDS = ("schema", "class", "settings", "inputs", "classes", "sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sidecar:
+class Description:
     """What `NAME.json` says about `NAME.safetensors`.
 
     Attributes:
@@ -62,7 +62,7 @@ class Sidecar:
 
 
 def describe(module: nn.Module) -> tuple[str, dict[str, Any]]:
-    """Name and settings of a module as a sidecar states them.
+    """Name and settings of a module as a description states them.
 
     Example:
         >>> describe(nn.Identity())
@@ -100,7 +100,7 @@ def _same_class(a: str, b: str) -> bool:
     return name_a == name_b and (module_a == module_b or "__main__" in (module_a, module_b))
 
 
-def read_sidecar(path: Path) -> Sidecar:
+def read_description(path: Path) -> Description:
     """The description in a JSON file.
 
     Raises:
@@ -121,7 +121,7 @@ def read_sidecar(path: Path) -> Sidecar:
             f"{path} has unknown fields {unknown} and lacks {missing}; allowed and needed are {list(_FIELDS)}"
         )
     try:
-        return Sidecar(
+        return Description(
             kind=document["class"],
             settings=document["settings"],
             inputs=None if document["inputs"] is None else _inputs(**document["inputs"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,14 @@ from accountants import check
 from privkd.data.input_spec import InputSpec
 from privkd.errors import CheckpointError
 from privkd.teachers.files.description import describe, first_line, require_same
-from privkd.teachers.files.weights import DECLARABLE, declared_network, fill
-from privkd.teachers.member import Member
+from privkd.teachers.files.weights import DECLARABLE, WEIGHTS, declared_network, fill
+from privkd.teachers.member import MakeModel, Member
 
-_WEIGHTS, _SKOPS = ".safetensors", ".skops"
+_SKOPS = ".skops"
 
 
 def write_member(member: Member, folder: Path, name: str) -> tuple[dict[str, Any], list[str]]:
-    """Write the model of a member.
-
-    Args:
-        member: the teacher.
-        folder: of the ensemble.
-        name: of the file below the folder, without ending.
+    """Write the model of a member to a file of this name, without ending, in the folder of the ensemble.
 
     Returns:
         The rest as JSON, and the types in its file that skops does not trust.
@@ -39,9 +34,9 @@ def write_member(member: Member, folder: Path, name: str) -> tuple[dict[str, Any
     if isinstance(member.model, nn.Module):
         from safetensors.torch import save_model
 
-        save_model(member.model, str(folder / f"{name}{_WEIGHTS}"))
+        save_model(member.model, str(folder / f"{name}{WEIGHTS}"))
         kind, settings = describe(member.model)
-        return {"file": f"{name}{_WEIGHTS}", "class": kind, "settings": settings, **beside}, []
+        return {"file": f"{name}{WEIGHTS}", "class": kind, "settings": settings, **beside}, []
     import skops.io
 
     path = folder / f"{name}{_SKOPS}"
@@ -64,19 +59,10 @@ def read_member(
     listed: Collection[str],
     classes: int,
     input_shape: tuple[int, ...],
-    make_model: Callable[[], Any] | None,
+    make_model: MakeModel | None,
     trusted: Collection[str],
 ) -> Member:
-    """The member that `write_member` wrote.
-
-    Args:
-        stored: the JSON that `write_member` returned.
-        folder: of the ensemble.
-        listed: names of the files whose checksums were found right.
-        classes: number of classes K.
-        input_shape: shape of one input.
-        make_model: builds a fresh network of a class that privkd does not build itself.
-        trusted: names of types that may be built beside those that skops trusts.
+    """The member that `write_member` described as `stored`, from files of the folder whose checksums are `listed`.
 
     Raises:
         CheckpointError: damaged, or it needs `make_model` or `trusted`.
@@ -99,7 +85,7 @@ def read_member(
 
 
 def _network(
-    kind: str, settings: dict[str, Any], path: Path, shape: tuple[int, ...], make_model: Callable[[], Any] | None
+    kind: str, settings: dict[str, Any], path: Path, shape: tuple[int, ...], make_model: MakeModel | None
 ) -> nn.Module:
     if kind in DECLARABLE:
         return declared_network(kind, settings, path, inputs=InputSpec(shape))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from privkd.errors import CheckpointError
 from privkd.teachers.files.description import first_line, require_file
 
-SUFFIXES = (".pt", ".pt2", ".ts")
+PROGRAMS = (".pt", ".pt2", ".ts")
 WAYS_OUT = (
     "Ways out that run no foreign code: weights of a declared architecture (privkd.teachers.save_teacher(module, "
     "'teacher.safetensors')), or 'module:function', a function of yours that builds the teacher"
@@ -86,9 +86,7 @@ class ExportedTeacher(nn.Module):
 def read_program(path: Path, *, trusted: bool) -> nn.Module:
     """The module in a TorchScript archive, on the CPU, or in a `torch.export` archive, where it was exported for.
 
-    Args:
-        path: the archive; its content decides what it is, not its name.
-        trusted: whether the caller trusts its author; without that, nothing but the names of its entries is read.
+    The content of an archive decides what it is. Unless its author is trusted, only the names of its entries are read.
 
     Raises:
         CheckpointError: not trusted, a pickle, damaged, or no function of one tensor that returns one tensor.

@@ -32,12 +32,8 @@ def is_reference(source: str) -> bool:
 def call_reference(source: str) -> nn.Module | TeacherEnsemble | CertifiedModel:
     """The teacher that a function without arguments returns, given as `module:function`.
 
-    Args:
-        source: as in `call_function`.
-
     Raises:
-        ValueError: as `call_function`.
-        TypeError: as `call_function`, or it returns something that is no teacher.
+        ValueError, TypeError: as `call_function`; or it returns something that is no teacher.
     """
     teacher = call_function(source)
     if not isinstance(teacher, (nn.Module, TeacherEnsemble, CertifiedModel)):

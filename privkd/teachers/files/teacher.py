@@ -14,34 +14,24 @@ A file never names code that is then imported: a description can name an archite
 from __future__ import annotations
 
 import os
-import secrets
-import warnings
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import nn
 
-from accountants import check
 from privkd.data.input_spec import InputSpec
 from privkd.errors import CheckpointError, TeacherError
-from privkd.storage import sha256_of, write_text
+from privkd.storage import sha256_of
 from privkd.teachers.bare_teacher import BareTeacher
 from privkd.teachers.certified_model import CertifiedModel
 from privkd.teachers.ensemble import TeacherEnsemble
-from privkd.teachers.files.description import Sidecar, describe, read_sidecar, require_file, require_same
-from privkd.teachers.files.ensembles import is_ensemble
-from privkd.teachers.files.programs import SUFFIXES as PROGRAMS
-from privkd.teachers.files.programs import WAYS_OUT, ExportedTeacher, read_program
+from privkd.teachers.files.description import read_description, require_file, require_same
+from privkd.teachers.files.ensemble_index import is_ensemble
+from privkd.teachers.files.programs import PROGRAMS, WAYS_OUT, read_program
 from privkd.teachers.files.python_reference import call_function, call_reference, is_reference
-from privkd.teachers.files.weights import DECLARABLE, declared_network, fill
+from privkd.teachers.files.weights import DECLARABLE, WEIGHTS, declared_network, fill
+from privkd.teachers.member import MakeModel
 
-MakeModel = Callable[[], Any]
-
-_WEIGHTS = ".safetensors"
 _PICKLES = (".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib")
 
 
@@ -84,7 +74,7 @@ def load_teacher(
         if module is not None:
             raise ValueError(f"{path} is an ensemble: module= is one network; model= builds a fresh one per member")
         return TeacherEnsemble.load(path, make_model=_builder(model))
-    if (module is not None or model is not None) and kind != _WEIGHTS:
+    if (module is not None or model is not None) and kind != WEIGHTS:
         name = "module" if module is not None else "model"
         raise ValueError(
             f"{name}= goes with .safetensors weights{' and folders of ensembles' if name == 'model' else ''} only; "
@@ -92,7 +82,7 @@ def load_teacher(
         )
     if path is None:
         return call_reference(os.fspath(source))
-    if kind == _WEIGHTS:
+    if kind == WEIGHTS:
         make = _builder(model)
         return _load_weights(path, module if make is None else _module_from(make))
     return read_program(path, trusted=trust_program).eval()
@@ -101,101 +91,16 @@ def load_teacher(
 def input_spec_of(source: str | os.PathLike[str]) -> InputSpec | None:
     """What the teacher in a file eats, as far as `save_teacher` was told; loads no weights and runs nothing.
 
-    Args:
-        source: as in `load_teacher`.
-
     Returns:
         Shape and range; None if they are unknown: what is no file of weights says so once it is loaded, or not at all.
 
     Raises:
-        CheckpointError: the file is missing, damaged or a pickle.
-        ValueError: the source has none of the known forms.
+        CheckpointError, ValueError: as `load_teacher`.
     """
     path = _file(source)
-    if path is None or path.suffix != _WEIGHTS:
+    if path is None or path.suffix != WEIGHTS:
         return None
-    return read_sidecar(path.with_suffix(".json")).inputs
-
-
-def save_teacher(
-    module: nn.Module,
-    path: str | os.PathLike[str],
-    *,
-    inputs: InputSpec | None = None,
-    classes: int | None = None,
-) -> Path:
-    """Write the weights of a module to `NAME.safetensors`, and what they belong to, `NAME.json`, beside it.
-
-    Args:
-        module: any module with weights. Networks of privkd and `nn.Sequential`s of common layers are described so that
-            `load_teacher(path)` builds them again; other classes are written by name only, which a warning says.
-        path: a name that ends in `.safetensors`.
-        inputs: what it eats; checked against the module, and found again by `input_spec_of`.
-        classes: number of classes K, >= 2; found from the module where inputs is given.
-
-    Returns:
-        The path of the weights.
-
-    Raises:
-        TypeError: not a module, or a TorchScript or exported program.
-        ValueError: another ending, or the module does not have that many classes.
-        TeacherError: the module does not map such inputs to logits.
-        FileExistsError: one of the two files is there already.
-    """
-    _refuse_unsavable(module)
-    target = Path(path)
-    if target.suffix != _WEIGHTS:
-        raise ValueError(f"path={str(target)!r} must end in .safetensors, the one format that privkd writes")
-    if classes is not None:
-        check.integer(classes=classes, at_least=2)
-    found = classes if inputs is None else BareTeacher(module, inputs).classes
-    if classes is not None and found != classes:
-        raise ValueError(f"classes={classes}, but the module returns {found} logits")
-    for file in (target, target.with_suffix(".json")):
-        if file.exists():
-            raise FileExistsError(f"{file} exists; choose another name, or remove it first")
-    kind, settings = describe(module)
-    sidecar = Sidecar(kind=kind, settings=settings, inputs=inputs, classes=found, sha256="0" * 64)
-    _write_both(module, target, sidecar)
-    if kind not in DECLARABLE:
-        warnings.warn(
-            f"{target} holds the weights of {kind}, which no file can describe as data. To use them, give a function that "
-            f"builds a fresh one: load_teacher({target.name!r}, model='module:function'), or privkd transcribe --teacher "
-            f"{target.name} --model module:function. An nn.Sequential of common layers needs none",
-            stacklevel=2,
-        )
-    return target
-
-
-def _write_both(module: nn.Module, target: Path, sidecar: Sidecar) -> None:
-    """Write both files whole; the weights get their name last, as they are looked for first."""
-    from safetensors.torch import save_model
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        save_model(module, str(draft))
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        write_text(target.with_suffix(".json"), replace(sidecar, sha256=sha256_of(draft)).text())
-        draft.rename(target)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _refuse_unsavable(module: object) -> None:
-    if isinstance(module, TeacherEnsemble):
-        raise TypeError("a TeacherEnsemble is a folder on disk: use ensemble.save(directory)")
-    if not isinstance(module, nn.Module):
-        raise TypeError(
-            f"module must be a torch.nn.Module, got {type(module).__name__}; a certified model is given to transcribe as an "
-            "object, or by a 'module:function' that builds it"
-        )
-    if isinstance(module, (torch.jit.ScriptModule, ExportedTeacher)):
-        raise TypeError(
-            f"a {type(module).__name__} is a program, not weights of a class; keep the file that it came "
-            "from, or use torch.jit.save"
-        )
+    return read_description(path.with_suffix(".json")).inputs
 
 
 def _file(source: str | os.PathLike[str]) -> Path | None:
@@ -219,7 +124,7 @@ def _file(source: str | os.PathLike[str]) -> Path | None:
             f"{path} is a folder without an ensemble; a file, or a folder that TeacherEnsemble.save wrote, is needed (a saved "
             "transcription is read by privkd.load)"
         )
-    if path.suffix not in (_WEIGHTS, *PROGRAMS):
+    if path.suffix not in (WEIGHTS, *PROGRAMS):
         raise ValueError(
             f"source={str(path)!r} is no teacher by its form; allowed are NAME.safetensors (with NAME.json), a folder that "
             "TeacherEnsemble.save wrote, module:function, and the programs .pt, .ts and .pt2"
@@ -249,26 +154,26 @@ def _module_from(make: MakeModel) -> nn.Module:
 
 
 def _load_weights(path: Path, given: nn.Module | None) -> nn.Module:
-    sidecar = read_sidecar(path.with_suffix(".json"))
-    if given is None and sidecar.kind not in DECLARABLE:
+    description = read_description(path.with_suffix(".json"))
+    if given is None and description.kind not in DECLARABLE:
         raise CheckpointError(
-            f"{path} holds a {sidecar.kind!r}, which privkd does not build itself and does not import because a file says "
+            f"{path} holds a {description.kind!r}, which privkd does not build itself and does not import because a file says "
             "so; no weights were read. Give what builds it: load_teacher(path, model='module:function'), or privkd "
             f"transcribe --model module:function. Known: {', '.join(DECLARABLE)}"
         )
     if given is not None:
-        require_same(given, sidecar.kind, sidecar.settings, path)
-    if sha256_of(path) != sidecar.sha256:
+        require_same(given, description.kind, description.settings, path)
+    if sha256_of(path) != description.sha256:
         raise CheckpointError(
             f"{path} is not the file that {path.stem}.json describes (sha256 differs): changed or exchanged"
         )
     if given is None:
-        module = declared_network(sidecar.kind, sidecar.settings, path, inputs=sidecar.inputs)
+        module = declared_network(description.kind, description.settings, path, inputs=description.inputs)
     else:
         module = given
         fill(module, path)
-    if sidecar.inputs is not None:
-        _check_answers(module, sidecar.inputs, sidecar.classes, path)
+    if description.inputs is not None:
+        _check_answers(module, description.inputs, description.classes, path)
     return module
 
 

@@ -17,6 +17,7 @@ from privkd.networks.layers import sequential
 from privkd.teachers.files.description import first_line, require_file
 from privkd.trainer import seeded
 
+WEIGHTS = ".safetensors"
 DECLARABLE = (*ARCHITECTURES, SEQUENTIAL)
 _LARGEST_LAYER = 2**27  # numbers that one layer may return for two inputs: 512 MiB
 _UNUSABLE = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
@@ -27,13 +28,9 @@ Network = TypeVar("Network", bound=nn.Module)
 def declared_network(
     kind: str, settings: dict[str, Any], weights: Path, *, inputs: InputSpec | None = None
 ) -> nn.Module:
-    """The network that a description names, filled with the weights of a file, in eval mode.
+    """The network of a kind in `DECLARABLE`, filled with the weights of a safetensors file, in eval mode.
 
-    Args:
-        kind: one of `DECLARABLE`.
-        settings: its arguments.
-        weights: safetensors file with exactly its tensors.
-        inputs: what it eats, if known; then no layer may return more than 512 MiB for two of them.
+    Where inputs are known, no layer may return more than 512 MiB for two of them.
 
     Raises:
         CheckpointError: the settings do not make a network, or one that does not fit the file. What is larger than the
@@ -53,13 +50,7 @@ def declared_network(
 def built_within(
     make: Callable[[], Network], settings: dict[str, Any], weights: Path, *, inputs: InputSpec | None = None
 ) -> Network:
-    """A fresh network, once it is known to be no larger than the file of its weights.
-
-    Args:
-        make: builds it from `settings`.
-        settings: as a file states them.
-        weights: safetensors file.
-        inputs: as in `declared_network`.
+    """A fresh network from settings that a file states, once it is known to be no larger than the file of its weights.
 
     Raises:
         CheckpointError: it cannot be built or is larger; no weights were read.

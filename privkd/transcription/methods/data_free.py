@@ -62,13 +62,7 @@ class DataFreeSettings:
 def learn_data_free(
     request: Request, oracle: Oracle, settings: DataFreeSettings, ledger: Ledger
 ) -> tuple[nn.Module, SmallGenerator, list[dict[str, float]]]:
-    """Run all rounds.
-
-    Args:
-        request: gives the student, the input range and the seed.
-        oracle: answers the queries and charges for them.
-        settings: of the loop.
-        ledger: which the oracle charges.
+    """Run all rounds: the oracle answers the queries and charges the ledger for them.
 
     Returns:
         Student and generator in eval mode, and the student's loss on released answers per round.

@@ -14,18 +14,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from accountants import Gaussian, Ledger, RandomizedResponse, calibrate
+from accountants import Gaussian, Ledger, RandomizedResponse, calibrate, teacher_ceiling
 from privkd.certificates.certificate import Certificate
 from privkd.certificates.scopes import Scope
-from privkd.errors import BudgetExceeded
+from privkd.errors import BudgetExceeded, GuaranteeError
 from privkd.mechanisms import KaryResponse, SelectiveResponse
 from privkd.mechanisms.randomized_response import keep_probability
 from privkd.networks.small import standardise
-from privkd.teachers import BareTeacher
+from privkd.teachers.bare_teacher import BareTeacher
+from privkd.teachers.teacher import Teacher, TeacherKind
 from privkd.transcription.methods.data_free import DataFreeSettings, learn_data_free
+from privkd.transcription.methods.method import Method
 from privkd.transcription.methods.oracles import KaryOracle, NoiselessOracle, Oracle, TopOracle
 from privkd.transcription.public_geometry import PublicGeometry, soft_targets
-from privkd.transcription.request import DRIVEN_QUERIES, PUBLIC_QUERIES, Request
+from privkd.transcription.request import Request
 from privkd.transcription.result import Transcription
 from privkd.transcription.student_training import distil
 
@@ -36,19 +38,21 @@ _MOST_CLUSTERS = 1000
 
 def by_answers(request: Request) -> Transcription:
     """Transcribe a bare module by randomized answers; see the module's docstring."""
-    ledger = request.new_ledger(request.scope, capped=request.scope is Scope.TEACHER)
+    ledger = request.new_ledger()
+    generator = None
     if request.queries is not None:
         student, history = _on_public_queries(request, request.queries, ledger)
-        generator = None
     else:
         count = request.query_count or _QUERIES[request.scope]
         oracle = _oracle(request, ledger, count)
         student, generator, history = learn_data_free(request, oracle, DataFreeSettings.spread(count), ledger)
+    once = request.scope is Scope.SYNTHETIC_LABEL
+    condition = "every query was answered once" if once else request.others(ledger, what="this teacher")
     certificate = Certificate.from_ledger(
         ledger,
         scope=request.scope,
         delta=request.delta,
-        conditions=(*_conditions(request, ledger), *request.assumptions),
+        conditions=(request.about_queries, condition, *request.assumptions),
         secure_rng=request.noise.secure,
         classes=request.classes,
     )
@@ -147,8 +151,23 @@ def answer_level(epsilon: float, delta: float, *, classes: int, queries: int) ->
     return found
 
 
-def _conditions(request: Request, ledger: Ledger) -> tuple[str, ...]:
-    queries = PUBLIC_QUERIES if request.queries is not None else DRIVEN_QUERIES
-    if request.scope is Scope.SYNTHETIC_LABEL:
-        return (queries, "every query was answered once")
-    return (queries, request.others(ledger, what="this teacher"))
+class _BareModule(Method):
+    """The method for modules of which nothing is known: it says what would give the scope that it cannot reach."""
+
+    def scope_for(self, teacher: Teacher, wanted: Scope | None, *, epsilon: float, classes: int) -> Scope:
+        if wanted is None or wanted in self.scopes:
+            return super().scope_for(teacher, wanted, epsilon=epsilon, classes=classes)
+        ceiling = teacher_ceiling(epsilon, 1e-5, classes) if math.isfinite(epsilon) else 1.0
+        raise GuaranteeError(
+            f"epsilon={epsilon:g} was asked for scope={wanted.value!r}, but a bare module gives no such guarantee: nothing is "
+            "known about how one training record changed the teacher.\nWays out:\n"
+            "  - TeacherEnsemble.fit(make_model, inputs, labels, teachers=100)   keeps the scope; or pass records=(inputs, labels) "
+            "with public queries\n"
+            f"  - transcribe(..., scope='teacher')          true, composed over all queries; expected agreement <= {ceiling:.3f}\n"
+            "  - transcribe(..., scope='synthetic-label')  the papers' mode; the certificate says what it is not\n"
+            "  - CertifiedModel(model, certificate)        if the model was itself trained with differential privacy"
+        )
+
+
+_SCOPES = (Scope.SYNTHETIC_LABEL, Scope.TEACHER)
+DPSD = _BareModule(name="dpsd", run=by_answers, teacher=TeacherKind.MODULE, scopes=_SCOPES, rank=1, has_paper_mode=True)

@@ -13,14 +13,9 @@ import torch
 from torch import Tensor
 
 from accountants import Gaussian, Ledger
-from privkd.mechanisms import (
-    CandidateSets,
-    KaryResponse,
-    NoiseSource,
-    SelectiveResponse,
-    VoteHistogram,
-)
-from privkd.teachers import BareTeacher, TeacherEnsemble
+from privkd.mechanisms import CandidateSets, KaryResponse, NoiseSource, SelectiveResponse, VoteHistogram
+from privkd.teachers.bare_teacher import BareTeacher
+from privkd.teachers.ensemble import TeacherEnsemble
 
 _CONTRAST = 0.5
 """Assumed lead of the right class in vote shares, for the likelihood of a vote histogram: ours, public, not measured."""
@@ -55,7 +50,6 @@ class KaryOracle:
     shared: tuple[Ledger, ...] = ()
 
     def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
-        """See `Oracle.ask`; the prior is not used."""
         answers = self.teacher.answers(queries).counted_in(self.shared)
         released = self.mechanism.release(answers, ledger=self.ledger, noise=self.noise, where="dpsd/answers")
         return self.mechanism.log_likelihood(released).float()
@@ -76,7 +70,6 @@ class TopOracle:
     shared: tuple[Ledger, ...] = ()
 
     def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
-        """See `Oracle.ask`; the likelihood is a point mass on the answer."""
         support = CandidateSets.most_likely(prior, self.k)
         answers = self.teacher.answers(queries).counted_in(self.shared)
         released = self.mechanism.release(answers, support, ledger=self.ledger, noise=self.noise, where="dpsd/answers")
@@ -94,7 +87,7 @@ class VoteOracle:
     shared: tuple[Ledger, ...] = ()
 
     def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
-        """See `Oracle.ask`; Gaussian likelihood of the histogram for a class that leads by half of the votes."""
+        """The log likelihood of a histogram: Gaussian, for a class that leads by half of the votes."""
         teachers = len(self.ensemble)
         votes = self.ensemble.votes(queries).counted_in(self.shared)
         noisy = self.mechanism.release(
@@ -113,7 +106,6 @@ class NoiselessOracle:
     shared: tuple[Ledger, ...] = ()
 
     def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
-        """See `Oracle.ask`; the teacher's own log probabilities."""
         for ledger in (*self.shared, self.ledger):
             ledger.charge(Gaussian(sigma=0.0), where="dpsd/answers without noise")
         return CertifiedOracle(self.teacher).ask(queries, prior)
@@ -126,5 +118,4 @@ class CertifiedOracle:
     teacher: BareTeacher
 
     def ask(self, queries: Tensor, prior: Tensor) -> Tensor:
-        """See `Oracle.ask`; the model's own log probabilities."""
         return torch.log_softmax(self.teacher.logits(queries).unsafe_value(), dim=1)

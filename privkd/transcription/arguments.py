@@ -1,7 +1,9 @@
-"""The data that `transcribe` was given, checked: public queries, private records, and what the classes are called."""
+"""What `transcribe` was given, each argument checked by itself: public queries, private records, numbers and settings."""
 
 from __future__ import annotations
 
+import math
+import secrets
 from numbers import Integral
 from typing import Any
 
@@ -10,22 +12,20 @@ import torch
 from torch import Tensor
 
 from accountants import check
+from privkd.certificates.scopes import check_delta
 from privkd.data import Records
 from privkd.data.arrays import input_tensor, to_array
-from privkd.data.labels import Classes, ClassesGiven, Label, class_indices, declared_classes, named_labels
+from privkd.data.input_spec import InputSpec
+from privkd.data.labels import Classes, ClassesGiven, class_indices, named_labels
 from privkd.data.ranges import require_range, typical_size, warn_of_other_range
+from privkd.mechanisms import NoiseSource, SystemNoise
 from privkd.mechanisms.private_value import Private
-from privkd.networks.prediction import Predicting
-from privkd.teachers import CertifiedModel, InputSpec, TeacherEnsemble
 
 
 def checked_queries(queries: Any, declared: InputSpec | None = None) -> tuple[Tensor | None, int | None]:
     """Public inputs as a float32 CPU tensor of their own memory, or a number of queries to generate.
 
-    Args:
-        queries: inputs of any kind that `privkd.data.load` takes as arrays, under its rule for uint8; `Records`; a number;
-            or None.
-        declared: the range that the caller declared for them, if any.
+    Inputs may be of any kind that `privkd.data.load` takes as arrays, under its rule for uint8, or `Records`.
 
     Raises:
         TypeError: neither inputs nor a number.
@@ -63,16 +63,10 @@ def checked_queries(queries: Any, declared: InputSpec | None = None) -> tuple[Te
 def checked_records(
     records: Any, *, shape: tuple[int, ...], classes: ClassesGiven | None, queries: Tensor | None = None
 ) -> tuple[Private, Private] | None:
-    """Private inputs and labels, boxed, with the shapes and classes of the teacher; warns of queries on another scale.
-
-    Args:
-        records: `Records`, or a pair (inputs, labels) of anything that `privkd.data.load` takes as arrays.
-        shape: of one input.
-        classes: number of classes K, or their names by index; None: read off the labels (see `class_indices`).
-        queries: the public inputs, if any, to compare the records' scale with: the owner is warned, see `privkd.data.ranges`.
+    """Private inputs and labels, boxed, with the shape and classes of the teacher; warns if queries are on another scale.
 
     Raises:
-        TypeError: not a pair, or labels of another kind than the classes.
+        TypeError: not a pair of arrays, or labels of another kind than the classes.
         ValueError: shapes differ, inputs are not finite, or a label is no class; which is not said.
     """
     if records is None:
@@ -95,31 +89,14 @@ def checked_records(
     )
 
 
-def told_classes(teacher: object, classes: ClassesGiven | None, records: Any) -> Classes | None:
-    """The classes as far as they are known without asking a teacher; None where only its answers tell how many there are.
-
-    Args:
-        teacher: as given to `transcribe`; None where records work alone.
-        classes: what the caller declared, if anything.
-        records: the private records, for labels that have to tell themselves.
+def classes_of_records(records: Any, classes: ClassesGiven | None) -> Classes:
+    """The classes of private records that work without a teacher: as declared, or as many as their labels show.
 
     Raises:
-        TypeError, ValueError: see `class_indices`; or the caller and the teacher name the classes differently.
+        TypeError, ValueError: see `class_indices`.
     """
-    if teacher is None:
-        if records is None:
-            return None
-        _, labels = _pair(records, classes)
-        return class_indices(to_array(labels, role="record labels", text=True), classes, role="record labels")[1]
-    named = _labels_of(teacher)
-    given = None if classes is None else declared_classes(classes)
-    if given is None:
-        return None if named is None else Classes(len(named), named, declared=True)
-    if given.labels is not None and named is not None and given.labels != named:
-        raise ValueError(
-            "classes= names the classes otherwise than the teacher, or in another order; leave classes=None"
-        )
-    return Classes(given.count, given.labels or named, declared=True)
+    labels = to_array(_pair(records, classes)[1], role="record labels", text=True)
+    return class_indices(labels, classes, role="record labels")[1]
 
 
 def _pair(records: Any, classes: ClassesGiven | None) -> tuple[Any, Any]:
@@ -133,9 +110,59 @@ def _pair(records: Any, classes: ClassesGiven | None) -> tuple[Any, Any]:
     return records[0], records[1]
 
 
-def _labels_of(teacher: object) -> tuple[Label, ...] | None:
-    """What a teacher's classes are called, by index: declared to the ensemble, or part of a network's settings."""
-    if isinstance(teacher, TeacherEnsemble):
-        return teacher.labels
-    module = teacher.model if isinstance(teacher, CertifiedModel) else teacher
-    return module.labels if isinstance(module, Predicting) else None
+def require_trainable() -> None:
+    """Refuse global settings of torch under which no student can be trained.
+
+    Raises:
+        ValueError: inference mode, or another default dtype than float32.
+    """
+    if torch.is_inference_mode_enabled():
+        raise ValueError("no student can be trained under torch.inference_mode(); call transcribe outside of it")
+    if torch.get_default_dtype() is not torch.float32:
+        raise ValueError(
+            f"torch's default dtype is {torch.get_default_dtype()}; students are float32: torch.set_default_dtype(torch.float32)"
+        )
+
+
+def checked_epsilon(epsilon: float, *, allow_nonprivate: bool) -> float:
+    """Epsilon as a float > 0; infinity only where the caller allows a student without any guarantee."""
+    if isinstance(epsilon, float) and math.isinf(epsilon) and epsilon > 0:
+        if not allow_nonprivate:
+            raise ValueError(
+                "epsilon=inf adds no noise and guarantees nothing; pass allow_nonprivate=True if that is what you want"
+            )
+        return epsilon
+    check.real(epsilon=epsilon, above=0.0)
+    return float(epsilon)
+
+
+def checked_delta(delta: float | None, n: int | None) -> float:
+    """The given delta if it is below 1/n; by default the largest power of ten that is at most 1/(10 n), 1e-5 for unknown n."""
+    if delta is None:
+        return 1e-5 if n is None else 10.0 ** math.floor(math.log10(1 / (10 * n)) + 1e-12)
+    check_delta(delta, n)
+    return float(delta)
+
+
+def checked_seed(seed: int | None) -> int:
+    """The given seed of public randomness, or a fresh one."""
+    if seed is None:
+        return secrets.randbelow(2**31)
+    check.integer(seed=seed, at_least=0, at_most=2**31 - 1)
+    return int(seed)
+
+
+def checked_noise(noise: NoiseSource | None) -> NoiseSource:
+    """The given noise source, or the operating system's entropy."""
+    if noise is None:
+        return SystemNoise()
+    if not isinstance(noise, NoiseSource):
+        raise TypeError(f"noise must be a privkd.mechanisms.NoiseSource, got {type(noise).__name__}")
+    return noise
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value, if it is allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown; allowed are {', '.join(map(repr, allowed))}")
+    return value
