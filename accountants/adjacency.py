@@ -4,8 +4,6 @@ from enum import StrEnum
 
 from accountants import check
 
-__all__ = ["Adjacency"]
-
 
 class Adjacency(StrEnum):
     """The neighbouring relation that a guarantee is stated for.

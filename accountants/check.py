@@ -9,8 +9,6 @@ wrong place.
 import math
 from numbers import Integral, Number, Real
 
-__all__ = ["as_float", "as_int", "given", "integer", "probability_mass", "real", "shown"]
-
 _LONGEST = 60  # characters of a quoted value
 # Letters and marks that count as printable, take no room and show nothing.
 _UNSEEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")

@@ -1,15 +1,5 @@
 """The errors of privkd that a caller can act on; bad arguments stay `ValueError` and `TypeError`."""
 
-__all__ = [
-    "AdjacencyError",
-    "BudgetExceeded",
-    "CalibrationError",
-    "LedgerError",
-    "PrivkdError",
-    "ResolutionError",
-    "UnsupportedEvent",
-]
-
 
 class PrivkdError(Exception):
     """Root of every error that privkd raises on purpose."""

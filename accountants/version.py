@@ -1,7 +1,5 @@
 """The one place where the version is written, and the versions that a result names."""
 
-__all__ = ["__version__", "versions"]
-
 __version__ = "0.1.0"
 
 

@@ -12,32 +12,6 @@ from accountants.errors import PrivkdError as PrivkdError
 from accountants.errors import ResolutionError as ResolutionError
 from accountants.errors import UnsupportedEvent as UnsupportedEvent
 
-__all__ = [
-    "AdjacencyError",
-    "BudgetExceeded",
-    "CalibrationError",
-    "CertificateError",
-    "CheckpointError",
-    "GuaranteeError",
-    "InputRangeWarning",
-    "LedgerError",
-    "MixedRecordsError",
-    "NonFiniteLoss",
-    "OutOfMemory",
-    "PrivacyScopeWarning",
-    "PrivateValueError",
-    "PrivkdError",
-    "RecipeError",
-    "ResolutionError",
-    "SupportLeakError",
-    "TaskError",
-    "TeacherError",
-    "TrainingStopped",
-    "UnsupportedEvent",
-    "UnsupportedModule",
-    "WeakSignalWarning",
-]
-
 
 class GuaranteeError(PrivkdError):
     """The guarantee that was asked for cannot be given for this teacher; the message lists the ways out."""

@@ -10,8 +10,6 @@ from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any
 
-__all__ = ["as_read", "make_plain", "plain"]
-
 
 def plain(value: Any) -> Any:
     """The bool, int, float or str that a value stands for; what is none of these comes back as it is.

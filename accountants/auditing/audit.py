@@ -10,14 +10,13 @@ from accountants.auditing.flags import flags_of
 from accountants.auditing.loader import disagreements, remarks
 from accountants.auditing.opinions.opinion import OUTSIDERS, Opinion, ask
 from accountants.bound import Bound, round_down, round_up
-from accountants.composition.epsilon import METHODS, epsilon_of_parts
+from accountants.composition.epsilon import epsilon_of_parts
+from accountants.composition.table import METHODS
 from accountants.errors import PrivkdError
 from accountants.events import normal_form
 from accountants.ledger.disclosures import disclosed_leaks
 from accountants.ledger.entries import Claim
 from accountants.ledger.ledger import Ledger
-
-__all__ = ["AuditReport", "Verdict", "audit"]
 
 _LOOSE = 1.05
 _NARROWER = 0.1  # width of the second attempt at an open claim, relative to the first

@@ -18,8 +18,6 @@ from accountants.bound import round_up
 from accountants.ledger.disclosures import read
 from accountants.ledger.ledger import Ledger
 
-__all__ = ["flags_of"]
-
 _SEED = re.compile(r"\bseed", re.IGNORECASE)
 _SEARCH = re.compile(r"hyper-?parameter|\btuning|\bsearch", re.IGNORECASE)
 _ADAPTIVE = re.compile(r"\badaptiv", re.IGNORECASE)

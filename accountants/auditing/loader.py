@@ -17,8 +17,6 @@ from accountants.events import (
 from accountants.events.person_groups import GroupSampledGaussian
 from accountants.ledger.sampler import Sampler
 
-__all__ = ["disagreements", "remarks"]
-
 _SAMPLING: dict[str, tuple[type[Event], ...]] = {
     "poisson": (PoissonSampled, GroupSampledGaussian),
     "fixed-size": (FixedSizeSampled,),

@@ -39,8 +39,6 @@ from accountants.composition.requirements import require_adjacency
 from accountants.events import ApproxDP, Event, Gaussian, GNMax, PureDP, Repeat, distinct, merge_gaussians
 from accountants.methods.renyi.conversion import best_order_to_repeat
 
-__all__ = ["BudgetRule", "Parts", "distinct_parts"]
-
 Parts = Mapping[Event, int]
 
 

@@ -33,8 +33,6 @@ from accountants.budgets.levels import gaussian_level, pure_level
 from accountants.budgets.rules import GaussianRule
 from accountants.events import ApproxDP, Event, Gaussian, GNMax, PureDP
 
-__all__ = ["EveryKindRule"]
-
 _FAILURE = 0.25  # share of delta that is set aside
 _FIRST_ROW = 16  # conversions at the largest failure; every later row has four times as many
 

@@ -4,8 +4,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Spent", "exact", "rounded_up"]
-
 _BITS = 128
 
 

@@ -12,8 +12,6 @@ from accountants.composition.epsilon import epsilon, profile
 from accountants.errors import ResolutionError, UnsupportedEvent
 from accountants.events import Event, as_event
 
-__all__ = ["failing_gaussian_level"]
-
 FloatArray = NDArray[np.float64]
 
 _POINTS = 48  # of the curve; twice as many change mu by less than 1 %

@@ -12,8 +12,6 @@ from accountants.errors import UnsupportedEvent
 from accountants.events import Event
 from accountants.events.event import MAX_COUNT
 
-__all__ = ["Filter"]
-
 
 class Filter(Uncopied):
     """A budget for releases that are chosen after earlier answers were seen, in kind, noise and number.

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Callable
 
-__all__ = ["largest_count"]
-
 
 def largest_count(fits: Callable[[int], bool], cost: Callable[[int], float], budget: float, most: int) -> int:
     """The largest count that fits.

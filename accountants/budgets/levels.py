@@ -18,8 +18,6 @@ from accountants.events import (
 )
 from accountants.methods.pure import release_level, rounded_up
 
-__all__ = ["as_response", "concentrated_level", "dominating_gaussian", "gaussian_level", "is_dominated", "pure_level"]
-
 _ULP = 2.0**-53
 _UP = 1.0 + 16.0 * _ULP  # covers the roundings of the few products below
 _TINY = 1e-300  # nothing that costs anything costs less

@@ -15,8 +15,6 @@ from accountants.budgets.uncopied import Uncopied
 from accountants.errors import UnsupportedEvent
 from accountants.events import Event
 
-__all__ = ["Odometer"]
-
 FloatArray = NDArray[np.float64]
 
 _ORDERS = tuple((1.0 + np.geomspace(1.0 / 16.0, 2048.0, 31)).tolist())  # a factor of sqrt(2) apart above 1

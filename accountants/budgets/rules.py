@@ -36,8 +36,6 @@ from accountants.methods.renyi.conversion import epsilon_at_orders, rdp_epsilon
 from accountants.methods.renyi.renyi import renyi
 from accountants.numerics.root_finding import last_inside
 
-__all__ = ["CopiesRule", "GaussianRule", "RenyiRule", "Rule", "ZCDPRule"]
-
 Weights = tuple[float, ...]
 
 _UP = 1.0 + 2.0**-48  # covers the roundings of a square root and a quotient

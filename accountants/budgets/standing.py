@@ -6,8 +6,6 @@ from typing import NamedTuple
 from accountants.budgets.budget import BudgetRule, Parts
 from accountants.budgets.exact_sums import Spent
 
-__all__ = ["Standing"]
-
 
 class Standing(NamedTuple):
     """A budget's rule and what it has counted; replaced as a whole, so that nobody ever sees half a charge.

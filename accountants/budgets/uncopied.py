@@ -6,8 +6,6 @@ from typing import NoReturn
 
 from accountants.errors import LedgerError
 
-__all__ = ["Uncopied"]
-
 
 class Uncopied:
     """Base of objects that refuse to be copied or pickled, and to be changed by a forked process."""

@@ -20,8 +20,6 @@ from accountants.methods.method import Answer, Method, Parts
 from accountants.methods.renyi.conversion import RENYI
 from accountants.version import versions
 
-__all__ = ["Options", "choose", "delta_curve", "epsilon_curve", "reason_of"]
-
 Curve = Callable[[float], Bound]
 """From a delta to a bound on epsilon, or from an epsilon to a bound on delta."""
 

@@ -6,8 +6,6 @@ from accountants.adjacency import Adjacency
 from accountants.events import Event, Parallel, distinct, merge_gaussians
 from accountants.methods.method import Parts
 
-__all__ = ["taken_apart"]
-
 _MOST = 64  # compositions that are worth computing one by one
 
 

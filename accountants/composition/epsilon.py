@@ -12,13 +12,10 @@ from accountants.bound import Bound
 from accountants.composition.choice import Options, delta_curve, epsilon_curve
 from accountants.composition.failures import left_over, revealing_mass, split_failures
 from accountants.composition.prepared import prepared, prepared_parts
-from accountants.composition.table import METHODS
 from accountants.errors import UnsupportedEvent
 from accountants.events import Event, merge_gaussians
 from accountants.methods.method import Parts
 from accountants.methods.renyi.conversion import quick_rdp_epsilon
-
-__all__ = ["METHODS", "delta", "epsilon", "epsilon_of_parts", "is_quickly_within", "profile"]
 
 _QUICK_MARGIN = 1e-6  # relative; far above every rounding allowance, far below what anybody budgets
 

@@ -7,8 +7,6 @@ from accountants.events import ApproxDP, Event, Gaussian, PoissonSampled, PureDP
 from accountants.methods.method import Parts
 from accountants.numerics.rounding import ULP
 
-__all__ = ["Interval", "left_over", "plus_failure", "revealing_mass", "sampled_mass", "split_failures"]
-
 Interval = tuple[float, float]
 
 

@@ -7,8 +7,6 @@ from accountants.composition.failures import Interval, revealing_mass, sampled_m
 from accountants.methods.method import Parts
 from accountants.methods.pure import pure_epsilon
 
-__all__ = ["KnownParts", "known_parts"]
-
 
 @dataclass(frozen=True, slots=True)
 class KnownParts:

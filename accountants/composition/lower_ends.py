@@ -14,8 +14,6 @@ from accountants.events import Event
 from accountants.methods.method import Answer, Method, Parts
 from accountants.methods.renyi.renyi import renyi
 
-__all__ = ["lower_end"]
-
 _MOST = 100  # parts that are worth sorting into groups
 _ORDER = 2.0  # of the Rényi divergence that parts are ranked by
 

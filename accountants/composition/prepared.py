@@ -9,8 +9,6 @@ from accountants.composition.requirements import require_adjacency
 from accountants.events import Event, normal_form
 from accountants.methods.method import Parts
 
-__all__ = ["Prepared", "prepared", "prepared_parts"]
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:

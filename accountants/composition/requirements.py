@@ -10,8 +10,6 @@ from accountants.events.event import require_event
 from accountants.methods.method import Parts
 from accountants.methods.renyi.renyi import renyi
 
-__all__ = ["require_adjacency", "require_bounded"]
-
 
 def require_adjacency(event: Event, adjacency: str) -> Adjacency:
     """The parsed adjacency, if every part of the event is stated for it.

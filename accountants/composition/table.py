@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 from accountants.methods.method import Method
 
-__all__ = ["METHODS", "tight_methods"]
-
 METHODS = ("auto", "gaussian", "response", "sampled-once", "fourier", "lattice", "renyi")
 
 _LONG = 500  # releases from which Fourier inversion with noise beats the lattice

@@ -9,8 +9,6 @@ from accountants.events.gaussian import Gaussian
 from accountants.events.registry import event
 from accountants.numerics.rounding import fraction_down
 
-__all__ = ["GDP", "RDP", "ZCDP", "ApproxDP", "PureDP"]
-
 
 @event("pure_dp")
 class PureDP(Event):

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 from accountants import check
 from accountants.adjacency import Adjacency
-from accountants.events.event import MAX_COUNT, MAX_DEPTH, Event, Parts, require_event
+from accountants.events.event import MAX_COUNT, Event, Parts, require_event
 from accountants.events.fields import integer
 from accountants.events.registry import event
-
-__all__ = ["Combinator", "Composed", "Repeat", "SeveralInside", "SingleInside", "as_operand"]
+from accountants.events.serialization import MAX_DEPTH
 
 
 class Combinator(Event):

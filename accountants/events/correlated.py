@@ -8,8 +8,6 @@ from accountants.events.gaussian import Gaussian
 from accountants.events.registry import event
 from accountants.numerics.rounding import fraction_down
 
-__all__ = ["MatrixFactorization", "TreeAggregation"]
-
 
 @event("tree_aggregation")
 class TreeAggregation(Event):

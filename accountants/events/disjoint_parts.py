@@ -7,8 +7,6 @@ from accountants.events.gaussian import Gaussian
 from accountants.events.normal_form import as_event, normal_form
 from accountants.events.registry import event
 
-__all__ = ["Parallel", "parallel"]
-
 
 @event("parallel")
 class Parallel(SeveralInside):

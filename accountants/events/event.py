@@ -5,19 +5,7 @@ from typing import ClassVar
 
 from accountants import check
 from accountants.adjacency import Adjacency
-from accountants.events.serialization import MAX_DEPTH, arguments_text, parameter_names, read
-
-__all__ = [
-    "EVERY_ADJACENCY",
-    "KINDS",
-    "MAX_COUNT",
-    "MAX_DEPTH",
-    "Event",
-    "Parts",
-    "from_dict",
-    "require_countable",
-    "require_event",
-]
+from accountants.events.serialization import arguments_text, parameter_names, read
 
 EVERY_ADJACENCY = frozenset(Adjacency)
 MAX_COUNT = 10**15  # keeps every total exactly representable as a float

@@ -8,8 +8,6 @@ from accountants.events import Composed, Event, Repeat
 from accountants.events.combinators import SeveralInside
 from accountants.events.registry import METHODS, NAMES
 
-__all__ = ["parse"]
-
 _MAX_CHARACTERS = 100_000
 _MAX_BRACKETS = 60  # open at the same time
 _MAX_WORD = 40  # characters of a quoted argument

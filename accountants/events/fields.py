@@ -7,8 +7,6 @@ from typing import Any
 from accountants import check
 from accountants.events.event import MAX_COUNT, Event
 
-__all__ = ["Form", "choice", "forms_of", "integer", "kept", "real", "reals"]
-
 Form = Callable[[Any, str, object], object]  # from event, name of the field and what was passed to what is kept
 
 

@@ -4,8 +4,6 @@ from accountants.events.event import Event, Parts
 from accountants.events.fields import integer, real
 from accountants.events.registry import event
 
-__all__ = ["DiscreteGaussian", "Gaussian"]
-
 _MAX_SENSITIVITY = 10**9  # integers below stay exact in every product of two
 
 

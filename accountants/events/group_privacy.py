@@ -37,8 +37,6 @@ from accountants.events.event import MAX_COUNT, require_event
 from accountants.events.person_groups import GroupSampledGaussian
 from accountants.numerics.rounding import fraction_down, fraction_up
 
-__all__ = ["group", "group_privacy"]
-
 _ROUNDING = 2.0**-50
 _NO_PRIVACY = Gaussian(0.0)
 

@@ -13,8 +13,6 @@ from accountants.events.event import Event, Parts, require_countable
 from accountants.events.gaussian import Gaussian
 from accountants.events.voting import GNMax
 
-__all__ = ["as_event", "distinct", "merge_gaussians", "normal_form"]
-
 
 def normal_form(event: Event, *, adjacency: Adjacency | None = None) -> dict[Event, int]:
     """The event as distinct, simplified parts and how often each occurs.

@@ -10,8 +10,6 @@ from accountants.events.registry import event
 from accountants.events.sampling import PoissonSampled
 from accountants.numerics.rounding import fraction_down
 
-__all__ = ["GroupSampledGaussian"]
-
 
 @event("group_poisson_gaussian", adjacencies=(Adjacency.ADD_REMOVE, Adjacency.ZERO_OUT))
 class GroupSampledGaussian(Event):

@@ -8,8 +8,6 @@ from accountants.adjacency import Adjacency
 from accountants.events.event import EVERY_ADJACENCY, KINDS, Event
 from accountants.events.fields import choice, forms_of, integer, kept, real, reals
 
-__all__ = ["METHODS", "NAMES", "event"]
-
 NAMES: dict[str, type[Event]] = {}  # what may stand before the bracket in an expression
 METHODS: dict[str, type[Event]] = {}  # what may stand behind the point in an expression
 

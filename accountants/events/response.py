@@ -5,8 +5,6 @@ from accountants.events.event import Event, Parts
 from accountants.events.fields import integer, real
 from accountants.events.registry import event
 
-__all__ = ["PriorResponse", "RandomizedResponse", "SubsetResponse"]
-
 _STATED_FOR = (Adjacency.REPLACE_ONE,)
 
 

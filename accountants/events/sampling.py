@@ -15,8 +15,6 @@ from accountants.events.normal_form import as_event, normal_form
 from accountants.events.registry import event
 from accountants.events.serialization import arguments_text, parameter_names
 
-__all__ = ["FixedSizeSampled", "PoissonSampled", "RandomAllocation", "Sampled", "Shuffled"]
-
 
 class Sampled(SingleInside):
     """An event on a sample of the records, as a method of `Event` makes it."""

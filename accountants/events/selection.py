@@ -10,8 +10,6 @@ from accountants.events.gaussian import Gaussian
 from accountants.events.registry import event
 from accountants.numerics.rounding import fraction_up
 
-__all__ = ["Exponential", "SparseVector"]
-
 
 @event("exponential")
 class Exponential(Event):

@@ -8,8 +8,6 @@ from accountants import check
 from accountants.check import shown
 from accountants.errors import UnsupportedEvent
 
-__all__ = ["MAX_DEPTH", "arguments_text", "number_text", "parameter_names", "read"]
-
 MAX_DEPTH = 100  # keeps every walk over an event far from the recursion limit
 _NAMED = 5  # unknown fields that a message names
 

@@ -17,8 +17,6 @@ from accountants.events.gaussian import Gaussian
 from accountants.events.laplace import Laplace
 from accountants.events.registry import event
 
-__all__ = ["ConfidentGNMax", "GNMax", "LNMax", "Votes"]
-
 _UP = 1.0 + 2.0**-50  # more than the rounding of a quotient and a square root
 _STATED_FOR = (Adjacency.ADD_REMOVE, Adjacency.REPLACE_ONE)
 _DEMAND = "non-negative whole numbers, one per class, at least 2 classes (the values are private and not shown)"

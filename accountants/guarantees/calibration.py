@@ -13,8 +13,6 @@ from accountants.errors import CalibrationError
 from accountants.events import Event
 from accountants.numerics.root_finding import last_inside
 
-__all__ = ["Calibration", "calibrate"]
-
 _STRIDE = 4.0  # factor between the points of the first search
 _NEAR = 1.5  # factor between the two points that show the slope
 _CHASES = 8

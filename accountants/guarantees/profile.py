@@ -11,8 +11,6 @@ from accountants.composition.epsilon import epsilon as epsilon_of
 from accountants.composition.epsilon import profile
 from accountants.events import Event
 
-__all__ = ["curve", "falling", "reach"]
-
 _TAILS = (1e-6, 1e-4, 1e-2, 0.5)  # tried where a smaller failure mass is never reached
 _LARGEST = 700.0  # e^epsilon stays a float
 

@@ -4,8 +4,6 @@ import math
 
 from accountants import check
 
-__all__ = ["teacher_ceiling"]
-
 
 def teacher_ceiling(epsilon: float, delta: float, classes: int) -> float:
     """Largest mean agreement that a student of scope `teacher` can have with its teacher.

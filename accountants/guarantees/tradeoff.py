@@ -18,8 +18,6 @@ from accountants.events import Event
 from accountants.guarantees.profile import falling, reach
 from accountants.methods.exact.gaussian import gaussian_mu
 
-__all__ = ["Tradeoff", "tradeoff"]
-
 FloatArray = NDArray[np.float64]
 
 _ROUNDING = 16.0 * 2.0**-53  # absolute: every term that counts is at most 1

@@ -13,8 +13,6 @@ from accountants.ledger.charging import Account
 from accountants.ledger.entries import Charge, Claim, as_text, claim_of
 from accountants.ledger.header import FIELDS, SCHEMA, Header
 
-__all__ = ["Book", "Entry"]
-
 _LONGEST = 2000  # characters of a message about an event, which quotes the event
 
 

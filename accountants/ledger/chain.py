@@ -15,8 +15,6 @@ from accountants.check import shown
 from accountants.errors import LedgerError
 from accountants.events.event import MAX_COUNT
 
-__all__ = ["LISTS", "canonical_digest", "header_of", "link", "verified_records"]
-
 LISTS = ("events", "claims", "disclosed")
 _BESIDE_HEADER = {*LISTS, "head"}
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")

@@ -19,8 +19,6 @@ from accountants.ledger.header import Header
 from accountants.methods.pure import pure_epsilon
 from accountants.methods.renyi.conversion import quick_rdp_epsilon
 
-__all__ = ["Account"]
-
 _EXPLAINED = 200  # different parts; beyond, a message leaves out what would have to be computed anew
 
 

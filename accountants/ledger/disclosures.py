@@ -10,18 +10,6 @@ from enum import Enum
 
 from accountants.ledger.ledger import Ledger
 
-__all__ = [
-    "SEEDED",
-    "Disclosure",
-    "Kind",
-    "disclose_once",
-    "disclose_seeded",
-    "disclosed_leaks",
-    "disclosures",
-    "is_seeded",
-    "read",
-]
-
 SEEDED = "noise was seeded: void outside tests"
 """What a ledger discloses whose noise somebody can draw again."""
 

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from accountants import check
 from accountants.events import Event
 
-__all__ = ["Charge", "Claim", "as_text", "claim_of", "now"]
-
 _MAX_TEXT = 10_000  # characters of a note, a place or a disclosure
 
 

@@ -14,8 +14,6 @@ from typing import Any, BinaryIO, NoReturn
 
 from accountants.check import shown
 
-__all__ = ["flush", "is_deeper", "open_regular", "replacing", "strict_json"]
-
 _BINARY = getattr(os, "O_BINARY", 0)
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # without it, opening a pipe waits for somebody who writes
 

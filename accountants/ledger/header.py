@@ -11,8 +11,6 @@ from accountants.events.event import MAX_COUNT
 from accountants.ledger.entries import as_text
 from accountants.ledger.sampler import Sampler
 
-__all__ = ["EVERY_KIND", "FIELDS", "SCHEMA", "Header", "require_agreement"]
-
 SCHEMA = "privkd.ledger/1"
 FIELDS = ("schema", "adjacency", "unit", "epsilon", "delta", "n", "note")
 EVERY_KIND = "every-kind/1"  # of the field "filter": what `accountants.budgets.every_kind` states

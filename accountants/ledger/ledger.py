@@ -22,8 +22,6 @@ from accountants.ledger.shared_file import BoundFile, locked
 from accountants.ledger.storage import read_document, require_no_other_heir, write_document
 from accountants.ledger.view import LedgerView
 
-__all__ = ["Ledger"]
-
 
 class Ledger(LedgerView, Uncopied):
     """Append-only record of events under one adjacency, optionally with a budget that `charge` enforces.

@@ -8,8 +8,6 @@ from accountants.check import shown
 from accountants.events.event import MAX_COUNT
 from accountants.ledger.entries import as_text
 
-__all__ = ["KINDS", "Sampler"]
-
 KINDS = ("poisson", "fixed-size", "shuffled", "random-allocation", "full")
 
 _NAMED = 5  # unknown fields that a message names

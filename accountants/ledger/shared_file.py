@@ -15,8 +15,6 @@ from accountants.check import shown
 from accountants.errors import LedgerError
 from accountants.ledger.storage import read_document
 
-__all__ = ["BoundFile", "locked"]
-
 _PATIENCE = 60.0  # seconds; who holds a lock writes a file and lets go
 _LONGEST_PAUSE = 0.01  # seconds
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)

@@ -10,8 +10,6 @@ from accountants.events import Composed, Event, Repeat, distinct
 from accountants.ledger.ledger import Ledger
 from accountants.ledger.view import delta_or_own
 
-__all__ = ["spending"]
-
 _MOST, _LEAST = 60, 12  # points
 _EFFORT = 3000  # points times different events; some seconds
 

@@ -9,11 +9,9 @@ from pathlib import Path
 
 from accountants.check import shown
 from accountants.errors import LedgerError
-from accountants.events.event import MAX_DEPTH
+from accountants.events.serialization import MAX_DEPTH
 from accountants.ledger.chain import LISTS, header_of
 from accountants.ledger.files import is_deeper, open_regular, replacing, strict_json
-
-__all__ = ["MAX_BYTES", "read_document", "require_no_other_heir", "write_document"]
 
 MAX_BYTES = 64 * 2**20
 _MAX_VALUES = 2_000_000  # of a file; each takes up to some hundred bytes of memory

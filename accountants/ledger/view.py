@@ -16,8 +16,6 @@ from accountants.ledger.entries import Charge, Claim
 from accountants.ledger.sampler import Sampler
 from accountants.methods.pure import pure_epsilon
 
-__all__ = ["LedgerView", "delta_or_own"]
-
 _FAILURE = 0.25  # share of delta that the running epsilon sets aside for failures of claims
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from accountants.adjacency import Adjacency
 from accountants.events import Event
 
-__all__ = ["Answer", "Method", "Parts", "one_by_one"]
-
 Parts = Mapping[Event, int]
 """Distinct events of a normal form -> how often each occurs, >= 1."""
 

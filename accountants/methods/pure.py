@@ -39,8 +39,6 @@ from accountants.events import (
 from accountants.methods.method import Parts
 from accountants.numerics.rounding import ULP, fraction_down, fraction_up
 
-__all__ = ["pure_epsilon", "release_level", "rounded_up"]
-
 Level = Fraction | float  # a float only where it is infinite
 Levels = tuple[Level, Level]
 

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 
-__all__ = ["last_inside"]
-
 _SHORT = 1e-3  # a bracket in which a jump differs clearly from a slope
 
 

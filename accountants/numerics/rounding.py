@@ -4,8 +4,6 @@ import math
 import sys
 from fractions import Fraction
 
-__all__ = ["ULP", "exp_down", "exp_up", "fraction_down", "fraction_up"]
-
 ULP = 2.0**-53  # relative error of one rounding
 
 

@@ -22,8 +22,6 @@ from accountants import check
 from accountants.pate.gnmax import gnmax_log_q, gnmax_renyi
 from accountants.pate.votes import FloatArray, prediction_table
 
-__all__ = ["check_log_q", "confidence", "realised_costs"]
-
 
 def confidence(counts: FloatArray, *, predictions: ArrayLike | None = None) -> FloatArray:
     """The value that the test compares with the threshold, without noise: max_j n_j, or max_j (n_j - teachers * s_j).

@@ -29,7 +29,6 @@ from accountants.pate.release import CostPlan, Smoothing, renyi_epsilon
 from accountants.pate.sensitivity import SmoothCosts, check_smooth_costs, gnmax_smooth_costs, smooth_sensitivity
 from accountants.pate.votes import FloatArray, vote_table
 
-__all__ = ["Disclosure", "confident_pate_epsilon", "lnmax_pate_epsilon", "pate_epsilon"]
 Disclosure = Literal["data-independent", "smooth-sensitivity", "private-only"]
 
 _ORDERS = 1.0 + np.geomspace(1e-2, 1e5, 351)  # twenty to a decade and refined once; each gives a valid epsilon

@@ -18,8 +18,6 @@ from scipy.special import log_ndtr
 from accountants import check
 from accountants.pate.votes import FloatArray
 
-__all__ = ["checked_orders", "gaps_log_q", "gnmax_log_q", "gnmax_renyi", "total_over_rows", "two_term_bound"]
-
 _SLACK = 1e-10  # relative, covers the rounding of log q and of the curve
 _SUBTRACTION = 1e-13  # relative to the terms that partly cancel
 _SMALLEST = 1e-300  # nothing that costs anything costs less, the exponential may have underflowed

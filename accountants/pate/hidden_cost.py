@@ -6,8 +6,6 @@ from typing import NoReturn
 
 from accountants import check
 
-__all__ = ["PrivateCost"]
-
 
 class PrivateCost:
     """A number that depends on private data and must not be published, printed or stored.

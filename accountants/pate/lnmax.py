@@ -15,8 +15,6 @@ from accountants import check
 from accountants.pate.gnmax import checked_orders, two_term_bound
 from accountants.pate.votes import FloatArray
 
-__all__ = ["lnmax_log_q", "lnmax_renyi"]
-
 
 def lnmax_log_q(counts: FloatArray, scale: float) -> FloatArray:
     """Log of an upper bound on the probability that the noisy argmax is not the class with most votes.

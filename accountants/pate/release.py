@@ -28,8 +28,6 @@ from accountants.pate.gnmax import checked_orders
 from accountants.pate.hidden_cost import PrivateCost
 from accountants.pate.votes import FloatArray
 
-__all__ = ["CostPlan", "PublishedEpsilon", "Smoothing", "release_renyi", "renyi_epsilon"]
-
 _SLACK = 1e-12  # relative, covers rounding
 _SHARE = 0.3  # of beta * order by default: noise scales of neighbours differ little, and sensitivities decay fast
 _ORDERS = 12  # of the event

@@ -22,8 +22,6 @@ from accountants.pate.gnmax import gaps_log_q, gnmax_log_q
 from accountants.pate.staircase import Staircase, quantile, staircase
 from accountants.pate.votes import FloatArray
 
-__all__ = ["SmoothCosts", "check_smooth_costs", "gnmax_smooth_costs", "smooth_sensitivity"]
-
 _DISCOUNT = 16.0  # distances are looked at until e^(-beta d) falls to e^-16; beyond, the steepest step is assumed
 _MOST_DISTANCES = 4096
 _FLOOR = 2.0**-45  # of the public ceiling; covers the rounding of the sums of costs and sensitivities

@@ -25,8 +25,6 @@ from scipy.special import log_ndtr, ndtri_exp
 from accountants.pate.gnmax import gnmax_renyi
 from accountants.pate.votes import FloatArray
 
-__all__ = ["Staircase", "quantile", "staircase"]
-
 IntArray = NDArray[np.int64]
 
 _STEPS = 64  # per move of one record

@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from accountants import check
 
-__all__ = ["FloatArray", "prediction_table", "vote_table"]
-
 FloatArray = NDArray[np.float64]
 
 _HIDDEN = "(the counts are private and are not shown)"

@@ -12,8 +12,6 @@ from accountants.events.event import MAX_COUNT
 from privkd.certificates.scopes import Scope
 from privkd.errors import CertificateError
 
-__all__ = ["SCHEMA", "fields_of", "json_of"]
-
 SCHEMA = "privkd.certificate/1"
 
 Reader = Callable[[Any], Any]

@@ -7,8 +7,6 @@ import hashlib
 import torch
 from torch import nn
 
-__all__ = ["digest"]
-
 
 def digest(module: nn.Module) -> bytes:
     """A fingerprint of all parameters and buffers."""

@@ -26,8 +26,6 @@ from privkd.errors import RecipeError
 from privkd.recipes.config import configure
 from privkd.recipes.recipe import Recipe, check_name, is_frozen_dataclass
 
-__all__ = ["build", "config_class", "get", "names", "register"]
-
 log = logging.getLogger("privkd")
 
 GROUP = "privkd.recipes"

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, Union
 
-__all__ = ["configure", "described"]
-
 Config = TypeVar("Config")
 Reader = Callable[[str], object]
 

@@ -15,8 +15,6 @@ from privkd.plain import as_read
 from privkd.storage import is_draft, read_json, write_json
 from privkd.teachers.files.saving import save_teacher
 
-__all__ = ["GUARANTEE", "claim", "complete"]
-
 SCHEMA = "privkd.trained/1"
 GUARANTEE = "none: whoever has these weights may learn about the training records; privkd.transcribe gives a guarantee"
 

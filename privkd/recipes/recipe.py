@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from privkd.data.records import Records
     from privkd.trainer.task import Stage
 
-__all__ = ["Recipe"]
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _TAKEN = "config"  # the name of the file that describes the run, beside those of the modules
 

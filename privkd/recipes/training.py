@@ -16,8 +16,6 @@ from privkd.recipes.folder import claim, complete
 from privkd.recipes.recipe import Recipe
 from privkd.trainer import History, Stage, Trainer, seeded
 
-__all__ = ["Trained", "train"]
-
 _LENGTHS = ("steps", "epochs")
 _SHARED = ("batch_size", "accumulate", "clip_norm")  # fields of a config that belong to the trainer
 

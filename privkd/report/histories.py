@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from privkd.trainer import History
 
-__all__ = ["plot_history"]
-
 _STYLES = ("-", "--", "-.", (0, (1, 1)))
 
 

@@ -12,8 +12,6 @@ from torch.utils.data import Dataset
 from privkd.data.records import Records
 from privkd.errors import TaskError
 
-__all__ = ["Batch", "Data", "parts_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:

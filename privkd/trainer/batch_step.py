@@ -16,8 +16,6 @@ from privkd.trainer.means import RunningMeans
 from privkd.trainer.stage_setup import StageSetup
 from privkd.trainer.task import Losses, Update
 
-__all__ = ["BatchStep", "kind_of"]
-
 _CHECK_EVERY = 10  # steps between two checks of all gradients; a bad one in between shows in the next loss
 
 

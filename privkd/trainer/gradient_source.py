@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from accountants import Ledger
     from privkd.certificates.certificate import Certificate
 
-__all__ = ["GradientRun", "Gradients", "Setting"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:

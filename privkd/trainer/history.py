@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from privkd.certificates.certificate import Certificate
 
-__all__ = ["History"]
-
 Row = dict[str, Any]
 """Numbers by name; the stage is a string."""
 

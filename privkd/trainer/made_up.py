@@ -11,8 +11,6 @@ from privkd.trainer.batches.arrays import require_common_rows
 from privkd.trainer.batches.datasets import columns_of, row_of, rows_of
 from privkd.trainer.guards import translated
 
-__all__ = ["made_up_rows", "rehearsal_rows"]
-
 _ROWS = 3  # as many as checks look at
 
 

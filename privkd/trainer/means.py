@@ -12,8 +12,6 @@ from privkd.errors import NonFiniteLoss, TaskError
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.history import Row
 
-__all__ = ["RunningMeans"]
-
 RESERVED = frozenset({"stage", "step", "epoch"})
 """Columns of every history; they say nothing about the data."""
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from privkd.certificates.certificate import Certificate
     from privkd.trainer.devices.accelerated import Trackers
 
-__all__ = ["Reports"]
-
 
 class Reports:
     """The history of a run, and what of it goes into the run's folder and to trackers.

@@ -27,8 +27,6 @@ from privkd.trainer.stage_loop import StageLoop
 from privkd.trainer.stage_setup import set_up
 from privkd.trainer.task import Stage
 
-__all__ = ["Run"]
-
 T = TypeVar("T")
 
 _FORMAT = 2  # of the state in a checkpoint

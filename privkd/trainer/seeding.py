@@ -18,8 +18,6 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-__all__ = ["generator_of", "mixed", "random_state", "restore_random_state", "secret_seed", "seeded"]
-
 _SECRET = 1 << 256
 _STATE = slice(24, 24 + 8 * 624)  # bytes of a CPU generator's state that hold the 624 words of the Mersenne Twister
 

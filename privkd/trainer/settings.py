@@ -12,8 +12,6 @@ from privkd.plain import make_plain
 from privkd.trainer.devices.engine import PRECISIONS
 from privkd.trainer.gradient_source import Gradients
 
-__all__ = ["TrainerSettings"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:

@@ -13,8 +13,6 @@ from privkd.trainer.means import RunningMeans
 from privkd.trainer.stage_setup import StageSetup
 from privkd.trainer.task import Task, follow_averages
 
-__all__ = ["StageLoop"]
-
 
 class StageLoop:
     """One stage of a run, step by step. It knows no folder and no checkpoint.

@@ -19,8 +19,6 @@ from privkd.trainer.seeding import generator_of, mixed
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Context, Stage, Task
 
-__all__ = ["StageSetup", "set_up"]
-
 
 @dataclass(frozen=True)
 class StageSetup:

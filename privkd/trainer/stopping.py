@@ -10,8 +10,6 @@ from types import FrameType
 
 from privkd.trainer.devices.engine import Engine
 
-__all__ = ["watching_for_stop"]
-
 _AGREE_EVERY = 10  # steps between two agreements of several processes; asking makes an accelerator wait
 
 

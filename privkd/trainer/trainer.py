@@ -21,8 +21,6 @@ from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.stopping import watching_for_stop
 from privkd.trainer.task import Stage, Task
 
-__all__ = ["Trainer"]
-
 
 class Trainer(TrainerSettings):
     """Runs a task, or stages one after another. What it is given are the arguments of `TrainerSettings`."""

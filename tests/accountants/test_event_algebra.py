@@ -23,7 +23,8 @@ from accountants import (
     Repeat,
 )
 from accountants.events import normal_form
-from accountants.events.event import MAX_COUNT, MAX_DEPTH
+from accountants.events.event import MAX_COUNT
+from accountants.events.serialization import MAX_DEPTH
 
 small = st.floats(0.01, 100.0)
 leaves = st.one_of(

@@ -24,7 +24,7 @@ from accountants.events import (
     SparseVector,
     parallel,
 )
-from accountants.events.event import MAX_DEPTH
+from accountants.events.serialization import MAX_DEPTH
 from accountants.ledger.ledger import Ledger
 
 RUN = Gaussian(1.1).poisson(0.01) * 1000

@@ -14,8 +14,6 @@ from accountants.auditing.opinions.limits import common_obstacle, sampled_gaussi
 from accountants.bound import Bound
 from accountants.events import Event, Laplace
 
-__all__ = ["interval", "obstacle"]
-
 _STEP = 1e-4  # of its lattice, nats
 _LARGEST_LOSS = 50.0  # of one Laplace release
 

@@ -7,8 +7,6 @@ from accountants.adjacency import Adjacency
 from accountants.bound import Bound
 from accountants.events import Event, Gaussian, PoissonSampled
 
-__all__ = ["common_obstacle", "sampled_gaussian"]
-
 _LARGEST_EPSILON = 60.0  # their grids grow with it
 _MOST_DISTINCT = 4
 _MOST_COUNT = 50_000

@@ -11,8 +11,6 @@ from accountants.auditing.opinions import dp_accounting, prv_accountant
 from accountants.bound import Bound, round_down, round_up
 from accountants.events import Event
 
-__all__ = ["OUTSIDERS", "Opinion", "Outsider", "ask"]
-
 Parts = Mapping[Event, int]
 
 # What foreign numerical code may raise. A time-out cannot be caught, so `limits` refuses large sizes beforehand.

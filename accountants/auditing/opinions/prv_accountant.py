@@ -13,8 +13,6 @@ from accountants.auditing.opinions.limits import common_obstacle, sampled_gaussi
 from accountants.bound import Bound
 from accountants.events import Event
 
-__all__ = ["interval", "obstacle"]
-
 _MOST_POINTS = 4e6  # of its grids, all events together: a few seconds and half a gigabyte
 
 

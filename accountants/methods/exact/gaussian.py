@@ -12,8 +12,6 @@ from accountants import check
 from accountants.numerics.root_finding import last_inside
 from accountants.numerics.rounding import ULP, exp_down, exp_up
 
-__all__ = ["delta_of", "epsilon_of", "gaussian_mu", "log_delta_of"]
-
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 _ROOT_HALF = math.sqrt(0.5)
 _MILLS_SCALE = math.sqrt(math.pi / 2.0)

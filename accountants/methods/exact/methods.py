@@ -10,8 +10,6 @@ from accountants.methods.exact import gaussian, responses, sampled_once
 from accountants.methods.method import Answer, Method, Parts, one_by_one
 from accountants.numerics.rounding import ULP
 
-__all__ = ["GAUSSIAN", "RESPONSE", "SAMPLED_ONCE"]
-
 Interval = tuple[float, float]
 
 _MERGED = 16.0 * ULP  # relative rounding of a merged Gaussian

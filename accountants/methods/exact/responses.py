@@ -19,9 +19,6 @@ from accountants.methods.exact.tilted import TAIL, TiltedLaw
 from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP, exp_down, exp_up
 
-__all__ = ["delta_of", "epsilon_of"]
-
-
 _LEAST_LOG = -745.0  # of a float
 _MAX_LOSS = 1e12  # nats; beyond it nothing is private, and rounding of the losses themselves would count
 _MAX_CELLS = 2**22  # window of about 100 MB; more than 10^10 releases

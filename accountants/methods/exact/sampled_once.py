@@ -9,8 +9,6 @@ from accountants.methods.exact import gaussian
 from accountants.numerics.root_finding import last_inside
 from accountants.numerics.rounding import ULP
 
-__all__ = ["delta_of", "epsilon_of"]
-
 _SLACK = 64.0 * ULP
 
 

@@ -9,9 +9,6 @@ from accountants.errors import ResolutionError
 from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["TAIL", "TiltedLaw"]
-
-
 TAIL = 80.0  # -log of the tilted mass that may lie outside the window: 2e-35
 _WORST_SHARE = 0.01  # of delta that rounding may make up
 _SUM_ERROR = 32.0 * ULP  # relative, of a pairwise sum of at most 2^22 positive terms and what goes into them

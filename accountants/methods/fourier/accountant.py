@@ -13,8 +13,6 @@ from accountants.methods.fourier.loss_sum import directions, loss_sum
 from accountants.methods.method import Answer, Method, Parts
 from accountants.numerics.rounding import ULP
 
-__all__ = ["FOURIER", "FOURIER_WITHOUT_NOISE", "delta_of", "epsilon_of", "unsupported_part"]
-
 
 def unsupported_part(parts: Parts, adjacency: Adjacency) -> Event | None:
     """The first part that this accountant cannot take, or None; it takes sampled Gaussians, add-remove or zero-out."""

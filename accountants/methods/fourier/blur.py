@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from scipy.special import log_ndtr, ndtri_exp
 
-__all__ = ["Blur"]
-
 _MISSED = 1e-4  # of delta, which the noise may carry further than the shift
 _ROUNDING = 1.0 + 1e-12
 

@@ -8,8 +8,6 @@ from accountants.methods.fourier.inversion import Contour
 from accountants.methods.fourier.loss_sum import Aim, LossSum, directions, loss_sum
 from accountants.methods.method import Answer, Parts
 
-__all__ = ["DeltaCurve"]
-
 _LARGEST_EPSILON = 1e12  # nats
 _LOG_FIRST_CUT = -650.0  # log of the mass that is cut off at the top before delta is known
 _CUTS = 8  # rounds in which that is found out

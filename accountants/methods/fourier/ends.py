@@ -11,17 +11,6 @@ from accountants.methods.fourier.loss_sum import Aim, LossSum, loss_sum
 from accountants.methods.method import Answer, Parts
 from accountants.numerics.rounding import ULP
 
-__all__ = [
-    "LOG_SMALLEST",
-    "MISSED",
-    "MISSED_BLURRED",
-    "blurred",
-    "blurred_at",
-    "delta_on",
-    "epsilon_on",
-    "worse",
-]
-
 LOG_SMALLEST = -550.0  # of delta; below it floats get coarse
 MISSED = 1e-10  # share of delta that losses cut off at the top may make up
 MISSED_BLURRED = 1e-3  # the same with noise: without the largest losses there is less to resolve

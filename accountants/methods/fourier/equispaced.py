@@ -14,9 +14,6 @@ import scipy.fft
 from accountants.numerics.array_kinds import ComplexArray, FloatArray, IntArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["departures"]
-
-
 _ANGLE = 0.5 * math.pi  # largest |omega (l - g)|, with two grid points per frequency
 # Every number goes through log2(n) stages of a fast transform, each a product with a rounded twiddle factor and a sum:
 # 4.3 ulps of it, and fewer than 8 per binary digit with factors of 3, 5, 7 or 11.

@@ -16,9 +16,6 @@ from accountants.methods.fourier.loss_sum import Aim, LossSum
 from accountants.methods.fourier.spectrum import Ceiling
 from accountants.numerics.rounding import ULP
 
-__all__ = ["Contour", "period_of", "with_short_period"]
-
-
 _ALIAS = 1e-9  # share of delta that the other terms of Poisson's formula may make up
 _LOG_NOTHING = -20.0  # log of the share of the first line at which the rest stops mattering
 _MARGIN = 8.0  # the same, by which a modulus seen has to be below that, as proving it for an interval loses some

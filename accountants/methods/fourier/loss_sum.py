@@ -14,8 +14,6 @@ from accountants.methods.fourier.spectrum import Cumulants, GaussianSpectrum, Sp
 from accountants.methods.method import Parts
 from accountants.numerics.rounding import ULP, exp_up
 
-__all__ = ["Aim", "LossSum", "directions", "loss_sum"]
-
 _DIGITS = 7.0  # log of what the terms of a sum may outgrow it by
 _TILT_HALVINGS = 6  # of a bracket, which leave a tilt right to a percent or so: any tilt is valid
 _LARGEST_TILT = 1e7  # per nat; no loss is resolved beyond it

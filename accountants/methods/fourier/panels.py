@@ -11,9 +11,6 @@ import numpy as np
 from accountants.errors import ResolutionError
 from accountants.numerics.array_kinds import FloatArray, IntArray
 
-__all__ = ["ACROSS", "ELLIPSE", "LENGTHWAYS", "LOG_TAIL", "log_ratio", "panel_edges", "reach"]
-
-
 LOG_TAIL = -41.5  # log of the relative mass that may lie outside the panels: 1e-18
 ELLIPSE = 4.0  # Bernstein parameter of the ellipse around a panel on which the integrand is bounded
 LENGTHWAYS, ACROSS = 0.5 * (ELLIPSE + 1.0 / ELLIPSE), 0.5 * (ELLIPSE - 1.0 / ELLIPSE)  # its half axes, of half a panel

@@ -17,9 +17,6 @@ from accountants.methods.fourier.panels import ACROSS, ELLIPSE, LENGTHWAYS, LOG_
 from accountants.numerics.array_kinds import FloatArray, IntArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["Atoms", "Moments", "Panels"]
-
-
 _LOG_GAUSS = math.log(64.0 / 15.0) - math.log1p(-(ELLIPSE**-2))  # less 2 log(ellipse) per node of a panel
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 

@@ -15,9 +15,6 @@ from accountants.methods.fourier.spectrum import Ceiling, Cumulants, Lines
 from accountants.numerics.array_kinds import ComplexArray, FloatArray, IntArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["SampledSpectrum"]
-
-
 _SPECIAL = 1e-9  # relative, far above the rounding of normal tails and their sum
 _VARIANCE = 1.01  # far above what quadrature can miss of a variance
 _LOG_NOTHING = -600.0  # a log of a modulus that counts as 0

@@ -10,9 +10,6 @@ import numpy as np
 from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["Ceiling", "Cumulants", "GaussianSpectrum", "Lines", "Spectrum"]
-
-
 _CLOSED = 32.0 * ULP  # relative rounding of a closed form
 
 

@@ -9,8 +9,6 @@ from accountants.methods.lattice.resolution import require_few
 from accountants.methods.lattice.targets import DeltaAt, EpsilonAt, Target
 from accountants.methods.method import Answer, Method, Parts
 
-__all__ = ["LATTICE", "delta_of", "epsilon_of"]
-
 
 def epsilon_of(parts: Parts, delta: float, adjacency: Adjacency, width: float | None = None) -> Answer:
     """Certified interval around the smallest epsilon for which the parts are (epsilon, delta)-DP.

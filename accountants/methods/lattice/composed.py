@@ -9,8 +9,6 @@ from accountants.errors import ResolutionError
 from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["ComposedLaw", "TooNoisy", "decayed_gains"]
-
 _WORST_SHARE = 0.01  # of delta that numerical error may make up
 _AT_TOP = 1e-9  # nats, relative: epsilon this close to the largest loss is as good as there, whatever delta is
 _STEEP = 3.0  # decay from one cell to the next above which chunks would be short

@@ -17,8 +17,6 @@ from accountants.methods.lattice.resolution import require_few
 from accountants.methods.lattice.targets import DeltaAt
 from accountants.methods.method import Answer, Parts
 
-__all__ = ["DeltaCurve"]
-
 _REFUSALS = 2  # after so many epsilons out of reach no further one is tried
 _NOTHING = Answer(0.0, 0.0, "lattice")  # of a direction that does not matter
 

@@ -13,8 +13,6 @@ from accountants.methods.lattice.pairs.table import DIRECTIONS, attained_pair_of
 from accountants.methods.lattice.schedule import grouped
 from accountants.methods.method import Parts
 
-__all__ = ["Releases", "directions_of", "unsupported_part"]
-
 _REMEMBERED = 2**16  # cells; longer laws are not kept
 _SAME = 1e-12  # relative difference of two spacings that counts as rounding
 

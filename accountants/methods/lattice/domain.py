@@ -21,8 +21,6 @@ from accountants.events.person_groups import GroupSampledGaussian
 from accountants.methods.method import Parts
 from accountants.methods.renyi.renyi import renyi
 
-__all__ = ["require_tame"]
-
 _LEVELS = (1e-9, 600.0)  # nats that one release may cost
 _SIGMAS = (0.02, 1e9)  # noise / sensitivity
 _RATES = (1e-9, 1.0 - 1e-9)  # sampling probabilities

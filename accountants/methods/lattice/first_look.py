@@ -13,8 +13,6 @@ import numpy as np
 from accountants.methods.lattice.law import LatticeLaw
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["FirstLook", "Window", "log_mgf", "look"]
-
 _OFTEN = np.geomspace(0.01, 300.0, 45)  # tilts, in units of one over the standard deviation of the sum
 _ALIAS = math.log(1e-7)  # of delta that each side of the window may cost
 _LEAST_TILT = 0.02

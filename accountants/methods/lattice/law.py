@@ -8,8 +8,6 @@ from accountants.methods.lattice.pairs.pair import MASS_ERROR, SMALLEST_MASS, Pa
 from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["LatticeLaw", "Tails", "exact_law", "lattice_points", "origin_of", "upper_law"]
-
 _UNSEEN = 1e-280  # P-mass that pairs leave out although no tail was asked for
 
 

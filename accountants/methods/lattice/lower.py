@@ -9,8 +9,6 @@ from accountants.methods.lattice.pairs.pair import MASS_ERROR, SMALLEST_MASS, Pa
 from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["lower_law"]
-
 _EXACT = 2.0 * MASS_ERROR  # nats; log-ratios this close below a lattice point count as on it, at the cost of a shift
 _WASTED = 0.02  # mean loss that rounding may give up without a second look, in squared steps
 

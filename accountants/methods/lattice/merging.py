@@ -5,8 +5,6 @@ import numpy as np
 from accountants.methods.lattice.pairs.pair import SMALLEST_MASS, Pair
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["cell_bounds", "log_ratios", "polished"]
-
 _ROUGH = 1e-3  # steps by which a cell may miss its point and still count as smooth
 _HEAVY = 1e-12  # cells below this P-mass are not worth any effort
 _SWEEPS = 6

@@ -14,8 +14,6 @@ from accountants.methods.lattice.targets import Target
 from accountants.methods.lattice.transform import compose
 from accountants.methods.method import Answer
 
-__all__ = ["ComposedDirection", "composed_direction", "default_width", "refined", "require_resolvable", "worst"]
-
 _AIM = 0.5  # of the wanted width, at the first step
 _COARSENINGS = 2  # of a first step that needs too many cells
 _TRIES = 4  # steps, each finer than the one before

@@ -13,8 +13,6 @@ from accountants.methods.lattice.schedule import grouped
 from accountants.methods.lattice.transform import MAX_CELLS
 from accountants.methods.method import Parts
 
-__all__ = ["Plan", "Resolution", "require_few", "tails_for"]
-
 _SECONDS = 1.3  # for both ends in one direction
 _CELL, _LINE, _EVENT = 0.5e-6, 0.5e-6, 1e-2  # measured seconds per cell of a law, line of a spectrum, event; both ends
 _ROOM = 2e-2  # seconds for every event, where that is more: the time for many events grows with their number

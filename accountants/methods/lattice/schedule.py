@@ -12,8 +12,6 @@ from accountants.events import Gaussian, Laplace, PoissonSampled
 from accountants.events.event import Event
 from accountants.methods.method import Parts
 
-__all__ = ["Group", "grouped"]
-
 _MOST = 1000  # different events that are composed as they are
 _GROUPS = 400  # into which more of them are collected
 

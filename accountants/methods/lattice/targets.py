@@ -12,8 +12,6 @@ from accountants.methods.lattice.first_look import FirstLook, look
 from accountants.methods.lattice.law import LatticeLaw, Tails, upper_law
 from accountants.methods.lattice.resolution import Plan, tails_for
 
-__all__ = ["DeltaAt", "EpsilonAt", "Target"]
-
 _PILOT_CELLS = 2000
 _ALL_PILOT_CELLS = 400_000
 _LEAST_LOG_DELTA = -550.0  # smaller estimates mean that epsilon exceeds every loss

@@ -14,8 +14,6 @@ from accountants.methods.lattice.law import LatticeLaw
 from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["MAX_CELLS", "compose"]
-
 MAX_CELLS = 2**21  # of one window: about a quarter of a second for each distinct event
 _FORGOTTEN = -85.0  # log of a spectral weight that is dropped: 1e-37, far below the rounding of the transform
 

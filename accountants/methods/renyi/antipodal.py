@@ -7,9 +7,6 @@ import numpy as np
 from accountants.methods.renyi.mixture import log_mixture
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["log_moments_replaced"]
-
-
 _REACH = 9.0  # standard deviations kept beyond the furthest peak; the rest weighs less than 3e-19 of it
 _MAX_POINTS = 2**13
 _SMALLEST_SIGMA = 1e-3  # below it nothing is private, and squares may underflow

@@ -18,9 +18,6 @@ from accountants.methods.renyi.registry import total_curve
 from accountants.methods.renyi.renyi import renyi
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["RENYI", "best_order_to_repeat", "epsilon_at_orders", "quick_rdp_epsilon", "rdp_delta", "rdp_epsilon"]
-
-
 _SLACK = 1e-12  # relative, covers the rounding of curves, sums and conversion
 _SMALLEST = 1e-300  # nothing that costs anything costs less, squares may have underflowed
 _GRID = np.geomspace(1e-4, 1e7, 67)  # order - 1; a sixth of a decade apart

@@ -8,9 +8,6 @@ import numpy as np
 
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["LARGEST", "between_integers", "log_binomial_sum", "log_binomials", "log_minus_one"]
-
-
 LARGEST = 256  # integer order; beyond, other bounds are used
 _SLACK = 1e-12  # relative, covers the rounding of positive sums
 

@@ -6,8 +6,6 @@ import numpy as np
 
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["log_mixture"]
-
 _STEEP = 30.0  # nats from which on e^growth - 1 would lose its 1, and later overflow
 
 

@@ -10,8 +10,6 @@ from accountants.events import KINDS, Event, normal_form
 from accountants.methods.method import Parts
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["curve", "total_curve"]
-
 
 @singledispatch
 def curve(event: Event, orders: FloatArray, adjacency: Adjacency | None) -> FloatArray:

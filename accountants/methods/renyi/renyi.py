@@ -14,8 +14,6 @@ from accountants.methods.renyi import additive, allocation, amplified, claims, r
 from accountants.methods.renyi.registry import curve, total_curve
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["FAMILIES", "renyi"]
-
 FAMILIES = (additive, response_curves, claims, amplified, allocation)  # importing them registers their curves
 
 

@@ -7,9 +7,6 @@ import numpy as np
 from accountants.methods.renyi.mixture import log_mixture
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["log_moments"]
-
-
 _REACH = 9.0  # standard deviations kept on each side; the rest weighs less than 3e-19
 _MAX_POINTS = 2**12
 _TOGETHER = 8.0  # orders within this factor share their points

@@ -4,8 +4,6 @@ import numpy as np
 
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["symmetric_renyi"]
-
 
 def symmetric_renyi(losses: FloatArray, log_masses: FloatArray, orders: FloatArray) -> FloatArray:
     """Rényi divergence of (P, Q) where the loss l = log(P / Q) of an outcome is -l at its mirror image.

@@ -24,8 +24,6 @@ from privkd.recipes.recipe import Recipe
 from privkd.trainer.batch import Batch
 from privkd.trainer.task import Context, Losses, Stage, Task
 
-__all__ = ["Classification", "ClassifierConfig", "classifier"]
-
 _ROWS = 1000  # of held-out records at a time
 
 

@@ -12,8 +12,6 @@ from torch import Tensor
 from privkd.trainer.batch import Batch
 from privkd.trainer.batches.order import Rows
 
-__all__ = ["ArrayBatches", "Batches", "BatchesBeside", "require_common_rows"]
-
 
 @runtime_checkable
 class Batches(Protocol):

@@ -18,8 +18,6 @@ from privkd.trainer.batches.arrays import ArrayBatches, Batches, BatchesBeside
 from privkd.trainer.batches.order import Order, Rows
 from privkd.trainer.seeding import mixed, seeded
 
-__all__ = ["DatasetBatches", "batches_of", "columns_of", "form_of", "require_data", "row_of", "rows_of"]
-
 
 def batches_of(
     data: Data,

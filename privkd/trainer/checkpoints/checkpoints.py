@@ -35,8 +35,6 @@ from privkd.storage import flush, sha256_of
 from privkd.trainer.checkpoints import folder as run_folder
 from privkd.trainer.checkpoints.state_format import packed, require_storable, unpacked
 
-__all__ = ["Checkpoints"]
-
 log = logging.getLogger("privkd")
 
 _FILES = ("tensors.safetensors", "state.json")

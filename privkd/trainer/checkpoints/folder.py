@@ -17,8 +17,6 @@ from privkd.errors import CheckpointError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["held", "made", "trouble"]
-
 log = logging.getLogger("privkd")
 
 _LOCK = "lock"

@@ -15,8 +15,6 @@ from privkd.trainer.batches.datasets import columns_of, form_of
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Stage
 
-__all__ = ["SETTINGS", "differences", "digest_of", "fingerprint"]
-
 SETTINGS = ("steps", "epochs", "batch_size", "accumulate", "clip_norm", "precision", "seed", "records")
 """The settings of a run that change what comes out."""
 

@@ -8,8 +8,6 @@ from privkd.errors import TaskError
 from privkd.trainer.checkpoints.state_format import require_storable
 from privkd.trainer.task import Stage, average_of
 
-__all__ = ["StageState"]
-
 
 class StageState:
     """The state of a stage, also while wrappers stand in its task for the modules and optimisers that it was given.

@@ -12,8 +12,6 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
-__all__ = ["packed", "require_storable", "unpacked"]
-
 _NAMED = 5  # problems that a message names
 
 

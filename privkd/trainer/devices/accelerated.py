@@ -21,8 +21,6 @@ from torch.optim import Optimizer
 from privkd.trainer.devices.fsdp import Shards
 from privkd.trainer.task import Task
 
-__all__ = ["Accelerated", "Trackers", "require_trackers"]
-
 
 class Accelerated:
     """The engine of several processes, as torchrun starts them: each has all weights (DDP), or a part of them (FSDP).

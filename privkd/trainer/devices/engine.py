@@ -14,8 +14,6 @@ from torch.optim import Optimizer
 from privkd.errors import TrainingStopped
 from privkd.trainer.task import Task
 
-__all__ = ["PRECISIONS", "Engine", "OneProcess", "engine_for"]
-
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -17,8 +17,6 @@ from torch.optim import Optimizer
 from privkd.errors import TaskError
 from privkd.trainer.task import Task
 
-__all__ = ["Shards"]
-
 
 class Shards:
     """Copies of a task's modules of which each process holds a part, and its optimisers over those parts.

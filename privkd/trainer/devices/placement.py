@@ -12,8 +12,6 @@ from privkd.networks.fingerprint import digest
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.task import Task, average_of
 
-__all__ = ["placed", "threads_limited"]
-
 
 @contextmanager
 def placed(task: Task, engine: Engine, *, compiled: bool, wrapped: bool = True) -> Iterator[None]:

@@ -13,8 +13,6 @@ from accountants.methods.lattice.pairs.pair import Atoms, SymmetricPair
 from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["AtomicPair", "DiscreteGaussianPair", "DiscreteLaplacePair", "ResponsePair", "response_pair", "subset_pair"]
-
 _TAIL = 1e-290  # P-mass that may be missing in cells, where no tail is asked for
 _MAX_ATOMS = 2**21
 

@@ -11,8 +11,6 @@ from accountants.methods.lattice.pairs.pair import Pair, SymmetricPair
 from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["AntipodalPair", "GaussianPair", "GroupPair"]
-
 _FARTHEST = 40.0  # standard deviations; no float tail mass lies beyond
 
 

@@ -9,8 +9,6 @@ from accountants.methods.lattice.pairs.pair import SymmetricPair
 from accountants.numerics.array_kinds import FloatArray
 from accountants.numerics.rounding import ULP
 
-__all__ = ["LaplacePair"]
-
 
 @dataclass(frozen=True, slots=True)
 class LaplacePair(SymmetricPair):

@@ -7,8 +7,6 @@ from scipy.special import ndtr
 
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["normal_cells"]
-
 _NARROW = 0.5  # width times (4 + distance from 0) up to which the series is used
 _TINY = 0.02  # the same, for the first terms of the series
 _ROOT = math.sqrt(2.0 * math.pi)

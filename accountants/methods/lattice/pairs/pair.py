@@ -11,9 +11,6 @@ import numpy as np
 
 from accountants.numerics.array_kinds import FloatArray
 
-__all__ = ["MASS_ERROR", "SMALLEST_MASS", "Atoms", "Pair", "ReversedPair", "SymmetricPair"]
-
-
 MASS_ERROR = 2.0**-40  # relative error of every mass that a pair gives; measured errors are below a quarter of it
 
 SMALLEST_MASS = 1e-290  # smaller masses may have lost their relative accuracy to underflow

@@ -23,8 +23,6 @@ from accountants.methods.lattice.pairs.laplace import LaplacePair
 from accountants.methods.lattice.pairs.pair import Pair
 from accountants.methods.lattice.pairs.sampled import SampledPair, SymmetrizedPair
 
-__all__ = ["DIRECTIONS", "Direction", "attained_pair_of", "pair_of"]
-
 Direction = Literal["remove", "add"]
 _LARGEST_GROUP = 100  # the work of its pair grows in proportion
 DIRECTIONS: tuple[Direction, ...] = ("remove", "add")
