@@ -12,6 +12,7 @@ over what they allow: no smaller epsilon holds for all of it.
 """
 
 import math
+import sys
 from fractions import Fraction
 
 from accountants.adjacency import Adjacency
@@ -37,7 +38,7 @@ from accountants.events import (
     normal_form,
 )
 from accountants.methods.method import Parts
-from accountants.numerics.rounding import ULP, fraction_down, fraction_up
+from accountants.numerics.rounding import ULP
 
 Level = Fraction | float  # a float only where it is infinite
 Levels = tuple[Level, Level]
@@ -98,11 +99,17 @@ def rounded_up(level: Level) -> float:
         >>> rounded_up(Fraction(1, 3)) > Fraction(1, 3), rounded_up(Fraction(3, 2))
         (True, 1.5)
     """
-    return math.inf if level == math.inf else fraction_up(Fraction(level))
+    if level > sys.float_info.max:
+        return math.inf
+    nearest = float(level)
+    return nearest if nearest >= level else math.nextafter(nearest, math.inf)
 
 
 def _rounded_down(level: Level) -> float:
-    return math.inf if level == math.inf else fraction_down(Fraction(level))
+    if level == math.inf:
+        return math.inf
+    nearest = float(min(level, Fraction(sys.float_info.max)))
+    return nearest if nearest <= level else math.nextafter(nearest, 0.0)
 
 
 def _total(parts: Parts, adjacency: Adjacency | None) -> Levels:
