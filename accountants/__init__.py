@@ -46,7 +46,7 @@ def lazy_door(
     def listed() -> list[str]:
         from sys import modules
 
-        return sorted({*vars(modules[package]), *public})
+        return sorted({*vars(modules[package]), *public} - {"lazy_door"})
 
     return find, listed, public
 

@@ -14,6 +14,7 @@ from accountants.events import (
     Repeat,
     Shuffled,
 )
+from accountants.events.combinators import Combinator
 from accountants.events.person_groups import GroupSampledGaussian
 from accountants.ledger.sampler import Sampler
 
@@ -154,10 +155,13 @@ def _done_by(release: Event) -> _Done:
 
 
 def _kinds_inside(event: Event) -> Iterator[str]:
-    """The kind of every sampling in an event, at any depth."""
-    yield from (kind for kind, sampling in _SAMPLING.items() if isinstance(event, sampling))
-    for part in getattr(event, "events", None) or (getattr(event, "event", None),):
-        if part is not None:
+    """The kind of every sampling in an event, at any depth; what another package does with events inside counts as one."""
+    known = [kind for kind, sampling in _SAMPLING.items() if isinstance(event, sampling)]
+    yield from known
+    if isinstance(event, Combinator):
+        if not known and not isinstance(event, Repeat | Composed | Parallel):
+            yield event.type_name
+        for part in event.inside:
             yield from _kinds_inside(part)
 
 

@@ -270,7 +270,11 @@ class Certificate(Guarantee):
         return bound
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form without the ledger, but with the digest of its last entry: the seal belongs into the ledger before."""
+        """JSON form without the ledger, but with the digest of its last entry.
+
+        What a rule inferred is sealed before: `certificate.weakened("training-record").sealed().to_dict()`. Without its seal in the
+        ledger nobody who reads it can verify it.
+        """
         digest = None if self.ledger is None else self.ledger.digest
         return {"schema": SCHEMA, **json_of(self.stated), "ledger_digest": digest, "sentence": str(self)}
 

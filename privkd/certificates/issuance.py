@@ -16,7 +16,9 @@ from privkd.errors import CertificateError, GuaranteeError
 
 Stated = TypeVar("Stated", bound=Guarantee)
 
-NOT_ISSUED = "it was not issued with this ledger, or was changed afterwards"
+NOT_ISSUED = (
+    "it was not issued with this ledger, or was changed afterwards (or never sealed: sealed() does so before writing)"
+)
 """What is wrong with a certificate whose seal its ledger does not disclose."""
 
 

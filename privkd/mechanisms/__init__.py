@@ -1,8 +1,8 @@
 """Mechanisms: the only place where noise is drawn, and every draw charges a ledger first.
 
-A mechanism has three methods: `event(...)` says what a release costs (for planning, without data), `release(...)`
-validates, charges, then randomizes, and `log_likelihood(...)` says how probable the released value is under each
-class, so that a learner can use the noise that it knows. No model, no training and no accountant lives here.
+A mechanism has two methods: `event(...)` says what a release costs (for planning, without data), and `release(...)`
+validates, charges, then randomizes. Randomized responses have a third: `log_likelihood(...)` says how probable the released
+value is under each class, so that a learner can use the noise that it knows. No model, no training and no accountant lives here.
 """
 
 from typing import TYPE_CHECKING

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from accountants import check
-from privkd.mechanisms.noise import NoiseSource, coarsen
+from privkd.mechanisms.gradient_noise import noisy_sum
+from privkd.mechanisms.noise import NoiseSource
 from privkd.plain import make_plain
 
 _LEAST = 1e-6  # of the first norm; gradients that are all zero would drive it to nothing
@@ -74,8 +76,8 @@ class Quantile:
         Returns:
             The norm of the next step; post-processing of the noisy count.
         """
-        std = self.count_noise(multiplier)
-        noisy = coarsen(noise.normal((1,), std=std) + centred, std=std)
+        count = torch.tensor([centred], dtype=torch.float64)
+        noisy = noisy_sum(count, multiplier=self.count_noise(multiplier), bound=1.0, noise=noise)
         share = min(1.0, max(0.0, float(noisy) / divisor + 0.5))
         moved = bound * math.exp(-self.rate * (share - self.target))
         return min(max(moved, self.start * _LEAST), self.start / _LEAST)

@@ -13,7 +13,7 @@ from accountants import Ledger
 from accountants.ledger.disclosures import is_seeded
 from privkd.certificates.certificate import Certificate
 from privkd.errors import TaskError
-from privkd.mechanisms.noise import NoiseSource, coarsen
+from privkd.mechanisms.gradient_noise import noisy_sum
 from privkd.private_training.adaptive_clip import Quantile
 from privkd.private_training.banded_noise import BandedNoise
 from privkd.private_training.clipping.rules import Flat, as_rule
@@ -101,10 +101,16 @@ class PrivateRun:
         self._require_same_parameters(clipped.gradients)
         total = torch.cat([gradient.flatten() for gradient in clipped.gradients.values()]).double()
         total = self._engine.sum(total).cpu()
-        noisy = total  # only the first process draws: the noise is added once
+        noisy, banded = total, self._banded  # only the first process draws: the noise is added once
         bound = clipped.rule.bound * (1.0 + _ROUNDING)
         if self._engine.process[0] == 0:
-            noisy = _noised(total, bound, self._gradient_multiplier, self.settings.source, self._banded)
+            noisy = noisy_sum(
+                total,
+                multiplier=self._gradient_multiplier,
+                bound=bound,
+                noise=self.settings.source,
+                correlate=None if banded is None else lambda fresh: banded.correlated({"all": fresh})["all"],
+            )
         if isinstance(self.settings.clip, Quantile):
             self._move_norm(self.settings.clip, clipped.norms, clipped.rule.bound)
         parameters = self._gradients.trained.values()
@@ -166,11 +172,3 @@ class PrivateRun:
                 noise=self.settings.source,
             )
         self._gradients.clipper.rule = Flat(float(self._engine.shared(moved)))
-
-
-def _noised(total: Tensor, bound: float, multiplier: float, source: NoiseSource, banded: BandedNoise | None) -> Tensor:
-    """The sum with noise, float64; rounded to a public grid that hides the low-order bits."""
-    fresh = source.normal((total.numel(),), std=multiplier)
-    if banded is not None:
-        fresh = banded.correlated({"all": fresh})["all"]
-    return coarsen(fresh.mul_(bound).add_(total), std=multiplier * bound)

@@ -43,6 +43,10 @@ class TeacherEnsemble(Teacher):
     adjacency = ADJACENCY
 
     def __init__(self, parts: EnsembleParts) -> None:
+        if not isinstance(parts, EnsembleParts):
+            raise TypeError(
+                f"parts is {type(parts).__name__}; ensembles are made by TeacherEnsemble.fit, .from_members or .load"
+            )
         self.manifest, self.input_shape, self.rows = parts.manifest, parts.input_shape, parts.rows
         self._members, self._size = parts.members, parts.size
         self.records, self.teachers = parts.manifest.records, parts.manifest.teachers

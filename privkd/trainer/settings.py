@@ -15,42 +15,7 @@ from privkd.trainer.gradient_source import Gradients
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
-    """What a `Trainer` is given: how long a run takes, how it computes, what it keeps and what it protects.
-
-    Args:
-        steps: optimiser steps, >= 1; or give `epochs`.
-        epochs: passes over the data, >= 1.
-        batch_size: rows per step, >= 1, of all processes and micro-batches together; smaller data are used whole.
-        accumulate: parts that every batch is computed in, >= 1: the same gradients with less memory.
-        clip_norm: largest norm of all gradients of one optimiser together, > 0; None for no limit.
-        precision: "fp32", or on an accelerator "bf16" or "fp16".
-        compile: compile modules with `torch.compile`.
-        seed: order of the rows and randomness of the task, >= 0. It never touches noise that protects people; with `privacy` it has
-            no effect, since nobody may know which row met which mask.
-        sharded: split weights, gradients and optimiser states over the processes of the run (FSDP) instead of copying them to
-            each; for models that do not fit otherwise.
-        device: `"auto"` (an accelerator if there is one), or a torch device name.
-        threads: CPU threads of the run; small models are fastest, and safe beside busy neighbours, with one.
-        records: how many rows of history to keep, evenly spaced over each stage.
-        workers: processes that read a torch `Dataset` ahead, >= 0; tensors need none.
-        folder: where `metrics.jsonl` and checkpoints go; a run that was stopped goes on from there when it is started
-            again with equal settings. None keeps nothing on disk.
-        checkpoint_every: steps between checkpoints, >= 1; by default as many as between rows of history.
-        keep: how many of the latest checkpoints stay, >= 1.
-        trackers: services that show the run beside `metrics.jsonl`, for example ("tensorboard",); accelerate knows their
-            names, and each needs its package. They get the rows of history and the settings, so nothing private.
-        privacy: `privkd.private_training.PrivateGradients`: every record's gradient is clipped and noise is added to the sums,
-            so that the trained modules may be released; `History.certificate` says what is guaranteed. The task needs `per_record`,
-            the run one stage. Everything about the rows is then kept out of history and files.
-        ledger: of a run on private data; with `privacy` it is charged. If it lies in a file or has a budget, the certificate is
-            about this run alone and names what all releases cost together; else about all that was charged so far. Losses, logs
-            and figures are then kept out of history and files, because nothing protects them.
-        unsafe_logging: write them down all the same; the ledger discloses it first, and no certificate from it states a
-            guarantee any more.
-
-    Raises:
-        ValueError: a setting is out of range, both or none of steps and epochs are given, or settings exclude each other.
-    """
+    """What a `Trainer` is given, checked; its documentation says what each setting is."""
 
     steps: int | None = None
     epochs: int | None = None

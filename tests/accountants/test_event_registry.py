@@ -104,6 +104,10 @@ ledger.charge(event, count=2)
 ledger.save(path)
 again = Ledger.read(path)
 assert again.events == (event * 2,) and again.epsilon(1e-5) == ledger.epsilon(1e-5)
+
+sampled = Ledger(adjacency="add-remove", n=1000, sampler={"kind": "poisson", "q": 0.5, "n": 1000, "steps": 4})
+sampled.charge(Gaussian(1).every_round(4))
+assert audit(sampled).exit_code == 1  # nobody here knows whether it claims that records are sampled
 """
 
 

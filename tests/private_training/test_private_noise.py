@@ -63,20 +63,20 @@ def test_the_sum_is_that_of_clipped_records_over_the_expected_number():
 
 
 def forgotten(monkeypatch):
-    monkeypatch.setattr(run_module, "_noised", lambda total, bound, multiplier, source, banded: total)
+    monkeypatch.setattr(run_module, "noisy_sum", lambda total, **_: total)
 
 
 def a_quarter(monkeypatch):
-    honest = run_module._noised
+    honest = run_module.noisy_sum
     monkeypatch.setattr(
-        run_module, "_noised", lambda total, bound, multiplier, *rest: honest(total, bound, multiplier / 4, *rest)
+        run_module, "noisy_sum", lambda total, multiplier, **rest: honest(total, multiplier=multiplier / 4, **rest)
     )
 
 
 def repeated(monkeypatch):
-    honest, kept = run_module._noised, {}
+    honest, kept = run_module.noisy_sum, {}
     monkeypatch.setattr(
-        run_module, "_noised", lambda total, *rest: kept.setdefault("noise", honest(total, *rest) - total) + total
+        run_module, "noisy_sum", lambda total, **rest: kept.setdefault("noise", honest(total, **rest) - total) + total
     )
 
 

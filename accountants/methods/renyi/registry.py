@@ -32,7 +32,9 @@ def curve(event: Event, orders: FloatArray, adjacency: Adjacency | None) -> Floa
     if parts != {event: 1}:
         return total_curve(parts, orders, adjacency)
     # Whatever is brought into normal form needs no curve of its own.
-    supported = ", ".join(sorted({kind.__name__ for kind in [*curve.registry, *KINDS.values()]} - {"object"}))
+    supported = ", ".join(
+        sorted({kind.__name__ for kind in [*curve.registry, *KINDS.values()]} - {"object", type(event).__name__})
+    )
     raise UnsupportedEvent(f"no Rényi curve for {event!r} ({type(event).__name__}); supported: {supported}")
 
 
