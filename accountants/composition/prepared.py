@@ -40,7 +40,7 @@ def prepared(event: Event, adjacency: str) -> Prepared:
 
 
 def prepared_parts(parts: Parts, adjacency: Adjacency, certain: Parts | None = None) -> Prepared:
-    """The same for a normal form whose adjacency has been checked.
+    """A normal form as compositions, whose adjacency has been checked.
 
     Args:
         parts: as `events.normal_form` gives them.

@@ -1,4 +1,4 @@
-"""Files that a stranger may have written, and files that a reader must find whole: what every reader and writer shares.
+"""Files that somebody else may have written, and files that a reader must find whole: what every reader and writer shares.
 
 Ledgers are read and written with it, and so is everything that `privkd.storage` keeps.
 """

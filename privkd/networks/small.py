@@ -1,4 +1,4 @@
-"""Networks that privkd can build by itself, and save and load by name: for teachers and for students.
+"""Two small networks, for vectors and for images, and the list of architectures that files may name.
 
 Files name an architecture of this list, never a class to import, so that reading a file cannot run code.
 """

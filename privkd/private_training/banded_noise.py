@@ -112,7 +112,7 @@ class BandedNoise:
         return {name: value.clone() for name, value in made.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint, which is private."""
+        """The state for a checkpoint, as private as the records."""
         return {"last": [dict(noises) for noises in self._last]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -137,7 +137,7 @@ class PrivateRun:
         return certificate
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint; with correlated noise it is as private as the records."""
+        """The state for a checkpoint; with correlated noise it is as private as the records."""
         state: dict[str, Any] = {"id": self._id, "releases": self._releases, "draws": self._draws.state_dict()}
         if isinstance(self.settings.clip, Quantile):
             state["bound"] = self._gradients.clipper.rule.bound

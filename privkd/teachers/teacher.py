@@ -23,7 +23,7 @@ class TeacherKind(StrEnum):
 
 @runtime_checkable
 class Teacher(Protocol):
-    """Whoever teaches, as a transcription sees it. A class that subclasses it states what differs from a teacher of nothing.
+    """A teacher as a transcription sees it. The defaults are those of no teacher; a class that subclasses it states what differs.
 
     Attributes:
         kind: what it can be asked.

@@ -147,7 +147,7 @@ class Contour:
         return total
 
     def _in_block(self, start: float, end: float, step: float, overlap: float) -> float:
-        """The same over one block, in intervals that adapt to what can be bounded at once."""
+        """The integral over one block, in intervals that adapt to what can be bounded at once."""
         ceilings = [spectrum.ceiling(self.tilt, start, end) for spectrum in self.total.spectra]
         total, left, length = 0.0, start, _FIRST * start
         while left < end:

@@ -56,11 +56,11 @@ class LossSum:
         self._errors: dict[float, float] = {}
 
     def blurred(self, blur: Blur) -> "LossSum":
-        """The same with noise."""
+        """This sum with noise added."""
         return LossSum(self.spectra, self.direction, blur)
 
     def cumulants(self, tilt: float) -> Cumulants:
-        """Of the whole sum, remembered."""
+        """The cumulants of the whole sum, remembered."""
         found = self._known.get(tilt)
         if found is None:
             parts = [spectrum.cumulants(tilt) for spectrum in self.spectra]
@@ -85,7 +85,7 @@ class LossSum:
         return min(1.0, exp_up(min(0.0, self.log_chernoff(tilt, epsilon))) * (1.0 + 4.0 * ULP) + self.missed)
 
     def best_chernoff(self, epsilon: float) -> float:
-        """The same where no tilt is known: nothing beyond the largest loss, else by the best tilt within reach."""
+        """Upper bound on delta(epsilon) where no tilt is known: nothing beyond the largest loss, else by the best tilt within reach."""
         if self.largest <= epsilon:
             return self.missed
         with suppress(ResolutionError):

@@ -15,7 +15,7 @@ _CLOSED = 32.0 * ULP  # relative rounding of a closed form
 
 @dataclass(frozen=True, slots=True)
 class Cumulants:
-    """Of the summed loss: log E e^(tilt S), and tilted mean and variance."""
+    """Cumulants of the summed loss: log E e^(tilt S), and tilted mean and variance."""
 
     log: float
     mean: float

@@ -142,7 +142,7 @@ class Clipper:
 
     @property
     def names(self) -> list[str]:
-        """Of the trained parameters."""
+        """The names of the trained parameters."""
         return list(self._job.trained())
 
     def undisturbed(self) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""The truth: one record at a time, with plain autograd."""
+"""The reference strategy: one record at a time, with plain autograd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Going back: passes that are compared must draw the same numbers, and begin with the same attributes."""
+"""Passes that can be compared: they draw the same numbers, and begin with the same attributes."""
 
 from __future__ import annotations
 

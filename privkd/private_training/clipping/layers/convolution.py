@@ -127,5 +127,5 @@ def _padding_of(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> list[tuple[int, in
 
 
 def _flat(pads: list[tuple[int, int]]) -> list[int]:
-    """As `functional.pad` takes them: the last dimension first."""
+    """Paddings as `functional.pad` takes them: the last dimension first."""
     return [n for pair in reversed(pads) for n in pair]
