@@ -135,7 +135,7 @@ class Filter(Uncopied):
         """
         added = distinct_parts(event, count, self._adjacency)
         self._require_own_process()
-        with self._lock:
+        with self._changing():
             if added:
                 after = self._after(self._standing, added)
                 if not self._admits(after, added):

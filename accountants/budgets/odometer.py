@@ -112,7 +112,7 @@ class Odometer(Uncopied):
                 "takes (epsilon, delta)-claims; other events need a Ledger or a Filter"
             )
         self._require_own_process()
-        with self._lock:
+        with self._changing():
             self._spent += added
 
     def read(self) -> float:

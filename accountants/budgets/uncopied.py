@@ -2,6 +2,8 @@
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from accountants.errors import LedgerError
@@ -13,7 +15,31 @@ class Uncopied:
     def _note_process(self) -> None:
         """Note this process, which alone may change the object, and make a lock for its threads."""
         self._process = os.getpid()
+        self._free()
+
+    def _free(self) -> None:
+        """Let go of whatever a thread holds, which in a forked process would never let go itself."""
         self._lock = threading.RLock()
+        self._is_changing = False
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the object for one change.
+
+        Raises:
+            LedgerError: the same thread is in the middle of another change, which would overwrite this one.
+        """
+        with self._lock:
+            if self._is_changing:
+                raise LedgerError(
+                    f"this {type(self).__name__} is being charged, and the same thread asked for another charge meanwhile, for "
+                    "example in a signal handler; nothing was charged: ask again when the first charge is done"
+                )
+            self._is_changing = True
+            try:
+                yield
+            finally:
+                self._is_changing = False
 
     def __copy__(self) -> NoReturn:
         self._refuse("copied")

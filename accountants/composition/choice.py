@@ -78,12 +78,14 @@ def _worst(event: Prepared, options: Options, curve_of: Callable[[KnownParts, Op
     upper_options = options if is_same else replace(options, needs_lower=False)
     above = [curve_of(known, upper_options) for known in event.above]
     below = [] if is_same else [curve_of(known, options) for known in event.below]
+    may_lack = event.is_certain or options.method == "auto"  # a named method is to say that it does not apply
+    passed_over = (ResolutionError, UnsupportedEvent) if may_lack else (ResolutionError,)
 
     def bound_at(point: float) -> Bound:
         bounds = [curve(point) for curve in above]
         worst = max(bounds, key=lambda bound: bound.upper)
         lower = max(bound.lower for bound in bounds) if is_same else 0.0
-        with suppress(ResolutionError, UnsupportedEvent):
+        with suppress(*passed_over):
             lower = max((curve(point).lower for curve in below), default=lower)
         return replace(worst, lower=min(lower, worst.upper))
 

@@ -18,10 +18,12 @@ class Prepared:
         above: the worst of them bounds the cost from above.
         below: the worst of them bounds it from below: what is certainly released, where the event may cost less than its
             parts. The same object as `above` where one bound serves both ends.
+        is_certain: whether `below` is what is certainly released: another event, which the method that was named need not take.
     """
 
     above: tuple[KnownParts, ...]
     below: tuple[KnownParts, ...]
+    is_certain: bool = False
 
 
 def prepared(event: Event, adjacency: str) -> Prepared:
@@ -40,7 +42,7 @@ def prepared(event: Event, adjacency: str) -> Prepared:
 
 
 def prepared_parts(parts: Parts, adjacency: Adjacency, certain: Parts | None = None) -> Prepared:
-    """A normal form as compositions, whose adjacency has been checked.
+    """A normal form, whose adjacency has been checked, as compositions.
 
     Args:
         parts: as `events.normal_form` gives them.
@@ -53,4 +55,4 @@ def prepared_parts(parts: Parts, adjacency: Adjacency, certain: Parts | None = N
     known_above = tuple(known_parts(place, adjacency) for place in above)
     if below is above:
         return Prepared(known_above, known_above)
-    return Prepared(known_above, tuple(known_parts(place, adjacency) for place in below))
+    return Prepared(known_above, tuple(known_parts(place, adjacency) for place in below), certain is not None)

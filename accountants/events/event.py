@@ -148,13 +148,21 @@ class Parts:
         Raises:
             ValueError: the count exceeds 10^15.
         """
+        _require_count(count)
         require_countable(event, count)
         if count > 0:
             event.simplify(count, self)
 
     def add(self, part: Event, count: int) -> None:
-        """Add a part that is in simplest form."""
+        """Add a part that is in simplest form, count >= 0 times."""
+        _require_count(count)
         self.counts[part] = self.counts.get(part, 0) + count
+
+
+def _require_count(count: int) -> None:
+    """A count that takes cost away, as a wrong `simplify` could ask for, would hide what others cost."""
+    if type(count) is not int or count < 0:
+        raise ValueError(f"count={count!r} of a part must be a whole number >= 0")
 
 
 KINDS: dict[str, type[Event]] = {}  # every event class by its type name; `registry.event` fills it

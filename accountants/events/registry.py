@@ -1,7 +1,7 @@
 """The registry of event classes: a decorator enters one, and JSON, expressions and ledgers can then be read."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TypeVar, dataclass_transform
 
 from accountants.adjacency import Adjacency
@@ -38,7 +38,7 @@ def event(
 
     Raises:
         ValueError: another class has one of the names.
-        TypeError: the class is no `Event`.
+        TypeError: the class is no `Event`, derives from a registered one, or has a field that nothing checks.
 
     Example:
         >>> @event("doubled", adjacencies=[Adjacency.REPLACE_ONE])
@@ -51,6 +51,12 @@ def event(
     def registered(kind: type[E]) -> type[E]:
         if not issubclass(kind, Event):
             raise TypeError(f"{kind.__name__} must be a subclass of Event to be registered as {type_name!r}")
+        parent = next((base for base in kind.__mro__[1:] if "type_name" in vars(base)), None)
+        if parent is not None:
+            raise TypeError(
+                f"{kind.__name__} derives from {parent.__name__}, and would be priced as one whatever its own fields say; derive "
+                "it from Event, and say in `simplify` what it costs"
+            )
         names = [(KINDS, type_name), (NAMES, type_name), (NAMES, kind.__name__), (NAMES, alias), (METHODS, method)]
         entries = [(table, name) for table, name in names if name is not None]
         for table, name in entries:
@@ -78,6 +84,16 @@ def _dataclass(kind: type[E]) -> type[E]:
     kind.__post_init__ = __post_init__
     made = dataclass(frozen=True, slots=True, repr=False)(kind)
     forms = forms_of(made)
+    inner = (
+        ("event", "events") if hasattr(kind, "inside") else ()
+    )  # checked, and counted in adjacencies and depth, by the base
+    declared = fields(made)  # pyright: ignore[reportArgumentType]
+    unchecked = [item.name for item in declared if item.init and "form" not in item.metadata and item.name not in inner]
+    if unchecked:
+        raise TypeError(
+            f"{kind.__name__} takes {', '.join(unchecked)} unchecked; declare fields by real(), integer(), ... of "
+            "accountants.events.fields, and derive an event with others inside from SingleInside or SeveralInside"
+        )
     return made
 
 

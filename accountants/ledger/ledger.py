@@ -2,7 +2,6 @@
 
 import math
 import os
-import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -334,10 +333,10 @@ class Ledger(LedgerView, Uncopied):
         """
         if self._file is None:
             self._require_own_process()
-            with self._lock:
+            with self._changing():
                 yield self._book
             return
-        with self._lock, locked(self._file.path):
+        with self._changing(), locked(self._file.path):
             news = self._file.news()
             if news is not None:
                 self._book.take_over(news, name=self._file.path.name)
@@ -363,7 +362,7 @@ _BOUND: weakref.WeakSet[Ledger] = weakref.WeakSet()
 def _free_locks() -> None:
     """Replace the locks in a forked process, because one that another thread held at the fork would never be released."""
     for ledger in _BOUND:
-        ledger._lock = threading.RLock()
+        ledger._free()
 
 
 if hasattr(os, "register_at_fork"):

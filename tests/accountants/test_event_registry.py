@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from accountants import Adjacency, Event, Gaussian, GNMax
+from accountants import Adjacency, Event, Gaussian, GNMax, epsilon
 from accountants.events import KINDS
+from accountants.events.fields import real
 from accountants.events.registry import METHODS, NAMES, event
 
 # The files of a package as its author writes them: the dataclass with its fields, and what it costs.
@@ -204,3 +205,36 @@ def test_copies_are_made_from_the_parameters():
     for copied in (copy.copy(deep), copy.deepcopy(deep), pickle.loads(pickle.dumps(deep))):  # noqa: S301  bytes of our own
         assert copied == deep
         assert (copied.depth, hash(copied), repr(copied)) == (deep.depth, hash(deep), repr(deep))
+
+
+def test_a_class_that_would_be_priced_as_its_parent_is_refused(registry):
+    with pytest.raises(TypeError, match="Scaled derives from Gaussian, and would be priced as one"):
+
+        @event("scaled")
+        class Scaled(Gaussian):
+            sensitivity: float = real(above=0.0, default=1.0)
+
+
+def test_fields_that_nothing_checks_are_refused(registry):
+    with pytest.raises(TypeError, match="Loose takes level unchecked"):
+
+        @event("loose")
+        class Loose(Event):
+            level: float = 0.0
+
+    with pytest.raises(TypeError, match="Wrapped takes event unchecked"):  # it would be stated for every adjacency
+
+        @event("wrapped")
+        class Wrapped(Event):
+            event: Event
+
+
+@pytest.mark.parametrize("way", ["add", "collect"])
+def test_a_simplify_that_takes_cost_away_is_refused(registry, way):
+    @event("rebate")
+    class Rebate(Event):
+        def simplify(self, number, parts):
+            getattr(parts, way)(Gaussian(1.0), -3 * number)
+
+    with pytest.raises(ValueError, match="of a part must be a whole number >= 0"):
+        epsilon(Gaussian(1.0) * 3 + Rebate(), 1e-5)

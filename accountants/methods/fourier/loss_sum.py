@@ -85,7 +85,7 @@ class LossSum:
         return min(1.0, exp_up(min(0.0, self.log_chernoff(tilt, epsilon))) * (1.0 + 4.0 * ULP) + self.missed)
 
     def best_chernoff(self, epsilon: float) -> float:
-        """Upper bound on delta(epsilon) where no tilt is known: nothing beyond the largest loss, else by the best tilt within reach."""
+        """Upper bound on delta(epsilon) where no tilt is known: 0 beyond the largest loss, else by the best tilt in reach."""
         if self.largest <= epsilon:
             return self.missed
         with suppress(ResolutionError):

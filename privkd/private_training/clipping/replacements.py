@@ -88,7 +88,7 @@ def _is_flat(module: nn.Module) -> TypeGuard[_BatchNorm]:
 
 
 def _refuse_few_values(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-    """A layer in front of a GroupNorm whose groups hold few channels: whether there are positions enough is known by the input alone."""
+    """A layer in front of a GroupNorm whose groups hold few channels: only the input shows whether there are positions enough."""
     assert isinstance(module, nn.GroupNorm)
     values = args[0][:1].numel() // module.num_groups
     if values < _LEAST and len(args[0]):
