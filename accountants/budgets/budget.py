@@ -24,7 +24,6 @@ Sources: Rogers, Roth, Ullman, Vadhan 2016 (pure filter); Kairouz, Oh, Viswanath
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,9 +36,8 @@ from accountants.composition.epsilon import epsilon_of_parts, is_quickly_within
 from accountants.composition.failures import left_over, split_failures
 from accountants.composition.requirements import require_adjacency
 from accountants.events import ApproxDP, Event, Gaussian, GNMax, PureDP, Repeat, distinct, merge_gaussians
+from accountants.methods.method import Parts
 from accountants.methods.renyi.conversion import best_order_to_repeat
-
-Parts = Mapping[Event, int]
 
 
 @dataclass(frozen=True, eq=False)

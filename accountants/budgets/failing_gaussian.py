@@ -4,15 +4,13 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from accountants.adjacency import Adjacency
 from accountants.composition.epsilon import epsilon, profile
 from accountants.errors import ResolutionError, UnsupportedEvent
 from accountants.events import Event, as_event
-
-FloatArray = NDArray[np.float64]
+from accountants.numerics.array_kinds import FloatArray
 
 _POINTS = 48  # of the curve; twice as many change mu by less than 1 %
 _STEEPEST = 300.0  # nats; e^epsilon and its products stay floats

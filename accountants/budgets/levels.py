@@ -17,9 +17,9 @@ from accountants.events import (
     RandomizedResponse,
 )
 from accountants.methods.pure import release_level, rounded_up
+from accountants.numerics.rounding import ULP
 
-_ULP = 2.0**-53
-_UP = 1.0 + 16.0 * _ULP  # covers the roundings of the few products below
+_UP = 1.0 + 16.0 * ULP  # covers the roundings of the few products below
 _TINY = 1e-300  # nothing that costs anything costs less
 
 
@@ -136,8 +136,8 @@ def dominating_gaussian(response: RandomizedResponse) -> Gaussian:
     upper = float(ndtri(kept)) if kept < 0.5 else -float(ndtri(math.exp(log_others - log_total)))
     mu = upper - float(ndtri(other))
     # A chance that is off by a share moves its quantile by at most 1.3 times that share.
-    mu += 16.0 * _ULP * (4.0 + log_total + response.eps0 + abs(upper) + abs(mu))
-    return Gaussian(sigma=(1.0 - 4.0 * _ULP) / mu)
+    mu += 16.0 * ULP * (4.0 + log_total + response.eps0 + abs(upper) + abs(mu))
+    return Gaussian(sigma=(1.0 - 4.0 * ULP) / mu)
 
 
 def _square(level: float) -> float:

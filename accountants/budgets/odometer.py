@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accountants import check
 from accountants.adjacency import Adjacency
@@ -14,8 +13,7 @@ from accountants.budgets.rules import RenyiRule
 from accountants.budgets.uncopied import Uncopied
 from accountants.errors import UnsupportedEvent
 from accountants.events import Event
-
-FloatArray = NDArray[np.float64]
+from accountants.numerics.array_kinds import FloatArray
 
 _ORDERS = tuple((1.0 + np.geomspace(1.0 / 16.0, 2048.0, 31)).tolist())  # a factor of sqrt(2) apart above 1
 _SLACK = 1e-12  # relative, covers the rounding of sums, exponentials and logarithms

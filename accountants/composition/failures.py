@@ -4,10 +4,8 @@ import math
 from collections.abc import Mapping
 
 from accountants.events import ApproxDP, Event, Gaussian, PoissonSampled, PureDP
-from accountants.methods.method import Parts
+from accountants.methods.method import Interval, Parts
 from accountants.numerics.rounding import ULP
-
-Interval = tuple[float, float]
 
 
 def split_failures(counts: Parts) -> tuple[dict[Event, int], Interval]:

@@ -17,8 +17,7 @@ from accountants.composition import epsilon as composition
 from accountants.events import Event
 from accountants.guarantees.profile import falling, reach
 from accountants.methods.exact.gaussian import gaussian_mu
-
-FloatArray = NDArray[np.float64]
+from accountants.numerics.array_kinds import FloatArray
 
 _ROUNDING = 16.0 * 2.0**-53  # absolute: every term that counts is at most 1
 _FIRST = 33  # evenly spaced epsilons before the first refinement; they decide where no lower end is known

@@ -9,6 +9,9 @@ from accountants.events import Event
 Parts = Mapping[Event, int]
 """Distinct events of a normal form -> how often each occurs, >= 1."""
 
+Interval = tuple[float, float]
+"""A certified lower and upper end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

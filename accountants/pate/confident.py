@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr
 
 from accountants import check
+from accountants.numerics.array_kinds import FloatArray
 from accountants.pate.gnmax import gnmax_log_q, gnmax_renyi
-from accountants.pate.votes import FloatArray, prediction_table
+from accountants.pate.votes import prediction_table
 
 
 def confidence(counts: FloatArray, *, predictions: ArrayLike | None = None) -> FloatArray:

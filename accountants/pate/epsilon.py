@@ -21,13 +21,14 @@ from accountants.bound import Bound
 from accountants.composition.epsilon import epsilon
 from accountants.composition.requirements import require_adjacency
 from accountants.events import ConfidentGNMax, Event, GNMax, LNMax
+from accountants.numerics.array_kinds import FloatArray
 from accountants.pate.confident import confidence, realised_costs
 from accountants.pate.gnmax import gnmax_log_q, gnmax_renyi, total_over_rows
 from accountants.pate.hidden_cost import PrivateCost
 from accountants.pate.lnmax import lnmax_log_q, lnmax_renyi
 from accountants.pate.release import CostPlan, Smoothing, renyi_epsilon
 from accountants.pate.sensitivity import SmoothCosts, check_smooth_costs, gnmax_smooth_costs, smooth_sensitivity
-from accountants.pate.votes import FloatArray, vote_table
+from accountants.pate.votes import vote_table
 
 Disclosure = Literal["data-independent", "smooth-sensitivity", "private-only"]
 

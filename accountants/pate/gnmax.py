@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import log_ndtr
 
 from accountants import check
-from accountants.pate.votes import FloatArray
+from accountants.numerics.array_kinds import FloatArray
 
 _SLACK = 1e-10  # relative, covers the rounding of log q and of the curve
 _SUBTRACTION = 1e-13  # relative to the terms that partly cancel

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from accountants import check
+from accountants.numerics.array_kinds import FloatArray
 from accountants.pate.gnmax import checked_orders, two_term_bound
-from accountants.pate.votes import FloatArray
 
 
 def lnmax_log_q(counts: FloatArray, scale: float) -> FloatArray:

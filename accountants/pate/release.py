@@ -24,9 +24,9 @@ from scipy.special import ndtri
 from accountants import check
 from accountants.bound import round_up
 from accountants.events.claims import RDP
+from accountants.numerics.array_kinds import FloatArray
 from accountants.pate.gnmax import checked_orders
 from accountants.pate.hidden_cost import PrivateCost
-from accountants.pate.votes import FloatArray
 
 _SLACK = 1e-12  # relative, covers rounding
 _SHARE = 0.3  # of beta * order by default: noise scales of neighbours differ little, and sensitivities decay fast

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accountants.numerics.array_kinds import FloatArray
 from accountants.pate.gnmax import gaps_log_q, gnmax_log_q
 from accountants.pate.staircase import Staircase, quantile, staircase
-from accountants.pate.votes import FloatArray
 
 _DISCOUNT = 16.0  # distances are looked at until e^(-beta d) falls to e^-16; beyond, the steepest step is assumed
 _MOST_DISTANCES = 4096

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri_exp
 
+from accountants.numerics.array_kinds import FloatArray
 from accountants.pate.gnmax import gnmax_renyi
-from accountants.pate.votes import FloatArray
 
 IntArray = NDArray[np.int64]
 

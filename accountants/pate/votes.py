@@ -3,11 +3,10 @@
 from contextlib import suppress
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from accountants import check
-
-FloatArray = NDArray[np.float64]
+from accountants.numerics.array_kinds import FloatArray
 
 _HIDDEN = "(the counts are private and are not shown)"
 _ROUNDING = 1e-6  # a row of probabilities may miss 1 by this much, for single precision

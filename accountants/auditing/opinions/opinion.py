@@ -2,16 +2,14 @@
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from accountants.adjacency import Adjacency
 from accountants.auditing.opinions import dp_accounting, prv_accountant
 from accountants.bound import Bound, round_down, round_up
-from accountants.events import Event
-
-Parts = Mapping[Event, int]
+from accountants.methods.method import Parts
 
 # What foreign numerical code may raise. A time-out cannot be caught, so `limits` refuses large sizes beforehand.
 _FAILURES = (

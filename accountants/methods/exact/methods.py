@@ -7,10 +7,8 @@ from typing import cast
 from accountants.adjacency import Adjacency
 from accountants.events import Event, Gaussian, PoissonSampled, PureDP, RandomizedResponse
 from accountants.methods.exact import gaussian, responses, sampled_once
-from accountants.methods.method import Answer, Method, Parts, one_by_one
+from accountants.methods.method import Answer, Interval, Method, Parts, one_by_one
 from accountants.numerics.rounding import ULP
-
-Interval = tuple[float, float]
 
 _MERGED = 16.0 * ULP  # relative rounding of a merged Gaussian
 
