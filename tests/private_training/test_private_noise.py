@@ -30,9 +30,6 @@ def sums_are_right(clip=0.5):
     draws, source = [], NoNoise()
     original = PoissonDraws._draw
 
-    class Watching(PoissonDraws):
-        pass
-
     def drawn(self, step):
         draws.append(original(self, step))
         return draws[-1]
