@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -26,6 +26,7 @@ def slow_entropy(logits, labels, weights, ignore=-1):
     return total / mass if mass else 0.0
 
 
+@settings(max_examples=25)
 @given(
     labels=st.lists(st.integers(-1, 3), min_size=6, max_size=6),
     weights=st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=6, max_size=6),
@@ -108,6 +109,7 @@ def test_cosines_ignore_lengths_and_scale_them():
     )
 
 
+@settings(max_examples=25)
 @given(share=st.floats(0, 1))
 def test_a_mixture_has_the_mixture_of_two_losses(share):
     logits, labels = drawn()

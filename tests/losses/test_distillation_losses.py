@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -27,6 +27,7 @@ def slow_kl(student, teacher, tau, mask, wider):
     return tau**2 * total / len(student)
 
 
+@settings(max_examples=25)
 @given(
     mask=st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=5, max_size=5),
     wider=st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=5, max_size=5),
@@ -123,6 +124,7 @@ def test_what_a_divergence_cannot_use_is_refused(options, message):
         kl(rows(), rows(seed=1), **options)
 
 
+@settings(max_examples=25)
 @given(where=st.lists(st.sampled_from([0.0, 0.5, 2.0]), min_size=5, max_size=5))
 def test_feature_distance_is_the_weighted_mean_of_two_less_two_cosines(where):
     student, teacher = rows(), rows(seed=1)

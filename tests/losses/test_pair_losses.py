@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privkd import losses
@@ -37,7 +37,7 @@ def test_a_student_that_equals_its_teacher_has_no_loss_and_another_one_has(name)
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_teacher_gets_no_gradient_and_that_of_the_student_is_right(name):
-    student, teacher = rows(n=4, d=3).requires_grad_(), rows(n=4, d=3, seed=1).requires_grad_()
+    student, teacher = rows(n=3, d=3).requires_grad_(), rows(n=3, d=3, seed=1).requires_grad_()
     ALL[name](student, teacher).backward()
     assert teacher.grad is None
     assert student.grad.abs().max() > 0
@@ -65,6 +65,7 @@ def test_a_repeated_row_does_not_blow_the_gradient_up(name):
 
 
 @pytest.mark.parametrize("name", ALL)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 20))
 def test_the_order_of_rows_does_not_matter(name, seed):
     student, teacher = rows(), rows(seed=1)
