@@ -3,6 +3,7 @@
 A channel T has rows of true classes and columns of observed ones: T[k, l] = P(observed l | true k). It is of all rows,
 shape (K, K), of each row, (B, K, K), or of each row and annotator, (B, R, K, K). Annotators with one matrix each, (R, K, K),
 are given as `T.expand(B, R, K, K)`. Labels have shape (B,), or (B, R) with one column per annotator, and -1 where missing.
+Of many annotators with few labels each, give the pairs instead: `logits[item]`, `labels` and `T[annotator]`, one row per label.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ def backward_nll(
     warnings.warn("backward_nll is unbounded below and of high variance; prefer forward_nll", UserWarning, stacklevel=3)
     matrices = _require_channel(logits, labels, channel).detach()
     values = torch.linalg.svdvals(matrices.double())
-    if bool((values[..., -1] <= logits.shape[1] * torch.finfo(channel.dtype).eps * values[..., 0]).any()):
+    precision = max(torch.finfo(channel.dtype).eps, torch.finfo(logits.dtype).eps)
+    if bool((values[..., -1] <= logits.shape[1] * precision * values[..., 0]).any()):
         raise ValueError(
             "channel holds a singular matrix: two true classes, or mixtures of them, look the same through it; use "
             "forward_nll, which needs no inverse"
@@ -160,16 +162,17 @@ def posterior(
 ) -> Float[Tensor, "b k"]:
     """The distribution of the true class given the classifier and all observed labels, by Bayes, without gradients.
 
-    Proportional to p_k^power times the product over labels of T[k, label], over prior_k^prior_power: the classifier knows the
-    prior already, so counting it from both sides would count it twice.
+    Proportional to p_k^power times the product over labels of T[k, label], over prior_k^prior_power. Without a prior this is
+    the rule of Bayes, with the classifier's answer as what is known before the labels. A prior takes the shares of the classes
+    in the classifier's training data out of its answer, as if all classes had been equally frequent.
 
     Args:
         probabilities: of the classifier, shape (B, K).
         labels: observed classes, int64, shape (B,) or (B, R), -1 where missing.
         channel: see the head of this module.
-        prior: shares of the classes, > 0, shape (K,); None for equal ones.
+        prior: shares of the classes, > 0, shape (K,); None: nothing is taken out.
         power: of the classifier, >= 0.
-        prior_power: of the prior, >= 0.
+        prior_power: of the prior, if there is one, >= 0.
 
     Returns:
         Float of the dtype of `probabilities`, shape (B, K), rows sum to 1; computed in float64 and log space.
@@ -186,7 +189,7 @@ def posterior(
     check.real(power=power, prior_power=prior_power, at_least=0.0)
     matrices = _require_channel(probabilities, labels, channel)
     count, classes = probabilities.shape
-    prior = probabilities.new_full((classes,), 1.0 / classes) if prior is None else prior
+    prior = probabilities.new_ones(classes) if prior is None else prior
     if prior.shape != (classes,) or not bool((prior > 0).all()):
         raise ValueError(f"prior must hold {classes} shares > 0, one per class")
     # [b, r, observed, true]: the column of what was observed.
@@ -231,7 +234,7 @@ def _columns(labels: Tensor) -> int:
 
 
 def _require_channel(logits: Tensor, labels: Tensor, channel: Tensor) -> Tensor:
-    """The channel as (B or 1, R or 1, K, K), after everything about the arguments was checked."""
+    """The channel as (B or 1, R or 1, K, K), of the dtype of the logits, after all arguments were checked."""
     require_rows(logits=logits)
     require_floating(channel=channel)
     count, classes = logits.shape
@@ -253,6 +256,7 @@ def _require_channel(logits: Tensor, labels: Tensor, channel: Tensor) -> Tensor:
         raise ValueError(
             "rows of channel are negative or do not sum to 1; rows are true classes, columns observed ones"
         )
+    channel = channel.to(logits.dtype)
     if channel.dim() == 2:
         return channel[None, None]
     return channel[:, None] if channel.dim() == 3 else channel

@@ -70,6 +70,15 @@ def test_a_channel_without_noise_leaves_the_cross_entropy(loss):
 
 @pytest.mark.filterwarnings("ignore:backward_nll is unbounded")
 @pytest.mark.parametrize("loss", SLOW)
+def test_a_channel_of_double_precision_serves_single_precision_logits(loss):
+    single = loss(logits().float(), torch.tensor([0, 2, -1, 1]), channels())
+    assert single.dtype == torch.float32
+    # Some ten operations in float32 on numbers of order 1.
+    assert math.isclose(single, loss(logits(), torch.tensor([0, 2, -1, 1]), channels()), rel_tol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:backward_nll is unbounded")
+@pytest.mark.parametrize("loss", SLOW)
 def test_missing_labels_give_no_gradient_and_none_at_all_a_zero(loss):
     scores, labels = logits().requires_grad_(), torch.tensor([[0, -1], [-1, -1], [2, 1], [-1, 0]])
     loss(scores, labels, channels()).backward()
@@ -160,6 +169,22 @@ def test_the_posterior_is_bayes_by_products(shape, labels, power, prior_power):
     found = posterior(p, labels, channels(*shape), prior=prior, power=power, prior_power=prior_power)
     slow = slow_posterior(p, labels, channels(*shape), prior, power, prior_power)
     assert torch.allclose(found, slow, rtol=1e-12)
+
+
+def test_labels_as_pairs_of_item_and_annotator_are_the_same_as_a_table():
+    table = torch.tensor([[0, -1, 2], [-1, -1, 1], [1, 1, -1], [-1, 0, -1]])
+    per_annotator = channels(R)
+    item, annotator = (table >= 0).nonzero(as_tuple=True)
+    pairs = forward_nll(logits()[item], table[item, annotator], per_annotator[annotator])
+    assert torch.isclose(pairs, forward_nll(logits(), table, per_annotator.expand(B, R, K, K)), rtol=1e-12)
+
+
+def test_without_a_prior_none_is_taken_out_and_an_equal_one_changes_nothing():
+    p, labels = logits().softmax(1), torch.tensor([0, 2, -1, 1])
+    bayes = posterior(p, labels, channels())
+    assert torch.allclose(bayes[2], p[2], rtol=1e-12), "no label, nothing learned"
+    assert torch.allclose(posterior(p, labels, channels(), prior=torch.full((K,), 1 / K)), bayes, rtol=1e-12)
+    assert torch.allclose(posterior(p, labels, channels(), prior=p[2])[2], torch.full((K,), 1 / K).double(), rtol=1e-12)
 
 
 def test_a_thousand_annotators_do_not_underflow():
