@@ -85,6 +85,10 @@ def test_large_logits_outside_of_the_mask_do_not_leak_into_it():
     teacher, student = torch.tensor([[1.0, 2.0, 5000.0]]), torch.tensor([[1.0, 2.0, 4000.0]])
     mask = torch.tensor([True, True, False])
     assert kl(student, teacher, mask=mask) == 0
+    # Nor do they win when the allowed logits are far below such a fill.
+    other = student.roll(1, 1) - 6000
+    assert torch.equal(kl(other, teacher - 6000, mask=mask), kl(other + 6000, teacher, mask=mask))
+    assert kl(other, teacher - 6000, mask=mask) > 1
     added = (teacher + torch.where(mask, 0.0, -1000.0)).softmax(1)
     assert added[0, 2] == 1
 
