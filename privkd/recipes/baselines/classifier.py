@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from accountants import check
 from privkd.data.bundled import all_digits
 from privkd.data.records import Records
+from privkd.losses import cross_entropy
 from privkd.networks import network_for
 from privkd.networks.small import standardise
 from privkd.plain import make_plain
@@ -90,7 +90,7 @@ class Classification(Task):
 
     def per_record(self, batch: Batch, context: Context) -> Losses:
         inputs, labels = batch.tensors
-        return {"cross-entropy": functional.cross_entropy(self.modules["network"](inputs), labels, reduction="none")}
+        return {"cross-entropy": cross_entropy(self.modules["network"](inputs), labels, reduction="none")}
 
     def validate(self, context: Context) -> Mapping[str, float]:
         """The fraction of held-out rows whose largest logit is that of their class."""
