@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from privkd.trainer.beside import Beside as Beside
     from privkd.trainer.checkpoints.checkpoints import Checkpoints as Checkpoints
     from privkd.trainer.history import History as History
+    from privkd.trainer.memory import RowMemory as RowMemory
     from privkd.trainer.seeding import seeded as seeded
     from privkd.trainer.task import Context as Context
     from privkd.trainer.task import Stage as Stage
@@ -24,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy_door(
     {
         "privkd.trainer.checkpoints.checkpoints": "Checkpoints",
         "privkd.trainer.history": "History",
+        "privkd.trainer.memory": "RowMemory",
         "privkd.trainer.seeding": "seeded",
         "privkd.trainer.batch": "Batch",
         "privkd.trainer.batches.class_balance": "balanced",

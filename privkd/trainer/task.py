@@ -17,6 +17,7 @@ from privkd.errors import TaskError
 from privkd.plain import make_plain, plain
 from privkd.trainer.batch import Batch
 from privkd.trainer.beside import Beside, require_sizes
+from privkd.trainer.memory import RowMemory
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
@@ -91,8 +92,11 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         schedulers: step once after every step of the run.
         averaged: name of a module -> decay, in (0, 1), of an exponential moving average of its weights, kept in
             `self.averages[name]`.
+        memories: what is remembered of every row, by name, as `self.memories[name]`; on the device of the run, the same in all
+            processes, and in every checkpoint.
 
     Raises:
+        TypeError: a memory is none.
         ValueError: a name is in use twice or unknown, a decay is out of range, or an optimiser or a scheduler is of a kind that
             cannot be stepped once per batch.
     """
@@ -105,6 +109,7 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         frozen: Mapping[str, nn.Module] | None = None,
         schedulers: Sequence[LRScheduler] = (),
         averaged: Mapping[str, float] | None = None,
+        memories: Mapping[str, RowMemory] | None = None,
     ) -> None:
         self.modules = dict(modules)
         named = isinstance(optimizers, Mapping)
@@ -115,6 +120,10 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         self.schedulers = tuple(schedulers)
         self.averaged = {name: plain(decay) for name, decay in (averaged or {}).items()}
         self.averages: dict[str, nn.Module] = {}
+        self.memories = dict(memories or {})
+        for name, memory in self.memories.items():
+            if not isinstance(memory, RowMemory):
+                raise TypeError(f"memories[{name!r}] is {type(memory).__name__}; give a RowMemory")
         if not self.optimizers:
             raise ValueError("optimizers is empty; give at least one, over parameters of the modules")
         for name, optimizer in self.optimizers.items():

@@ -131,11 +131,16 @@ class Trainer(TrainerSettings):
 
 
 def _require_own_sampling(stage: Stage) -> None:
-    """Refuse a private stage that says which rows make its batches: what they cost rests on how they are drawn.
+    """Refuse a private stage that says which rows make its batches, or remembers rows: nothing bounds what comes of it.
 
     Raises:
-        ValueError: it has an order, or its task chooses rows.
+        ValueError: it has an order, or its task chooses rows or has memories of them.
     """
+    if stage.task.memories:
+        raise ValueError(
+            f"memories of {type(stage.task).__name__} keep something of every row, which a private run bounds by nothing; train a "
+            "task without them"
+        )
     if stage.order is not None:
         raise ValueError(
             f"order={type(stage.order).__name__.lower()}(...) of stage {stage.name!r} looks at rows to draw batches, which a "

@@ -44,6 +44,7 @@ def fingerprint(settings: TrainerSettings, stages: Sequence[Stage], processes: i
         "modules": [{name: _form(module) for name, module in task.modules.items()} for task in tasks],
         "frozen": _fixed(stages),
         "averaged": [task.averaged for task in tasks],
+        "memories": [{name: memory.form() for name, memory in task.memories.items()} for task in tasks],
         "optimizers": [{name: _settings(optim) for name, optim in task.optimizers.items()} for task in tasks],
         "schedulers": [[type(scheduler).__name__ for scheduler in task.schedulers] for task in tasks],
     }
