@@ -6,8 +6,13 @@ from accountants import lazy_door
 
 if TYPE_CHECKING:
     from privkd.trainer.batch import Batch as Batch
+    from privkd.trainer.batches.class_balance import balanced as balanced
+    from privkd.trainer.batches.episode_batches import episodes as episodes
+    from privkd.trainer.batches.identity_batches import identities as identities
+    from privkd.trainer.beside import Beside as Beside
     from privkd.trainer.checkpoints.checkpoints import Checkpoints as Checkpoints
     from privkd.trainer.history import History as History
+    from privkd.trainer.memory import RowMemory as RowMemory
     from privkd.trainer.seeding import seeded as seeded
     from privkd.trainer.task import Context as Context
     from privkd.trainer.task import Stage as Stage
@@ -20,8 +25,13 @@ __getattr__, __dir__, __all__ = lazy_door(
     {
         "privkd.trainer.checkpoints.checkpoints": "Checkpoints",
         "privkd.trainer.history": "History",
+        "privkd.trainer.memory": "RowMemory",
         "privkd.trainer.seeding": "seeded",
         "privkd.trainer.batch": "Batch",
+        "privkd.trainer.batches.class_balance": "balanced",
+        "privkd.trainer.batches.episode_batches": "episodes",
+        "privkd.trainer.batches.identity_batches": "identities",
+        "privkd.trainer.beside": "Beside",
         "privkd.trainer.task": "Context Stage Task Update",
         "privkd.trainer.trainer": "Trainer",
     },

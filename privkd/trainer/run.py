@@ -7,21 +7,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-import torch
-
 from privkd.errors import CheckpointError, PrivkdError, TaskError, TrainingStopped
 from privkd.progress import track
-from privkd.trainer.batch import Data
-from privkd.trainer.batches.datasets import require_data
+from privkd.trainer.batches.ordering import rows_per_step
 from privkd.trainer.checkpoints.checkpoints import Checkpoints
-from privkd.trainer.checkpoints.same_run import differences, digest_of, fingerprint
+from privkd.trainer.checkpoints.same_run import differences, fingerprint
 from privkd.trainer.checkpoints.stage_state import StageState
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.devices.placement import placed
 from privkd.trainer.guards import partly_used, require_finite_weights, too_large, translated, withheld
 from privkd.trainer.history import History
+from privkd.trainer.made_data import digests_of, require_same, with_data
 from privkd.trainer.reports import Reports
-from privkd.trainer.seeding import mixed, random_state, restore_random_state, seeded
+from privkd.trainer.seeding import random_state, restore_random_state
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.stage_loop import StageLoop
 from privkd.trainer.stage_setup import set_up
@@ -29,7 +27,7 @@ from privkd.trainer.task import Stage
 
 T = TypeVar("T")
 
-_FORMAT = 2  # of the state in a checkpoint
+_FORMAT = 3  # of the state in a checkpoint
 
 
 class Run:
@@ -63,7 +61,7 @@ class Run:
         self._fingerprint = fingerprint(settings, stages, engine.process[1])
         self._position, self._done = 0, 0  # stages, and the steps of those that are done
         self._loop: StageLoop | None = None
-        self._digest: str | None = None  # of the stage's rows, where they have to stay the same
+        self._digests: dict[str, str | None] = {}  # of the stage's rows, where they have to stay the same
         self._resumed: dict[str, Any] | None = None  # the checkpoint, until its stage has begun
 
     def go(self, description: str) -> History:
@@ -76,10 +74,10 @@ class Run:
         while self._position < len(self._stages):
             stage = self._stages[self._position]
             label = description if len(self._stages) == 1 else f"{description}: {stage.name}"
-            data = self._quietly(self._rows)
+            made = self._quietly(self._made)
             is_wrapped = self._settings.privacy is None
             with placed(stage.task, self._engine, compiled=self._settings.compile, wrapped=is_wrapped):
-                loop = self._begin(data)  # it knows what may be said, for example of a rehearsal on made-up rows
+                loop = self._begin(made)  # it knows what may be said, for example of a rehearsal on made-up rows
                 self._quietly(partial(self._train, loop, label))
             self._quietly(self._finish)
         return self._reports.history
@@ -145,34 +143,22 @@ class Run:
         self._reports.history.rows.extend(saved["history"])
         self._resumed = saved
 
-    def _rows(self) -> Data:
-        """The rows of the stage, before its modules are touched.
-
-        What a function draws depends on the seed of the settings and the stage alone, so that it makes the same rows when the
-        run goes on.
+    def _made(self) -> Stage:
+        """The stage with its rows, before its modules are touched.
 
         Raises:
-            TypeError: the function gives no data.
+            TypeError: a function gives no data.
             CheckpointError: the rows are others than when the stage began.
             TaskError: an optimiser moves parameters that belong to no module of the task.
         """
         stage, privacy = self._stages[self._position], self._settings.privacy
         self._states[self._position].require_owned()
-        data = stage.data
-        if callable(data):
-            with seeded(mixed(self._settings.seed, self._position, 1)), torch.no_grad():
-                data = data()
-            require_data(data, private=privacy is not None)
+        made = with_data(stage, self._settings.seed, self._position, is_private=privacy is not None)
         # Of private rows only where it is needed: whoever knows most of them could try the others with it.
-        is_needed = callable(stage.data) if privacy is None else privacy.counts_passes
-        self._digest = digest_of(data) if is_needed else None
-        before = None if self._resumed is None else self._resumed["made"]
-        if before not in (None, self._digest):
-            raise CheckpointError(
-                f"the data of stage {stage.name!r} differ from those that it began with, or come in another order; a function that "
-                "makes them may depend on earlier stages alone, and rows that a script shuffles need a seed"
-            )
-        return data
+        self._digests = digests_of(stage, made, all_rows=None if privacy is None else privacy.counts_passes)
+        if self._resumed is not None:
+            require_same(self._resumed["made"], self._digests, stage.name)
+        return made
 
     def _train(self, loop: StageLoop, label: str) -> None:
         """All steps of the stage that are left."""
@@ -192,12 +178,11 @@ class Run:
                         )
                     )
 
-    def _begin(self, data: Data) -> StageLoop:
-        """The loop of the stage, at its beginning or where the run was stopped."""
+    def _begin(self, made: Stage) -> StageLoop:
+        """The loop of the stage with its rows, at its beginning or where the run was stopped."""
         resumed, self._resumed = self._resumed, None
         setup = set_up(
-            self._stages[self._position],
-            data,
+            made,
             self._states[self._position].modules,
             self._engine,
             self._settings,
@@ -230,7 +215,8 @@ class Run:
 
     def _explained(self, loop: StageLoop, error: Exception) -> PrivkdError | None:
         """The error in place of one that says nothing of the run; None for any other."""
-        rows = self._stages[self._position].batch_size or self._settings.batch_size
+        stage = self._stages[self._position]
+        rows = rows_per_step(stage.order, stage.batch_size, self._settings.batch_size)
         return partly_used(error, loop.setup.task) or too_large(error, self._settings, step=loop.step + 1, rows=rows)
 
     def _save(self, loop: StageLoop) -> None:
@@ -255,7 +241,7 @@ class Run:
                 "done": self._done,
                 "stages": [state.state_dict() for state in self._states],
                 "engine": self._engine.state_dict(),
-                "made": self._digest,
+                "made": self._digests,
                 "leaks": list(self._reports.history.leaks),
                 "gradients": None if gradients is None else gradients.state_dict(),
                 "processes": processes,

@@ -7,6 +7,7 @@ from typing import Any
 
 from privkd.errors import TaskError
 from privkd.trainer.batch_step import BatchStep, kind_of
+from privkd.trainer.batches.chosen_rows import positions
 from privkd.trainer.guards import misfit, translated
 from privkd.trainer.history import Row
 from privkd.trainer.means import RunningMeans
@@ -25,6 +26,7 @@ class StageLoop:
         self.setup, self.context = setup, setup.context
         self._task, self._engine, self._batches = setup.task, setup.engine, setup.batches
         self.stretch = max(1, setup.context.steps // setup.settings.records)  # steps between two rows
+        self._chosen = setup.chosen
         self._is_quiet = setup.settings.is_quiet
         self._means = RunningMeans(self._engine, is_quiet=self._is_quiet)
         self._batch_step = BatchStep(setup, self._means)
@@ -49,6 +51,9 @@ class StageLoop:
         context, task, per_epoch = self.context, self._task, self._batches.steps_per_epoch
         if context.step % per_epoch == 0:
             task.on_epoch_start(context)
+            if self._chosen is not None:
+                mine = positions(task.rows(context), self._chosen.rows, type(task).__name__)
+                self._chosen.choose(self._engine.gathered(mine)[0])
         batch = self._batches.at(context.step)
         if context.step == 0:  # no weight has changed yet, so that what does not fit lies in task and batch
             translated(
@@ -96,6 +101,7 @@ class StageLoop:
             "epoch": self.context.epoch,
             # Not of private runs: nobody may foresee what is drawn after a stop.
             "generator": None if self.setup.gradients is not None else self.context.generator.get_state(),
+            "chosen": None if self._chosen is None else self._chosen.chosen,
             **self._means.state_dict(),
         }
 
@@ -104,4 +110,6 @@ class StageLoop:
         self.context.step, self.context.epoch = state["step"], state["epoch"]
         if state["generator"] is not None:
             self.context.generator.set_state(state["generator"])
+        if self._chosen is not None:
+            self._chosen.choose(state["chosen"])
         self._means.load_state_dict(state)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
+from privkd.errors import TaskError
 from privkd.trainer.batch import Data
 from privkd.trainer.batches.arrays import Batches
+from privkd.trainer.batches.chosen_rows import ChosenRows
 from privkd.trainer.batches.datasets import batches_of, rows_of
+from privkd.trainer.batches.ordering import rows_per_step
+from privkd.trainer.beside import as_beside
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.gradient_source import GradientRun, Setting
 from privkd.trainer.made_up import rehearsal_rows
@@ -32,6 +36,7 @@ class StageSetup:
         engine: where it happens.
         settings: of the run.
         gradients: of a private run; None for those of the mean losses.
+        chosen: the order of a task that chooses its rows; None for any other task.
     """
 
     task: Task
@@ -41,11 +46,11 @@ class StageSetup:
     engine: Engine
     settings: TrainerSettings
     gradients: GradientRun | None
+    chosen: ChosenRows | None
 
 
 def set_up(
     stage: Stage,
-    data: Data,
     modules: Mapping[str, nn.Module],
     engine: Engine,
     settings: TrainerSettings,
@@ -56,21 +61,20 @@ def set_up(
     """Make a stage ready to begin; private gradients are planned and charged.
 
     Args:
-        stage: its task is placed already.
-        data: of the stage.
+        stage: its task is placed already, and its data are made.
         modules: those of the task, by name, without wrappers.
         engine: where it happens.
         settings: of the run.
         seeds: of the run, and of the place of the stage in it.
         resumed: state of private gradients in the checkpoint that the run goes on from; None at its beginning.
     """
-    batch_size = stage.batch_size or settings.batch_size
+    data = cast("Data", stage.data)
+    batch_size = rows_per_step(stage.order, stage.batch_size, settings.batch_size)
     generator = generator_of(mixed(*seeds, engine.process[0]))
-    steps = _steps_of(stage, settings, rows_of(data))
-    context = Context(0, 0, steps, engine.device, generator, gather=engine.gather)
-    gradients = None
+    gradients, chosen, steps = None, None, 0
     if settings.privacy is not None:
         parts = settings.accumulate
+        steps = _steps_of(stage, settings, max(1, rows_of(data) // min(batch_size, rows_of(data) or 1)))
         setting = Setting(
             task=stage.task,
             rows=rows_of(data),
@@ -85,23 +89,40 @@ def set_up(
             resumed=resumed,
         )
         gradients = settings.privacy.begin(setting)
+    elif type(stage.task).rows is not Task.rows:
+        chosen = _chosen_rows(stage, batch_size, mixed(*seeds), engine)
     batches = batches_of(
         data,
         batch_size,
         mixed(*seeds),
-        beside=stage.beside,
+        beside={name: as_beside(other) for name, other in stage.beside.items()},
         device=engine.device,
         process=engine.process,
         workers=settings.workers,
-        order=None if gradients is None else lambda rows: gradients,
+        order=gradients or chosen or stage.order,
     )
-    return StageSetup(stage.task, modules, batches, context, engine, settings, gradients)
+    steps = steps or _steps_of(stage, settings, batches.steps_per_epoch)
+    context = Context(0, 0, steps, engine.device, generator, gather=engine.gather)
+    return StageSetup(stage.task, modules, batches, context, engine, settings, gradients, chosen)
 
 
-def _steps_of(stage: Stage, settings: TrainerSettings, rows: int) -> int:
+def _chosen_rows(stage: Stage, batch_size: int, seed: int, engine: Engine) -> ChosenRows:
+    """The order of a task that chooses its rows.
+
+    Raises:
+        TaskError: there are no rows to choose from, or they have an order already.
+    """
+    name, rows = type(stage.task).__name__, rows_of(cast("Data", stage.data))
+    if not rows:
+        raise TaskError(
+            f"{name}.rows chooses rows, but stage {stage.name!r} has no data; give it data, or leave rows out"
+        )
+    if stage.order is not None:
+        raise TaskError(f"{name}.rows chooses rows, which stage {stage.name!r} has an order for; give one of the two")
+    return ChosenRows(rows, batch_size, seed, engine.process)
+
+
+def _steps_of(stage: Stage, settings: TrainerSettings, per_epoch: int) -> int:
     """How many steps a stage takes: its own number, or that of the settings."""
     epochs = stage.epochs or (settings.epochs if stage.steps is None else None)
-    if epochs is None:
-        return stage.steps or settings.steps or 0
-    batch_size = min(stage.batch_size or settings.batch_size, rows)
-    return epochs * (max(1, rows // batch_size) if rows else 1)
+    return (stage.steps or settings.steps or 0) if epochs is None else epochs * per_epoch

@@ -16,11 +16,14 @@ from accountants import check
 from privkd.errors import TaskError
 from privkd.plain import make_plain, plain
 from privkd.trainer.batch import Batch
+from privkd.trainer.beside import Beside, require_sizes
+from privkd.trainer.memory import RowMemory
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
     from privkd.trainer.batch import Data
+    from privkd.trainer.batches.ordering import Ordering
 
 Losses = dict[str, Tensor]
 """Named scalar losses; the trainer minimises their sum."""
@@ -89,8 +92,11 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         schedulers: step once after every step of the run.
         averaged: name of a module -> decay, in (0, 1), of an exponential moving average of its weights, kept in
             `self.averages[name]`.
+        memories: what is remembered of every row, by name, as `self.memories[name]`; on the device of the run, the same in all
+            processes, and in every checkpoint.
 
     Raises:
+        TypeError: a memory is none.
         ValueError: a name is in use twice or unknown, a decay is out of range, or an optimiser or a scheduler is of a kind that
             cannot be stepped once per batch.
     """
@@ -103,6 +109,7 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         frozen: Mapping[str, nn.Module] | None = None,
         schedulers: Sequence[LRScheduler] = (),
         averaged: Mapping[str, float] | None = None,
+        memories: Mapping[str, RowMemory] | None = None,
     ) -> None:
         self.modules = dict(modules)
         named = isinstance(optimizers, Mapping)
@@ -113,6 +120,10 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         self.schedulers = tuple(schedulers)
         self.averaged = {name: plain(decay) for name, decay in (averaged or {}).items()}
         self.averages: dict[str, nn.Module] = {}
+        self.memories = dict(memories or {})
+        for name, memory in self.memories.items():
+            if not isinstance(memory, RowMemory):
+                raise TypeError(f"memories[{name!r}] is {type(memory).__name__}; give a RowMemory")
         if not self.optimizers:
             raise ValueError("optimizers is empty; give at least one, over parameters of the modules")
         for name, optimizer in self.optimizers.items():
@@ -187,6 +198,18 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
     def on_epoch_start(self, context: Context) -> None:  # noqa: B027 - most tasks need none of the moments
         """Called before the first step of every pass over the data."""
 
+    def rows(self, context: Context) -> Tensor | None:
+        """The rows of the pass that begins, chosen anew after every `on_epoch_start`; None for all, as by default.
+
+        A pass has as many steps as one over all rows: chosen rows come in fresh random orders until it is over. All processes
+        take the choice of the first one, and checkpoints hold it.
+
+        Returns:
+            Positions in the data, int64, shape (m,), m >= 1, where one that is given twice comes twice as often; or a mask of
+            truth values, shape (rows,).
+        """
+        return None
+
     def on_epoch_end(self, context: Context) -> None:  # noqa: B027
         """Called after the last step of every pass over the data."""
 
@@ -234,29 +257,34 @@ class Stage:
     Attributes:
         name: of the stage, in history and checkpoints.
         task: what is learned; stages may share modules.
-        data: tensors with a common number of rows, `Records`, or a torch `Dataset`; an empty tuple for a task that makes its
-            own batches. A function without arguments is called when the stage begins, and may use what earlier stages
-            learned.
+        data: tensors with a common number of rows, with or without names, a data kind such as `Records`, or a torch `Dataset`; an
+            empty tuple for a task that makes its own batches. A function without arguments is called when the stage begins,
+            and may use what earlier stages learned.
         steps: of this stage; or give `epochs`; None of both for the trainer's own number.
-        beside: further data sets, by name.
+        beside: further data sets, by name; `Beside(data, batch_size, order)` gives one a batch size and an order of its own.
         epochs: passes over the data of this stage.
-        batch_size: rows per step in this stage; None for the trainer's own.
+        batch_size: rows per step in this stage; None for those of the order, or else the trainer's own.
+        order: `balanced(column)`, `identities(column, ...)` or `episodes(column, ...)`; None for a fresh random order of all
+            rows in every pass.
 
     Raises:
-        ValueError: a number is below 1, or both steps and epochs are given.
+        TypeError: the order is none.
+        ValueError: a number is below 1, both steps and epochs are given, or the batch size is not that of the order.
     """
 
     name: str
     task: Task
     data: Data | Callable[[], Data] = ()
     steps: int | None = None
-    beside: Mapping[str, Data] = field(default_factory=dict)
+    beside: Mapping[str, Data | Callable[[], Data] | Beside] = field(default_factory=dict)
     epochs: int | None = None
     batch_size: int | None = None
+    order: Ordering | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
-        for name in ("steps", "epochs", "batch_size"):
+        require_sizes(self.batch_size, self.order)
+        for name in ("steps", "epochs"):
             if getattr(self, name) is not None:
                 check.integer(**{name: getattr(self, name)}, at_least=1)
         if self.steps is not None and self.epochs is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from privkd.errors import TaskError
 from privkd.trainer.batch import Data
 from privkd.trainer.batches.datasets import require_data
+from privkd.trainer.beside import Beside, as_beside
 from privkd.trainer.checkpoints.checkpoints import Checkpoints
 from privkd.trainer.devices.engine import engine_for
 from privkd.trainer.devices.placement import threads_limited
@@ -67,16 +68,16 @@ class Trainer(TrainerSettings):
         task: Task | Sequence[Stage],
         data: Data = (),
         *,
-        beside: Mapping[str, Data] | None = None,
+        beside: Mapping[str, Data | Callable[[], Data] | Beside] | None = None,
         description: str = "training",
     ) -> History:
         """Train the modules in place, leaving them in eval mode on the CPU.
 
         Args:
             task: what to learn; or stages that bring their own data.
-            data: tensors with the same number of rows, `Records`, or a torch `Dataset` (items become tensors; give it its
-                length); an empty tuple for a task that makes its own batches.
-            beside: further data sets, by name, for example unlabelled rows; `Batch.beside` has their batches.
+            data: tensors with the same number of rows, with or without names, a data kind such as `Records`, or a torch `Dataset`
+                (give it its length); an empty tuple for a task that makes its own batches.
+            beside: further data sets, by name, for example unlabelled rows, as in `Stage`; `Batch.beside` has their batches.
             description: what the progress display says.
 
         Returns:
@@ -116,11 +117,37 @@ class Trainer(TrainerSettings):
         if not stages:
             raise ValueError("stages is empty; give at least one")
         for stage in stages:
-            for data in (*(() if callable(stage.data) else (stage.data,)), *stage.beside.values()):
-                require_data(data, private=self.privacy is not None)
+            for data in (stage.data, *(as_beside(other).data for other in stage.beside.values())):
+                if not callable(data):
+                    require_data(data, private=self.privacy is not None)
         if self.privacy is not None and (len(stages) > 1 or stages[0].beside):
             raise ValueError(
                 f"privacy covers one stage with one data set, got {len(stages)} stages"
                 + (f" and {sorted(stages[0].beside)} beside" if stages[0].beside else "")
                 + "; train on public data in a run of its own"
             )
+        if self.privacy is not None:
+            _require_own_sampling(stages[0])
+
+
+def _require_own_sampling(stage: Stage) -> None:
+    """Refuse a private stage that says which rows make its batches, or remembers rows: nothing bounds what comes of it.
+
+    Raises:
+        ValueError: it has an order, or its task chooses rows or has memories of them.
+    """
+    if stage.task.memories:
+        raise ValueError(
+            f"memories of {type(stage.task).__name__} keep something of every row, which a private run bounds by nothing; train a "
+            "task without them"
+        )
+    if stage.order is not None:
+        raise ValueError(
+            f"order={type(stage.order).__name__.lower()}(...) of stage {stage.name!r} looks at rows to draw batches, which a "
+            "private run pays nothing for; leave it out: PrivateGradients(sampling=...) draws them"
+        )
+    if type(stage.task).rows is not Task.rows:
+        raise ValueError(
+            f"{type(stage.task).__name__}.rows chooses rows by looking at them, which a private run pays nothing for; train a task "
+            "without it: PrivateGradients(sampling=...) draws the batches"
+        )

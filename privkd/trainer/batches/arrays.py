@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -47,17 +47,12 @@ class ArrayBatches:
 
     Args:
         columns: by name, with a common number of rows; empty for a task that makes its own batches.
-        order: from the number of rows to which of them make a batch.
-
-    Raises:
-        ValueError: no rows, or different numbers of rows.
+        order: which rows make a batch; None without columns.
     """
 
-    def __init__(self, columns: Mapping[str, Tensor], order: Callable[[int], Rows]) -> None:
-        require_common_rows(columns)
-        self._columns = dict(columns)
-        self._order = order(len(next(iter(columns.values())))) if columns else None
-        self.steps_per_epoch = self._order.steps_per_epoch if self._order else 1
+    def __init__(self, columns: Mapping[str, Tensor], order: Rows | None) -> None:
+        self._columns, self._order = dict(columns), order
+        self.steps_per_epoch = 1 if order is None else order.steps_per_epoch
 
     def at(self, step: int) -> Batch:
         if self._order is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sized
-from functools import partial
 from typing import Any, cast
 
 import torch
@@ -13,9 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 from privkd.data.columns import has_columns
 from privkd.data.records import Records, require_declared_names
 from privkd.trainer.batch import Data, numbered
-from privkd.trainer.batches.arrays import ArrayBatches, Batches, BatchesBeside
+from privkd.trainer.batches.arrays import ArrayBatches, Batches, BatchesBeside, require_common_rows
 from privkd.trainer.batches.order import Order, Rows
+from privkd.trainer.batches.ordering import Ordering, rows_per_step
 from privkd.trainer.batches.reading import BatchColumns, DatasetBatches, collated
+from privkd.trainer.beside import Beside
 from privkd.trainer.seeding import mixed, seeded
 
 
@@ -24,11 +25,11 @@ def batches_of(
     batch_size: int,
     seed: int,
     *,
-    beside: Mapping[str, Data],
+    beside: Mapping[str, Beside],
     device: torch.device,
     process: tuple[int, int],
     workers: int,
-    order: Callable[[int], Rows] | None = None,
+    order: Ordering | Rows | None = None,
 ) -> Batches:
     """Batches on a device.
 
@@ -36,25 +37,49 @@ def batches_of(
         data: the main data set; an empty tuple or mapping for a task that makes its own batches.
         batch_size: see `Order`.
         seed: of the orders, and of what a `Dataset` draws while it reads.
-        beside: further data sets, by name.
+        beside: further data sets, by name; their functions have been called.
         device: of the run.
         process: rank and number of processes.
         workers: processes that read a `Dataset`; 0 reads between steps.
-        order: from the number of rows of the main data set to which of them make a batch; an `Order` if None.
+        order: of the main data set; an `Order` if None.
 
     Raises:
-        ValueError: no rows or different numbers of rows.
+        ValueError: no rows or different numbers of rows, or an order that does not fit them.
     """
-    if beside:
-        shared = partial(batches_of, beside={}, device=device, process=process, workers=workers)
-        others = enumerate(sorted(beside.items()), start=1)
-        further = {name: shared(other, batch_size, mixed(seed, place)) for place, (name, other) in others}
-        return BatchesBeside(shared(data, batch_size, seed, order=order), further)
-    order = order or (lambda rows: Order(rows, batch_size, seed, process=process))
+    further = {}
+    for place, (name, other) in enumerate(sorted(beside.items()), start=1):
+        size = rows_per_step(other.order, other.batch_size, batch_size)
+        further[name] = batches_of(
+            cast("Data", other.data),
+            size,
+            mixed(seed, place),
+            beside={},
+            device=device,
+            process=process,
+            workers=workers,
+            order=other.order,
+        )
+    columns, rows = _checked(data)
+    if isinstance(order, Ordering):
+        groups = order.groups(columns if isinstance(columns, dict) else {}, rows)
+        order = order.over(groups, batch_size, seed, process)
+    elif order is None and rows:
+        order = Order(rows, batch_size, seed, process=process)
+    if isinstance(columns, dict):
+        main = ArrayBatches({name: column.to(device) for name, column in columns.items()}, order if rows else None)
+    else:
+        main = DatasetBatches(columns, cast(Rows, order), mixed(seed, process[0]), device=device, workers=workers)
+    return BatchesBeside(main, further) if further else main
+
+
+def _checked(data: Data) -> tuple[dict[str, Tensor] | Dataset[Any], int]:
+    """Columns and number of rows; none is for a task that makes its own batches, and so not for a data set."""
     columns = columns_of(data)
     if isinstance(columns, dict):
-        return ArrayBatches({name: column.to(device) for name, column in columns.items()}, order)
-    return DatasetBatches(columns, order, mixed(seed, process[0]), device=device, workers=workers)
+        require_common_rows(columns)
+    elif not rows_of(data):
+        raise ValueError(f"{type(data).__name__} has no rows; at least one is needed")
+    return columns, rows_of(data)
 
 
 def require_data(data: object, *, private: bool = False) -> None:
@@ -89,7 +114,7 @@ def require_data(data: object, *, private: bool = False) -> None:
     wanted = (
         "its data set (loader.dataset)"
         if isinstance(data, DataLoader)
-        else "a tuple of tensors such as (x, y), a dict such as {'input': x, 'label': y}, a data kind such as Records, or a torch Dataset"
+        else "a tuple of tensors such as (x, y), a dict such as {'label': y}, a data kind such as Records, or a torch Dataset"
     )
     raise TypeError(
         f"data is {type(data).__name__}{inside}; give {wanted}: the trainer orders the rows itself, so that a run can be repeated "

@@ -24,6 +24,18 @@ class Rows(Protocol):
         ...
 
 
+def require_shared(size: int, process: tuple[int, int]) -> None:
+    """Refuse batches that the processes cannot share equally.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if size % process[1]:
+        raise ValueError(
+            f"{size} rows per step cannot be shared equally by {process[1]} processes; choose a batch_size that they divide"
+        )
+
+
 class Order:
     """Which rows make the batch of a step: passes in a fresh random order, short last batches dropped.
 
@@ -41,11 +53,7 @@ class Order:
 
     def __init__(self, rows: int, batch_size: int, seed: int, *, process: tuple[int, int] = (0, 1)) -> None:
         self.rows, self.size, self.seed, self.process = rows, min(batch_size, rows), seed, process
-        if self.size % process[1]:
-            raise ValueError(
-                f"{self.size} rows per step cannot be shared equally by {process[1]} processes; choose a batch_size that they "
-                "divide"
-            )
+        require_shared(self.size, process)
         self.steps_per_epoch = rows // self.size
         self._pass: tuple[int, Tensor] | None = None
 

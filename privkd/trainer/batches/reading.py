@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Generator, Iterator, Mapping, Sized
+from collections.abc import Generator, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeAlias, cast
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from privkd.trainer.batch import Batch, numbered
+from privkd.trainer.batches.chosen_rows import ChosenRows
 from privkd.trainer.batches.order import Rows
 from privkd.trainer.seeding import mixed, seeded
 
@@ -28,28 +29,22 @@ class DatasetBatches:
     Args:
         dataset: with a length (see `require_data`); its items are tensors, arrays or numbers, alone or in a tuple, list or dict.
             One with `collate(rows: list) -> dict` puts the items of a batch together itself, for columns that are ragged.
-        order: from the number of rows to which of them make a batch.
+        order: which rows make a batch.
         seed: of what the data set draws.
         device: where batches go.
         workers: processes that read; 0 reads between steps.
-
-    Raises:
-        ValueError: it has no rows.
     """
 
     def __init__(
         self,
         dataset: Dataset[Any],
-        order: Callable[[int], Rows],
+        order: Rows,
         seed: int,
         *,
         device: torch.device,
         workers: int,
     ) -> None:
-        rows = len(cast(Sized, dataset))
-        if not rows:
-            raise ValueError(f"{type(dataset).__name__} has no rows; at least one is needed")
-        self._reader, self._order, self._seed = _Reader(dataset), order(rows), seed
+        self._reader, self._order, self._seed = _Reader(dataset), order, seed
         self._collated = partial(collated, dataset)
         self._device, self._workers = device, workers
         self.steps_per_epoch = self._order.steps_per_epoch
@@ -60,7 +55,7 @@ class DatasetBatches:
     def at(self, step: int) -> Batch:
         """Steps in rising order are read ahead."""
         if self._last is None or self._last[0] != step:
-            if self._read is None or step != self._next:
+            if self._read is None or step != self._next or self._begins_choice(step):
                 self.close()
                 self._read = self._from(step)
             self._last, self._next = (step, next(self._read)), step + 1
@@ -90,6 +85,10 @@ class DatasetBatches:
             if self._workers:
                 cast(Any, reader)._shutdown_workers()
 
+    def _begins_choice(self, step: int) -> bool:
+        """Whether the rows of this step were not known yet when the steps before it were read ahead."""
+        return isinstance(self._order, ChosenRows) and step % self.steps_per_epoch == 0
+
     def _placed(self, column: Any) -> Any:
         """A column on the device, with the tensors of a ragged one."""
         if isinstance(column, list):
@@ -103,10 +102,12 @@ def _undisturbed(worker: int) -> None:
 
 
 def _plan(order: Rows, seed: int, step: int) -> Iterator[list[int]]:
-    """Endless lists of what to read from a step on: a seed, then the rows."""
+    """Lists of what to read from a step on: a seed, then the rows; endless, but for rows that are chosen pass by pass."""
     while True:
         yield [mixed(seed, step), *order.at(step).tolist()]
         step += 1
+        if isinstance(order, ChosenRows) and step % order.steps_per_epoch == 0:
+            return
 
 
 class _Reader(Dataset[Any]):

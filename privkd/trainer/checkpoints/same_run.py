@@ -12,6 +12,7 @@ import torch
 from privkd.networks.fingerprint import digest
 from privkd.trainer.batch import Data
 from privkd.trainer.batches.datasets import columns_of, form_of
+from privkd.trainer.beside import Beside, as_beside
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Stage
 
@@ -36,12 +37,14 @@ def fingerprint(settings: TrainerSettings, stages: Sequence[Stage], processes: i
         "processes": processes,
         "stages": [stage.name for stage in stages],
         "lengths": [[stage.steps, stage.epochs, stage.batch_size] for stage in stages],
+        "orders": [None if stage.order is None else stage.order.form() for stage in stages],
         "tasks": [type(task).__qualname__ for task in tasks],
         "data": [form_of(stage.data) for stage in stages],
-        "beside": [{name: form_of(data) for name, data in stage.beside.items()} for stage in stages],
+        "beside": [{name: _beside(as_beside(other)) for name, other in stage.beside.items()} for stage in stages],
         "modules": [{name: _form(module) for name, module in task.modules.items()} for task in tasks],
         "frozen": _fixed(stages),
         "averaged": [task.averaged for task in tasks],
+        "memories": [{name: memory.form() for name, memory in task.memories.items()} for task in tasks],
         "optimizers": [{name: _settings(optim) for name, optim in task.optimizers.items()} for task in tasks],
         "schedulers": [[type(scheduler).__name__ for scheduler in task.schedulers] for task in tasks],
     }
@@ -66,6 +69,10 @@ def digest_of(data: Data) -> str | None:
         total.update(name.encode())
         total.update(column.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
+
+
+def _beside(other: Beside) -> list[Any]:
+    return [form_of(other.data), other.batch_size, None if other.order is None else other.order.form()]
 
 
 def _form(module: torch.nn.Module) -> str:

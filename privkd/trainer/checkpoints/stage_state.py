@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a stage: modules, optimisers, schedulers and averages."""
+"""What a checkpoint holds of a stage: modules, optimisers, schedulers, averages and memories."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class StageState:
         """
         state = {
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
+            "memories": {name: memory.state_dict() for name, memory in self.task.memories.items()},
             "task": self.task.state_dict(),
         }
         try:
@@ -60,6 +61,7 @@ class StageState:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
             "schedulers": [_without_functions(scheduler.state_dict()) for scheduler in self.task.schedulers],
             "averages": {name: module.state_dict() for name, module in self.task.averages.items()},
+            "memories": {name: memory.state_dict() for name, memory in self.task.memories.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -70,6 +72,8 @@ class StageState:
             optimizer.load_state_dict(state["optimizers"][name])
         for scheduler, saved in zip(self.task.schedulers, state["schedulers"], strict=True):
             scheduler.load_state_dict(saved)
+        for name, memory in self.task.memories.items():
+            memory.load_state_dict(state["memories"][name])
         for name, saved in state["averages"].items():
             average = average_of(self.modules[name])
             average.load_state_dict(saved)

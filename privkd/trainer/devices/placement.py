@@ -30,6 +30,8 @@ def placed(task: Task, engine: Engine, *, compiled: bool, wrapped: bool = True) 
         module.to(engine.device).train()
     for module in (*task.frozen.values(), *task.averages.values()):
         module.to(engine.device).eval()
+    for memory in task.memories.values():
+        memory.to(engine.device)
     for optimizer in optimizers.values():
         _follow(optimizer)
     for parameter in wanted:
@@ -49,6 +51,8 @@ def placed(task: Task, engine: Engine, *, compiled: bool, wrapped: bool = True) 
             parameter.requires_grad_(True)
         for module in (*modules.values(), *task.frozen.values(), *task.averages.values()):
             module.eval().to("cpu")
+        for memory in task.memories.values():
+            memory.to("cpu")
         for optimizer in optimizers.values():
             _follow(optimizer)
     changed = [name for name, module in task.frozen.items() if digest(module) != before[name]]
