@@ -101,7 +101,11 @@ def test_items_that_nobody_answered_are_left_out_only_where_that_is_asked_for():
         Crowd.from_dense(table, "toy")
     inputs, truth = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([0, 1, 2])
     crowd = Crowd.from_dense(table, "toy", inputs=inputs, truth=truth, drop_unanswered=True)
-    assert (crowd.dense().tolist(), crowd.inputs.tolist(), crowd.truth.tolist()) == ([[0, 1], [1, -1]], [[0.0], [2.0]], [0, 2])
+    assert (crowd.dense().tolist(), crowd.inputs.tolist(), crowd.truth.tolist()) == (
+        [[0, 1], [1, -1]],
+        [[0.0], [2.0]],
+        [0, 2],
+    )
     with pytest.raises(ValueError, match="below -1, first in row 0"):
         Crowd.from_dense(table - 2, "toy")
 
@@ -124,7 +128,9 @@ def test_a_saved_folder_gives_the_same_crowd(tmp_path):
 TABLE = "item,worker,label,note\n0,0,cat,\n1,2,dog,so\n0,2,dog,\n"
 
 
-@pytest.mark.parametrize(("suffix", "text"), [("csv", TABLE), ("tsv", TABLE.replace(",", "\t")), ("csv", "\ufeff" + TABLE)])
+@pytest.mark.parametrize(
+    ("suffix", "text"), [("csv", TABLE), ("tsv", TABLE.replace(",", "\t")), ("csv", "\ufeff" + TABLE)]
+)
 def test_tables_of_triplets_are_read(tmp_path, suffix, text):
     path = tmp_path / f"answers.{suffix}"
     path.write_text(text, encoding="utf-8")
@@ -202,18 +208,24 @@ def test_archives_that_are_no_answers_are_refused(tmp_path, arrays, message):
         Crowd.read(tmp_path / "a.npz")
 
 
-@pytest.mark.parametrize(("part", "n", "right"), [("bluebirds", 108, 0.759), ("dogs", 807, 0.817), ("products", 8315, 0.897)])
+@pytest.mark.parametrize(
+    ("part", "n", "right"), [("bluebirds", 108, 0.759), ("dogs", 807, 0.817), ("products", 8315, 0.897)]
+)
 def test_majority_votes_of_real_crowds_are_as_right_as_published(shared_file, part, n, right):
     crowd = Crowd.read(shared_file("data/crowd_labels.npz"), part=part)
     votes = torch.stack([(crowd.dense() == label).sum(1) for label in range(crowd.classes)], dim=1)
     assert len(crowd) == n
-    assert float((votes.argmax(1) == crowd.truth).double().mean()) == pytest.approx(right, abs=1.01 / n + 0.0005)  # ties
+    assert float((votes.argmax(1) == crowd.truth).double().mean()) == pytest.approx(
+        right, abs=1.01 / n + 0.0005
+    )  # ties
 
 
 def test_answers_of_labelme_come_back(shared_file):
     with np.load(shared_file("data/labelme_crowd/labelme_crowd.npz")) as file:
         answers, inputs, truth = file["answers"], file["x_train"], file["y_train"]
     table = torch.from_numpy(answers.astype(np.int64))
-    crowd = Crowd.from_dense(table, "labelme", inputs=torch.from_numpy(inputs), truth=torch.from_numpy(truth.astype(np.int64)))
+    crowd = Crowd.from_dense(
+        table, "labelme", inputs=torch.from_numpy(inputs), truth=torch.from_numpy(truth.astype(np.int64))
+    )
     assert (len(crowd.item), len(crowd), crowd.workers, crowd.classes) == (2547, 1000, 59, 8)
     assert torch.equal(crowd.dense(), table)

@@ -64,7 +64,11 @@ def test_a_saved_folder_gives_the_same_skeletons(tmp_path):
 
 
 def archive(path, **change):
-    arrays = {"joints": np.arange(36.0, dtype=np.float32).reshape(6, 3, 2), "offsets": np.array([0, 2, 6]), "action": [1, 0]}
+    arrays = {
+        "joints": np.arange(36.0, dtype=np.float32).reshape(6, 3, 2),
+        "offsets": np.array([0, 2, 6]),
+        "action": [1, 0],
+    }
     arrays = {name: array for name, array in (arrays | change).items() if array is not None}
     np.savez(path, **{name: np.array(array) for name, array in arrays.items()})
     return path
@@ -79,7 +83,13 @@ def test_concatenated_sequences_are_padded(tmp_path):
 
 
 def test_padded_sequences_and_edges_of_the_file_are_read(tmp_path):
-    changes = {"joints": toy().joints.numpy(), "lengths": [5, 2, 3, 1], "offsets": None, "action": None, "labels": [0, 1, 2, 0]}
+    changes = {
+        "joints": toy().joints.numpy(),
+        "lengths": [5, 2, 3, 1],
+        "offsets": None,
+        "action": None,
+        "labels": [0, 1, 2, 0],
+    }
     data = Skeletons.read(archive(tmp_path / "a.npz", **changes, edges=[[0, 1], [1, 2]]))
     assert torch.equal(data.joints, toy().joints)
     assert (data.edges, data.labels.tolist()) == (toy().edges, [0, 1, 2, 0])
@@ -122,7 +132,7 @@ def test_unknown_bodies_and_files_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
         Skeletons.read(tmp_path / "absent.npz")
     (tmp_path / "b.csv").write_text("")
-    with pytest.raises(ValueError, match="no .npz archive"):
+    with pytest.raises(ValueError, match=r"no \.npz archive"):
         Skeletons.read(tmp_path / "b.csv")
 
 

@@ -98,7 +98,11 @@ def test_tables_are_read_in_all_three_formats(tmp_path):
     (tmp_path / "a.csv").write_text('label,text\nno,"so, it is"\nyes,"a ""b""\nc"\n', newline="")
     for suffix in ("jsonl", "csv"):
         data = Texts.read(tmp_path / f"a.{suffix}", classes=["yes", "no"])
-        assert (data.texts, data.labels.tolist(), data.class_names) == (("so, it is", 'a "b"\nc'), [1, 0], ("yes", "no"))
+        assert (data.texts, data.labels.tolist(), data.class_names) == (
+            ("so, it is", 'a "b"\nc'),
+            [1, 0],
+            ("yes", "no"),
+        )
     (tmp_path / "a.tsv").write_text('gold\ttext\n1\tsay "so\n0\tno\n')
     data = Texts.read(tmp_path / "a.tsv", label="gold")
     assert (data.texts, data.labels.tolist()) == (('say "so', "no"), [1, 0])
@@ -143,7 +147,9 @@ def test_images_are_read_from_files_beside_the_table(tmp_path):
     assert (data.picture.tolist(), tuple(data.images.shape)) == ([0, -1, 1], (2, 3, 2, 2))
 
 
-@pytest.mark.parametrize("name", ["../a.png", "/etc/passwd", "pictures/../../a.png", "C:/a.png", "b\\a.png", "link/a.png", "a\x00b"])
+@pytest.mark.parametrize(
+    "name", ["../a.png", "/etc/passwd", "pictures/../../a.png", "C:/a.png", "b\\a.png", "link/a.png", "a\x00b"]
+)
 def test_images_outside_of_the_folder_are_refused_and_not_quoted(tmp_path, name):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link").symlink_to(tmp_path)
