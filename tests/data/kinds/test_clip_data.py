@@ -248,7 +248,7 @@ def test_tables_that_lead_elsewhere_are_refused(tmp_path, name):
     np.savez(tmp_path / "x.npz", frames=video())
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "t.csv").write_text(f"path,label\n{name},0\n")
-    with pytest.raises(ValueError, match="path in row 0|is missing|is no clip"):
+    with pytest.raises(ValueError, match=r"path in row 0|is missing|is no clip"):
         Clips.read(tmp_path / "in" / "t.csv")
 
 
