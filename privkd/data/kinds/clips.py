@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,26 @@ from torch.utils.data import Dataset
 from privkd.data.kinds.class_labels import Names, label_column
 from privkd.data.kinds.clip_files import found_clips
 from privkd.data.kinds.clip_views import FaceCrop, RandomStart, UniformFrames
-from privkd.data.kinds.column_checks import class_name_problems, label_problems, refuse, require_name, require_tensors
+from privkd.data.kinds.column_checks import (
+    class_name_problems,
+    extra_problems,
+    label_problems,
+    refuse,
+    require_name,
+    require_tensors,
+)
 from privkd.data.kinds.frames import FRAMES, Frames, TensorFrames, as_frames
-from privkd.data.kinds.kind import Index, Kind, Path_, class_count, kept_names
-from privkd.data.kinds.stored import is_saved, load_folder, save_folder, write_tensors
+from privkd.data.kinds.kind import Extended, Index, Path_, class_count, kept_names
+from privkd.data.kinds.stored import EXTRA, is_saved, load_folder, save_folder, write_tensors
 from privkd.data.row_index import row_index
 
 SCHEMA = "privkd.clips/1"
 _FOLDER = "clips"
+_COLUMNS = ("clip", "label", "video")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Clips(Kind, Dataset[dict[str, Any]]):
+class Clips(Extended, Dataset[dict[str, Any]]):
     """Clips, of which one batch is in memory at a time.
 
     Attributes:
@@ -35,6 +43,7 @@ class Clips(Kind, Dataset[dict[str, Any]]):
         videos: which video each clip is from; clips of one video must not be in two parts.
         name: what the data are called in reports.
         class_names: distinct names by class index; None if not known. Declares the number of classes.
+        extra: further columns by name, each with n rows, such as the method by which a fake was made; see `with_column`.
         sampling: which frames are read; None: all. A setting of a run, not saved.
         crop: which part of them; None: all of it. Likewise.
 
@@ -54,8 +63,11 @@ class Clips(Kind, Dataset[dict[str, Any]]):
     videos: tuple[str, ...]
     name: str
     class_names: tuple[str, ...] | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
     sampling: UniformFrames | RandomStart | None = None
     crop: FaceCrop | None = None
+
+    _groups = ("video",)
 
     def __post_init__(self) -> None:
         require_tensors(torch.int64, labels=self.labels)
@@ -69,6 +81,7 @@ class Clips(Kind, Dataset[dict[str, Any]]):
         problems += class_name_problems(self.class_names)
         if self.labels is not None:
             problems += label_problems(self.labels, self.class_names, rows=rows)
+        problems += extra_problems(self.extra, rows=rows, taken=_COLUMNS)
         frames = []
         for row, clip in enumerate(self.clips):
             try:
@@ -79,6 +92,7 @@ class Clips(Kind, Dataset[dict[str, Any]]):
         refuse(f"clips {self.name!r}", problems)
         object.__setattr__(self, "clips", tuple(frames))
         object.__setattr__(self, "videos", tuple(self.videos))
+        object.__setattr__(self, "extra", dict(self.extra))
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -101,7 +115,7 @@ class Clips(Kind, Dataset[dict[str, Any]]):
         return replace(self, crop=crop)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        """One clip: "clip" float32 in [0, 1], shape (t, channels, height, width), "label" if labelled, and "video", a str.
+        """One clip: "clip" float32 in [0, 1], shape (t, channels, height, width), "label", "video" (a str), added ones.
 
         Raises:
             ValueError: the clip cannot be read, is too short for the sampling, or has no face; it is named by its row.
@@ -112,11 +126,12 @@ class Clips(Kind, Dataset[dict[str, Any]]):
         except ValueError as error:
             raise ValueError(f"clips {self.name!r}, row {row}: {error}") from None
         label = {} if self.labels is None else {"label": self.labels[row]}
-        return {"clip": clip, **label, "video": self.videos[row]}
+        added = {name: column[row] for name, column in self.extra.items()}
+        return {"clip": clip, **label, "video": self.videos[row], **added}
 
     @staticmethod
     def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """A batch: "clip" (b, t, channels, height, width), "label" (b,) if labelled, and "video" as a list of `str`.
+        """A batch: "clip" (b, t, channels, height, width), "label" (b,) if labelled, "video" as a list of `str`, and added columns.
 
         Raises:
             ValueError: clips differ in shape.
@@ -135,16 +150,17 @@ class Clips(Kind, Dataset[dict[str, Any]]):
         labels = None if self.labels is None else self.labels[rows]
         names = kept_names(self.labels, self.class_names)
         clips, videos = ([column[row] for row in rows.tolist()] for column in (self.clips, self.videos))
-        return Clips(clips, labels, tuple(map(str, videos)), self.name, names, self.sampling, self.crop)
+        extra = {name: column[rows] for name, column in self.extra.items()}
+        return Clips(clips, labels, tuple(map(str, videos)), self.name, names, extra, self.sampling, self.crop)
 
     def groups(self, by: str) -> Tensor:
-        """Groups of rows: "video".
+        """Groups of rows: "video", or an int64 column (n,) that was added.
 
         Raises:
-            ValueError: another name.
+            ValueError: there is no such column.
         """
         if by != "video":
-            raise ValueError(f"by={by!r} must be 'rows' or 'video'")
+            return super().groups(by)
         numbers: dict[str, int] = {}
         return torch.tensor([numbers.setdefault(video, len(numbers)) for video in self.videos])
 
@@ -156,14 +172,22 @@ class Clips(Kind, Dataset[dict[str, Any]]):
                 write_tensors(_clip_file(folder, row), {FRAMES: torch.from_numpy(clip.at(range(len(clip))))})
 
         values = {"name": self.name, "class_names": self.class_names, "videos": list(self.videos)}
-        save_folder(path, SCHEMA, {"labels": self.labels}, values, further=write_clips)
+        tensors = {"labels": self.labels, **{f"{EXTRA}{name}": column for name, column in self.extra.items()}}
+        save_folder(path, SCHEMA, tensors, values, further=write_clips)
 
     @classmethod
     def load(cls, path: Path_) -> Clips:
-        stored = load_folder(path, SCHEMA, optional=("labels",), values=("name", "class_names", "videos"))
+        stored = load_folder(path, SCHEMA, optional=("labels", EXTRA), values=("name", "class_names", "videos"))
         videos = stored.texts("videos") or ()
         clips = [TensorFrames(_clip_file(Path(path), row)) for row in range(len(videos))]
-        return cls(clips, stored.tensors.get("labels"), videos, stored.text("name"), stored.texts("class_names"))
+        return cls(
+            clips,
+            stored.tensors.get("labels"),
+            videos,
+            stored.text("name"),
+            stored.texts("class_names"),
+            stored.extra(),
+        )
 
     @classmethod
     def read(cls, source: Path_, *, classes: Names = None) -> Clips:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from accountants import check
 Index = Tensor | np.ndarray | Sequence[int]
 Path_ = str | os.PathLike[str]
 Rows = TypeVar("Rows", bound="Kind")
+More = TypeVar("More", bound="Extended")
 
 
 class Kind(ABC):
@@ -97,6 +99,42 @@ class Kind(ABC):
         groups = torch.arange(len(self)) if by == "rows" else self.groups(by)
         first = drawn_part(groups, fraction, seed=seed, by=by)
         return self.take(first), self.take(~first)
+
+
+class Extended(Kind):
+    """Rows that further columns can be added to.
+
+    Attributes:
+        extra: the columns that were added, by name.
+    """
+
+    extra: Mapping[str, Tensor]
+    _groups: ClassVar[tuple[str, ...]] = ()  # what the kind itself can be split by, beside rows
+
+    def with_column(self: More, name: str, values: Tensor) -> More:
+        """The same data with one more column, which batches then have.
+
+        Args:
+            name: an identifier; a column that was added before is replaced.
+            values: shape (n, ...), finite.
+
+        Raises:
+            ValueError: the name is that of a column which all data of the kind have, or the values do not fit.
+        """
+        changed: Any = self
+        return replace(changed, extra={**self.extra, name: values})
+
+    def groups(self, by: str) -> Tensor:
+        """The group of each row: the values of an int64 column (n,) that was added.
+
+        Raises:
+            ValueError: there is no such column.
+        """
+        column = self.extra.get(by)
+        if column is None or column.dtype != torch.int64 or column.ndim != 1:
+            own = ", ".join(map(repr, ("rows", *self._groups)))
+            raise ValueError(f"by={by!r} must be {own} or an int64 column (n,) that was added")
+        return column
 
 
 def drawn_part(groups: Tensor, fraction: float, *, seed: int, by: str) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from privkd.data.kinds.column_checks import (
     require_name,
     require_tensors,
 )
-from privkd.data.kinds.kind import Index, Kind, Path_, class_count, kept_names
+from privkd.data.kinds.kind import Extended, Index, Path_, class_count, kept_names
 from privkd.data.kinds.stored import EXTRA, is_saved, load_folder, save_folder
 from privkd.data.records import Records
 from privkd.data.row_index import row_index
@@ -34,7 +34,7 @@ _COLUMNS = ("high", "low", "label")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PairedViews(Kind):
+class PairedViews(Extended):
     """Pairs of images: a privileged view for the teacher, and the view that the deployed student will get.
 
     High and low resolution, or unmasked and masked, are the same thing here.
@@ -63,6 +63,8 @@ class PairedViews(Kind):
     name: str
     class_names: tuple[str, ...] | None = None
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    _groups = ("identity",)
 
     def __post_init__(self) -> None:
         require_tensors(torch.float32, high=self.high, low=self.low)
@@ -98,18 +100,6 @@ class PairedViews(Kind):
         """The columns "high", "low" and "label", then those that were added."""
         return {"high": self.high, "low": self.low, "label": self.labels, **self.extra}
 
-    def with_column(self, name: str, values: Tensor) -> PairedViews:
-        """The same data with one more column, which batches then have.
-
-        Args:
-            name: an identifier; a column that was added before is replaced.
-            values: shape (n, ...), finite.
-
-        Raises:
-            ValueError: the name is that of a column of every pair, or the values do not fit.
-        """
-        return replace(self, extra={**self.extra, name: values})
-
     def take(self, index: Index) -> PairedViews:
         rows = row_index(index, n=len(self))
         extra = {name: column[rows] for name, column in self.extra.items()}
@@ -122,9 +112,7 @@ class PairedViews(Kind):
         Raises:
             ValueError: another name, or rows without an identity, which could be in both parts.
         """
-        column = self.extra.get(by, self.labels if by == "identity" else None)
-        if column is None or column.dtype != torch.int64 or column.ndim != 1:
-            raise ValueError(f"by={by!r} must be 'rows', 'identity' or an int64 column (n,) that was added")
+        column = self.labels if by == "identity" and by not in self.extra else super().groups(by)
         if (column < 0).any():
             row = int((column < 0).nonzero()[0])
             raise ValueError(

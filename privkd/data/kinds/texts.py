@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from privkd.data.kinds.column_checks import (
     require_name,
     require_tensors,
 )
-from privkd.data.kinds.kind import Index, Kind, Path_, class_count, kept_names
+from privkd.data.kinds.kind import Extended, Index, Path_, class_count, kept_names
 from privkd.data.kinds.stored import EXTRA, load_folder, packed_texts, save_folder, unpacked_texts
 from privkd.data.kinds.tables import numbers_or_text, read_table, whole_column
 from privkd.data.paths import inside
@@ -36,7 +36,7 @@ _COLUMNS = ("text", "label", "image", "pictured")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Texts(Kind, Dataset[dict[str, Any]]):
+class Texts(Extended, Dataset[dict[str, Any]]):
     """Texts; batches carry them as lists of `str`.
 
     Attributes:
@@ -65,6 +65,8 @@ class Texts(Kind, Dataset[dict[str, Any]]):
     picture: Tensor | None = None
     class_names: tuple[str, ...] | None = None
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    _groups = ("text",)
 
     def __post_init__(self) -> None:
         require_tensors(torch.int64, labels=self.labels, picture=self.picture)
@@ -117,18 +119,6 @@ class Texts(Kind, Dataset[dict[str, Any]]):
         stacked = {name: torch.stack([row[name] for row in rows]) for name in rows[0] if name != "text"}
         return {"text": [row["text"] for row in rows], **stacked}
 
-    def with_column(self, name: str, values: Tensor) -> Texts:
-        """The same data with one more column, which batches then have.
-
-        Args:
-            name: an identifier; a column that was added before is replaced.
-            values: shape (n, ...), finite.
-
-        Raises:
-            ValueError: the name is that of a column of every text, or the values do not fit.
-        """
-        return replace(self, extra={**self.extra, name: values})
-
     def take(self, index: Index) -> Texts:
         rows = row_index(index, n=len(self))
         labels, picture = (None if one is None else one[rows] for one in (self.labels, self.picture))
@@ -146,10 +136,7 @@ class Texts(Kind, Dataset[dict[str, Any]]):
         if by == "text":
             numbers: dict[str, int] = {}
             return torch.tensor([numbers.setdefault(text, len(numbers)) for text in self.texts])
-        column = self.extra.get(by)
-        if column is None or column.dtype != torch.int64 or column.ndim != 1:
-            raise ValueError(f"by={by!r} must be 'rows', 'text' or an int64 column (n,) that was added")
-        return column
+        return super().groups(by)
 
     def save(self, path: Path_) -> None:
         content, ends = packed_texts(self.texts)

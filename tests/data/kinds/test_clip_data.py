@@ -164,7 +164,7 @@ def test_no_video_is_in_both_parts():
     assert not set(one.videos) & set(two.videos)
     assert sorted(one.labels.tolist() + two.labels.tolist()) == list(range(6))
     assert one.classes == 6
-    with pytest.raises(ValueError, match="'rows' or 'video'"):
+    with pytest.raises(ValueError, match="must be 'rows', 'video' or an int64 column"):
         data.split(0.5, by="label")
 
 
@@ -190,12 +190,26 @@ def test_impossible_clips_are_refused_by_their_row(change, message):
         toy(**change)
 
 
+def test_added_columns_follow_the_clips_and_split_them():
+    data = toy().with_column("method", torch.tensor([4, 5, 4]))
+    assert [int(data.take([1, 2])[row]["method"]) for row in range(2)] == [5, 4]
+    assert Clips.collate([data[0], data[2]])["method"].tolist() == [4, 4]
+    assert sorted(map(len, data.split(0.5, by="method"))) == [1, 2]
+    with pytest.raises(ValueError, match="column name 'video'"):
+        toy().with_column("video", torch.zeros(3))
+
+
 def test_saved_clips_come_back_and_are_read_frame_by_frame(tmp_path):
-    data = toy(class_names=("x", "y", "z"), clips=[video(), video(9), np.full((2, 4, 4), 0.25, np.float32)])
+    data = toy(
+        extra={"method": torch.tensor([4, 5, 4])},
+        class_names=("x", "y", "z"),
+        clips=[video(), video(9), np.full((2, 4, 4), 0.25, np.float32)],
+    )
     data.save(tmp_path / "out")
     again = Clips.read(tmp_path / "out")
     assert (again.videos, again.class_names, again.labels.tolist()) == (data.videos, ("x", "y", "z"), [0, 1, 2])
     assert all(torch.equal(data[row]["clip"], again[row]["clip"]) for row in range(3))
+    assert again.extra["method"].tolist() == [4, 5, 4]
     assert shown(again.sampled(UniformFrames(2))[0]["clip"]) == [3, 9]
 
 
