@@ -18,11 +18,11 @@ DOORS = [
     "privkd",
     *(
         f"privkd.{name}"
-        for name in ("data", "mechanisms", "networks", "networks.scattering", "private_training", "recipes")
+        for name in ("data", "mechanisms", "networks", "networks.pretrained", "networks.scattering", "private_training")
     ),
-    *(f"privkd.{name}" for name in ("report", "teachers", "trainer", "transcription")),
+    *(f"privkd.{name}" for name in ("recipes", "report", "teachers", "trainer", "transcription")),
 ]
-HEAVY = ("torch", "sklearn", "matplotlib", "scipy.stats", "accelerate", "PIL")
+HEAVY = ("torch", "sklearn", "matplotlib", "scipy.stats", "accelerate", "PIL", "timm", "transformers")
 
 
 def loaded_by(code: str) -> list[str]:
