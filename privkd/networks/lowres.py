@@ -110,6 +110,7 @@ class TinyCNN(nn.Module):
         ValueError: `channels` below 1; in `forward`, anything but a batch of images with so many channels.
 
     Example:
+        >>> import torch
         >>> TinyCNN()(torch.zeros(2, 3, 48, 40)).shape, TinyCNN(maps=True)(torch.zeros(2, 3, 48, 40)).shape
         (torch.Size([2, 64]), torch.Size([2, 64, 6, 5]))
     """

@@ -63,6 +63,7 @@ class ResidualProjector(nn.Module):
         ValueError: a size below 1.
 
     Example:
+        >>> import torch
         >>> h = torch.rand(3, 64)
         >>> torch.equal(ResidualProjector(64)(h), h)
         True

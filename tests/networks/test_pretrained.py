@@ -16,11 +16,6 @@ WORDS = ["<pad>", "<end>", "<other>", "a", "red", "blue", "disc"]
 TEXTS = ["a red disc", "disc"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fixed_weights():
-    torch.manual_seed(0)
-
-
 @pytest.fixture(scope="module")
 def transformers(torchvision):
     return pytest.importorskip("transformers")

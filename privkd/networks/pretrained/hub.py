@@ -48,7 +48,7 @@ def weights_of(name: str, *, local_files_only: bool) -> Iterator[None]:
     Raises:
         FileNotFoundError: what is asked for is not on this machine.
     """
-    constants = import_module("huggingface_hub.constants")
+    constants: Any = import_module("huggingface_hub.constants")
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = before or local_files_only
     try:
