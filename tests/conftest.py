@@ -40,3 +40,27 @@ def shared_file():
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def torchvision():
+    """torchvision, also where its build does not fit this torch: its Python code runs once its operators are declared."""
+    import torch
+
+    try:
+        import torchvision
+    except ImportError:
+        pytest.skip("torchvision is not installed")
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        operators = torch.library.Library("torchvision", "DEF")  # must live as long as the session
+        pooled = ("roi_align", "ps_roi_align", "roi_pool", "ps_roi_pool", "deform_conv2d")
+        for name in ("nms", "qnms", *pooled, *(f"_{operator}_backward" for operator in pooled)):
+            operators.define(f"{name}() -> ()")  # never called: nothing here finds boxes
+        import torchvision
+
+        yield torchvision
+        del operators
+    else:
+        yield torchvision

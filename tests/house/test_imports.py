@@ -16,13 +16,20 @@ LIBRARY = [path for name in ("privkd", "accountants", "generators") for path in 
 DOORS = [
     "accountants",
     "privkd",
-    *(
-        f"privkd.{name}"
-        for name in ("data", "losses", "mechanisms", "networks", "networks.scattering", "private_training", "recipes")
-    ),
-    *(f"privkd.{name}" for name in ("report", "teachers", "trainer", "transcription")),
+    "privkd.data",
+    "privkd.losses",
+    "privkd.mechanisms",
+    "privkd.networks",
+    "privkd.networks.pretrained",
+    "privkd.networks.scattering",
+    "privkd.private_training",
+    "privkd.recipes",
+    "privkd.report",
+    "privkd.teachers",
+    "privkd.trainer",
+    "privkd.transcription",
 ]
-HEAVY = ("torch", "sklearn", "matplotlib", "scipy.stats", "accelerate", "PIL")
+HEAVY = ("torch", "sklearn", "matplotlib", "scipy.stats", "accelerate", "PIL", "timm", "transformers")
 
 
 def loaded_by(code: str) -> list[str]:
