@@ -155,21 +155,25 @@ def _posed(pictures: Tensor, motion: Tensor) -> Tensor:
 
 
 def _rendered(faces: Tensor, others: Tensor, methods: Tensor, script: _Script) -> Tensor:
-    is_method = {name: (methods == k)[:, None, None, None] for k, name in enumerate(METHODS)}
-    mouth = torch.where(is_method["reenact"][:, :, 0, 0], script.still_mouth, script.mouth)
-    still, inner = torch.zeros_like(script.jitter), inner_face()
-    pictures = _talking(faces, mouth, still)
-    stranger = _talking(_matched(others, faces), mouth, script.jitter)
-    coarse = functional.interpolate(functional.avg_pool2d(pictures, 2), scale_factor=2.0, mode="bicubic")
-    coarse = coarse * script.strength[:, :, None, None]
-    pictures = torch.where(is_method["swap"], pictures * (1 - inner) + stranger * inner, pictures)
-    pictures = torch.where(is_method["texture"], pictures * (1 - inner) + coarse * inner, pictures)
+    rows = {name: (methods == k).nonzero().squeeze(1) for k, name in enumerate(METHODS)}
+    mouth, inner = script.mouth.clone(), inner_face()
+    mouth[rows["reenact"]] = script.still_mouth[rows["reenact"]]
+    pictures = _talking(faces, mouth, torch.zeros_like(script.jitter))
+    if len(chosen := rows["swap"]):
+        stranger = _talking(_matched(others[chosen], faces[chosen]), mouth[chosen], script.jitter[chosen])
+        pictures[chosen] = pictures[chosen] * (1 - inner) + stranger * inner
+    if len(chosen := rows["texture"]):
+        coarse = functional.avg_pool2d(pictures[chosen], 2)
+        coarse = (
+            functional.interpolate(coarse, scale_factor=2.0, mode="bicubic") * script.strength[chosen, :, None, None]
+        )
+        pictures[chosen] = pictures[chosen] * (1 - inner) + coarse * inner
     frames = _posed(pictures, script.motion)
-    late = (torch.arange(script.delay.shape[1]) - script.delay).clamp(min=0)[:, :, None].expand(-1, -1, 4)
-    late_motion = script.motion.gather(1, late)
-    late_mask = _posed(inner.expand_as(pictures).contiguous(), late_motion)
-    lagging = frames * (1 - late_mask) + _posed(pictures, late_motion) * late_mask
-    frames = torch.where(is_method["lag"], lagging, frames)
+    if len(chosen := rows["lag"]):
+        late = (torch.arange(script.delay.shape[1]) - script.delay[chosen]).clamp(min=0)
+        motion = script.motion[chosen].gather(1, late[:, :, None].expand(-1, -1, 4))
+        mask = _posed(inner.expand_as(pictures[chosen]).contiguous(), motion)
+        frames[chosen] = frames[chosen] * (1 - mask) + _posed(pictures[chosen], motion) * mask
     lit = frames * (1 + script.motion[:, :, 3, None, None]) + script.noise
     return lit.clamp(0, 1)[:, :, None]
 

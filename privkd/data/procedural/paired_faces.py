@@ -59,9 +59,7 @@ def paired_faces(
     return PairedViews(shown, low, labels, "damaged-faces", names).with_column("damaged", bad)
 
 
-def masked_faces(
-    identities: int, per_identity: int, *, side: int = 32, domain: int = 0, seed: int = 0
-) -> PairedViews:
+def masked_faces(identities: int, per_identity: int, *, side: int = 32, domain: int = 0, seed: int = 0) -> PairedViews:
     """Faces of `syn_faces` without and with masks over the lower face; the column "occlusion" is 1 where a mask is.
 
     Args:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+import torch
 
 from accountants import check
+from privkd.data.kinds.texts import Texts
 from privkd.data.procedural.backgrounds import clouds
 from privkd.data.procedural.draws import Draws
 
@@ -67,27 +69,21 @@ class SceneObject:
 
 @dataclass(frozen=True, eq=False)
 class CaptionedScenes:
-    """Pictures, their captions, and what is in them.
+    """Captioned pictures with what is in them.
 
     Attributes:
-        images: float32, shape (n, 3, 64, 64), in [0, 1].
-        captions: one sentence per picture.
+        texts: captions with their images, float32, shape (n, 3, 64, 64), in [0, 1], and labels: 0 "true", 1 "generated", that is
+            drawn with at least one error.
         objects: what was drawn, per picture in the order of the caption.
-        errors: per picture and object the kinds of errors (names of `ERRORS`) with which it was drawn; empty where the picture is true.
+        errors: per picture and object the errors (names of `ERRORS`) with which it was drawn.
     """
 
-    images: np.ndarray
-    captions: tuple[str, ...]
+    texts: Texts
     objects: tuple[tuple[SceneObject, ...], ...]
     errors: tuple[tuple[tuple[str, ...], ...], ...]
 
     def __len__(self) -> int:
-        return len(self.captions)
-
-    @property
-    def generated(self) -> np.ndarray:
-        """Whether a picture has an error, boolean, shape (n,)."""
-        return np.array([any(map(bool, picture)) for picture in self.errors])
+        return len(self.objects)
 
 
 def captioned_scenes(count: int, *, errors: Sequence[str] = (), rate: float = 0.5, seed: int = 0) -> CaptionedScenes:
@@ -109,7 +105,7 @@ def captioned_scenes(count: int, *, errors: Sequence[str] = (), rate: float = 0.
         ValueError: an unknown error, or a number out of range.
 
     Example:
-        >>> captioned_scenes(1).captions
+        >>> captioned_scenes(1).texts.texts
         ('a large cyan disc right of a small purple square',)
     """
     check.integer(count=count, at_least=1)
@@ -128,7 +124,10 @@ def captioned_scenes(count: int, *, errors: Sequence[str] = (), rate: float = 0.
         images.append(render(objects, draws))
         drawn.append(tuple(objects))
         faults.append(tuple(mistakes))
-    return CaptionedScenes(np.stack(images), tuple(captions), tuple(drawn), tuple(faults))
+    labels = torch.tensor([int(any(map(bool, picture))) for picture in faults])
+    pictures = torch.from_numpy(np.stack(images))
+    texts = Texts(tuple(captions), labels, "captioned-scenes", pictures, class_names=("true", "generated"))
+    return CaptionedScenes(texts, tuple(drawn), tuple(faults))
 
 
 def caption_of(objects: Sequence[SceneObject]) -> str:

@@ -46,7 +46,9 @@ def texture(draws: Draws, colour: str, side: int) -> np.ndarray:
     return np.clip(0.8 * 255 * np.array(COLOURS[colour], dtype=np.float32) + 40 * field, 0, 255)
 
 
-def paste(frame: np.ndarray, sprite: np.ndarray, mask: np.ndarray, left: int, top: int, *, camouflage: float = 0.0) -> None:
+def paste(
+    frame: np.ndarray, sprite: np.ndarray, mask: np.ndarray, left: int, top: int, *, camouflage: float = 0.0
+) -> None:
     """Draw a sprite into a frame, in place; what lies outside the frame is cut off.
 
     Args:

@@ -38,7 +38,9 @@ ACTIONS = (
 ORDER_PAIRS = ((4, 5), (6, 7))
 """Classes that contain the same movements in another order."""
 
-_ANGLES = 10  # lean; shoulder forward, shoulder sideways, elbow of the left, then of the right arm; thighs, knees; right kick
+_ANGLES = (
+    10  # lean; shoulder forward, shoulder sideways, elbow of the left, then of the right arm; thighs, knees; right kick
+)
 _LEAN, _LEFT, _RIGHT, _SQUAT, _KICK = 0, 1, 4, 7, 8
 _TORSO, _NECK, _UPPER_ARM, _FOREARM, _THIGH, _SHIN, _SHOULDERS, _HIPS = 0.5, 0.25, 0.28, 0.27, 0.42, 0.42, 0.18, 0.1
 _SUBJECTS = 10
@@ -80,7 +82,10 @@ def stick_figures(
     joints = _bodies(_angles(labels, frames, draws), proportions)
     heading = draws.uniform(0.0, 2 * np.pi, count)[:, None, None]
     x, z = joints[..., 0].copy(), joints[..., 2].copy()
-    joints[..., 0], joints[..., 2] = x * np.cos(heading) + z * np.sin(heading), z * np.cos(heading) - x * np.sin(heading)
+    joints[..., 0], joints[..., 2] = (
+        x * np.cos(heading) + z * np.sin(heading),
+        z * np.cos(heading) - x * np.sin(heading),
+    )
     joints += 1.6 * noise * draws.gaussian(*joints.shape)
     joints[draws.uniform(0.0, 1.0, *joints.shape[:3]) < dropped] = 0.0
     return Skeletons(
@@ -143,7 +148,9 @@ def _bodies(angles: np.ndarray, proportions: np.ndarray) -> np.ndarray:
     upwards = np.stack([zero, np.cos(lean), np.sin(lean)], axis=-1)
     left = np.array([1.0, 0.0, 0.0])
     joints = np.zeros((*angles.shape[:2], len(JOINTS), 3))
-    height = limbs[..., 0] * (_THIGH + _SHIN) * np.cos(squat)  # feet stay on the floor: thigh forward, shin back by the same
+    height = (
+        limbs[..., 0] * (_THIGH + _SHIN) * np.cos(squat)
+    )  # feet stay on the floor: thigh forward, shin back by the same
     joints[:, :, 0, 1] = height
     hip = joints[:, :, 0]
     joints[:, :, 1] = chest = hip + _TORSO * trunk * upwards
@@ -154,7 +161,9 @@ def _bodies(angles: np.ndarray, proportions: np.ndarray) -> np.ndarray:
         hanging = forward - 0.6 * lean  # an arm follows the trunk in part, and hangs for the rest
         upper = _along(hanging, side * sideways)
         raised = np.abs(sideways) > np.abs(forward)  # the elbow bends in the plane in which the arm is lifted
-        lower = np.where(raised[..., None], _along(hanging, side * (sideways + elbow)), _along(hanging + elbow, side * sideways))
+        lower = np.where(
+            raised[..., None], _along(hanging, side * (sideways + elbow)), _along(hanging + elbow, side * sideways)
+        )
         joints[:, :, shoulder + 1] = joints[:, :, shoulder] + _UPPER_ARM * limbs * upper
         joints[:, :, shoulder + 2] = joints[:, :, shoulder + 1] + _FOREARM * limbs * lower
     for top, side, lifted in ((9, 1.0, zero), (12, -1.0, kick)):
