@@ -56,8 +56,19 @@ class Kind(ABC):
         """Read a folder that `save` wrote; everything is checked again.
 
         Raises:
+            TypeError: a tensor has another dtype.
             ValueError: it holds another kind, misses or adds something, or cannot be used.
             FileNotFoundError: there is no such folder.
+        """
+
+    @classmethod
+    @abstractmethod
+    def read(cls, source: Path_) -> Self:
+        """Read files of other people, or a folder that `save` wrote; each kind says which, and may have options.
+
+        Raises:
+            ValueError: another kind of source, or something that cannot be used.
+            FileNotFoundError: there is nothing at the path.
         """
 
     def groups(self, by: str) -> Tensor:
