@@ -74,7 +74,7 @@ def background(draws: Draws, *, smallest: tuple[int, int]) -> np.ndarray:
     Returns:
         float32, shape (height, width, 3), 0..255.
     """
-    kind, scale = draws.below(4), draws.uniform(0.5, 0.9)
+    kind, scale = draws.index(4), draws.number(0.5, 0.9)
     if kind < len(PHOTOGRAPHS):
         picture = photograph(PHOTOGRAPHS[kind])
         scale = max(scale, smallest[0] / picture.shape[0], smallest[1] / picture.shape[1])

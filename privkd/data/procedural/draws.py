@@ -28,7 +28,7 @@ def generator_of(purpose: str, *numbers: int) -> torch.Generator:
 
 
 class Draws:
-    """Numbers from one stream as numpy arrays, or as plain floats and ints where no shape is given.
+    """Numbers from one stream, as numpy arrays or one at a time.
 
     Args:
         purpose: see `generator_of`.
@@ -36,27 +36,32 @@ class Draws:
 
     Example:
         >>> draws = Draws("example", 0)
-        >>> 2.0 <= draws.uniform(2.0, 3.0) < 3.0, draws.gaussian(4).shape, draws.below(2, 5).max() <= 1
-        (True, (4,), np.True_)
+        >>> 2.0 <= draws.number(2.0, 3.0) < 3.0, draws.gaussian(4).shape, draws.index(1)
+        (True, (4,), 0)
     """
 
     def __init__(self, purpose: str, *numbers: int) -> None:
         self.generator = generator_of(purpose, *numbers)
 
-    def uniform(self, low: float, high: float, *shape: int):
-        """Numbers from U[low, high), float64; a float without a shape."""
-        drawn = low + (high - low) * torch.rand(shape, generator=self.generator, dtype=torch.float64).numpy()
-        return drawn if shape else float(drawn)
+    def number(self, low: float, high: float) -> float:
+        """One number from U[low, high)."""
+        return float(self.uniform(low, high, 1)[0])
 
-    def gaussian(self, *shape: int):
-        """Numbers from N(0, 1), float32 for speed; a float without a shape."""
-        drawn = torch.randn(shape, generator=self.generator).numpy()
-        return drawn if shape else float(drawn)
+    def index(self, end: int) -> int:
+        """One whole number from 0 to end - 1, all equally likely."""
+        return int(self.below(end, 1)[0])
 
-    def below(self, end: int, *shape: int):
-        """Whole numbers from 0 to end - 1, all equally likely, int64; an int without a shape."""
-        drawn = torch.randint(end, shape, generator=self.generator).numpy()
-        return drawn if shape else int(drawn)
+    def uniform(self, low: float, high: float, *shape: int) -> np.ndarray:
+        """Numbers from U[low, high), float64."""
+        return low + (high - low) * torch.rand(shape, generator=self.generator, dtype=torch.float64).numpy()
+
+    def gaussian(self, *shape: int) -> np.ndarray:
+        """Numbers from N(0, 1), float32 for speed."""
+        return torch.randn(shape, generator=self.generator).numpy()
+
+    def below(self, end: int, *shape: int) -> np.ndarray:
+        """Whole numbers from 0 to end - 1, all equally likely, int64."""
+        return torch.randint(end, shape, generator=self.generator).numpy()
 
     def order(self, n: int) -> np.ndarray:
         """A permutation of 0..n-1, int64, shape (n,)."""

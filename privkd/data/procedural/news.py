@@ -66,18 +66,18 @@ def news_items(count: int = 400, *, seed: int = 0) -> Texts:
         if cause[n] == CAUSES.index("mismatch"):
             # count - 1 others; in a set so small that all say the same, the item stays as it is
             caption = next((other for other in (*captions[n + 1 :], *captions[:n]) if other != caption), caption)
-        says = (cause[n] == CAUSES.index("style")) != (draws.uniform(0.0, 1.0) < _NOISE)
+        says = (cause[n] == CAUSES.index("style")) != (draws.number(0.0, 1.0) < _NOISE)
         texts.append(f"The picture shows {caption}. {_sentence(draws, sensational=bool(says))}")
     return Texts(tuple(texts), fake, "news", images, class_names=("real", "fake")).with_column("cause", cause)
 
 
 def _sentence(draws: Draws, *, sensational: bool) -> str:
     """A second sentence: two or three sensational words and up to one sober word, or at most one sensational word."""
-    loud = 2 + draws.below(2) if sensational else draws.below(2)
+    loud = 2 + draws.index(2) if sensational else draws.index(2)
     words = [SENSATIONAL[k] for k in draws.order(len(SENSATIONAL))[:loud]]
     words += [_SOBER[k] for k in draws.order(len(_SOBER))[: 3 - loud]]
     ordered = " ".join(words[k] for k in draws.order(len(words)))
-    subject, verb = _SUBJECTS[draws.below(len(_SUBJECTS))], _VERBS[draws.below(len(_VERBS))]
+    subject, verb = _SUBJECTS[draws.index(len(_SUBJECTS))], _VERBS[draws.index(len(_VERBS))]
     return f"The {subject} {verb} this {ordered} story."
 
 

@@ -45,9 +45,9 @@ def untrimmed_videos(count: int = 100, *, snippets: int = 128, channels: int = 3
     """Videos with one to five instances, each a decoy with probability 0.3, but never all of them.
 
     The background is first-order autoregressive noise. An instance of class k lasts a log-uniform time of 4 to 96 snippets, shows
-    the prototype of k, and has a sign of k at least 40 snippets away from both of its ends, as far as the video has room for that. An
-    action begins and ends with transient vectors, the same for all classes; a decoy does not, and its sign is that of another class.
-    The vectors are the same for all seeds.
+    the prototype of k, and has a sign of k at least 40 snippets away from both of its ends, as far as the video has room for that.
+    An action begins and ends with transient vectors, the same for all classes; a decoy does not, and its sign is that of another
+    class. The vectors are the same for all seeds.
 
     Args:
         count: number of videos, >= 1.
@@ -72,14 +72,14 @@ def untrimmed_videos(count: int = 100, *, snippets: int = 128, channels: int = 3
 def _video(vectors: np.ndarray, snippets: int, draws: Draws) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     channels = vectors.shape[1]
     features = _background(draws, snippets, channels)
-    spans = _spans(draws, 1 + draws.below(5), snippets)
+    spans = _spans(draws, 1 + draws.index(5), snippets)
     decoy = draws.uniform(0.0, 1.0, len(spans)) < _DECOYS
     decoy[0] &= not decoy.all()
     classes = draws.below(CLASSES, len(spans))
     onset, offset = vectors[-2:]
     for (start, end), kind, is_decoy in zip(spans, classes, decoy, strict=True):
         features[start:end] += _CONTENT * vectors[kind]
-        flag = (kind + 1 + draws.below(CLASSES - 1)) % CLASSES if is_decoy else kind
+        flag = (kind + 1 + draws.index(CLASSES - 1)) % CLASSES if is_decoy else kind
         features[_sign_place(draws, start, end, snippets)] += _SIGN * vectors[CLASSES + flag]
         if not is_decoy:
             features[start] += _TRANSIENT * onset
@@ -96,15 +96,15 @@ def _background(draws: Draws, snippets: int, channels: int) -> np.ndarray:
 
     steps = draws.gaussian(snippets, channels).astype(np.float64) / np.sqrt(channels)
     steps[1:] *= np.sqrt(1 - _MEMORY**2)
-    return lfilter([1.0], [1.0, -_MEMORY], steps, axis=0)
+    return np.asarray(lfilter([1.0], [1.0, -_MEMORY], steps, axis=0))
 
 
 def _spans(draws: Draws, wanted: int, snippets: int) -> np.ndarray:
     """Up to `wanted` (at least one) segments that do not touch, int64, shape (k, 2); the first one drawn comes first."""
     found: list[tuple[int, int]] = []
     for _ in range(_TRIES):
-        length = int(np.exp(draws.uniform(np.log(_SHORTEST), np.log(_LONGEST + 1))))
-        start = 1 + draws.below(snippets - length - 1)
+        length = int(np.exp(draws.number(np.log(_SHORTEST), np.log(_LONGEST + 1))))
+        start = 1 + draws.index(snippets - length - 1)
         if all(start > end + 1 or start + length < begin - 1 for begin, end in found):
             found.append((start, start + length))
         if len(found) == wanted:
@@ -117,4 +117,4 @@ def _sign_place(draws: Draws, start: int, end: int, snippets: int) -> int:
     places = np.arange(snippets)
     distance = np.maximum(start - places, places - (end - 1))
     far = np.flatnonzero(distance >= min(_GAP, distance.max()))
-    return int(far[draws.below(len(far))])
+    return int(far[draws.index(len(far))])

@@ -106,7 +106,7 @@ def captioned_scenes(count: int, *, errors: Sequence[str] = (), rate: float = 0.
 
     Example:
         >>> captioned_scenes(1).texts.texts
-        ('a large cyan disc right of a small purple square',)
+        ('a large cyan triangle',)
     """
     check.integer(count=count, at_least=1)
     check.real(rate=rate, above=0.0, at_most=1.0)
@@ -139,7 +139,7 @@ def caption_of(objects: Sequence[SceneObject]) -> str:
 
 
 def relation(first: SceneObject, second: SceneObject) -> str:
-    """How the first lies to the second: "left of", "right of", "above" or "below", along the axis on which they are further apart."""
+    """How the first lies to the second, along the axis on which they are further apart: "left of", "right of", "above", "below"."""
     across, down = second.x - first.x, second.y - first.y
     if abs(across) >= abs(down):
         return "left of" if across > 0 else "right of"
@@ -147,14 +147,14 @@ def relation(first: SceneObject, second: SceneObject) -> str:
 
 
 def _placed_objects(draws: Draws) -> list[SceneObject]:
-    count = 1 + draws.below(3)
+    count = 1 + draws.index(3)
     objects: list[SceneObject] = []
     failures = 0
     while len(objects) < count:
         if failures == _TRIES:  # the first ones may leave no room
             objects, failures = [], 0
-        shape, colour = SHAPES[draws.below(len(SHAPES))], tuple(COLOURS)[draws.below(len(COLOURS))]
-        size = tuple(RADII)[draws.below(len(RADII))]
+        shape, colour = SHAPES[draws.index(len(SHAPES))], tuple(COLOURS)[draws.index(len(COLOURS))]
+        size = tuple(RADII)[draws.index(len(RADII))]
         margin = RADII[size] * 1.3 + 1  # an object that is drawn too large must fit as well
         x, y = draws.uniform(margin, SIDE - margin, 2)
         candidate = SceneObject(shape, colour, size, float(x), float(y))
@@ -174,11 +174,11 @@ def _with_errors(
     possible = [error for error in ERRORS if error in errors and (error != "relation" or len(objects) > 1)]
     wrong = draws.uniform(0.0, 1.0, len(objects), max(1, len(possible))) < rate
     if possible and not wrong.any():
-        wrong[draws.below(len(objects)), draws.below(len(possible))] = True
+        wrong[draws.index(len(objects)), draws.index(len(possible))] = True
     found: list[tuple[str, ...]] = []
     for k, row in enumerate(wrong):
         named = tuple(error for error, is_wrong in zip(possible, row, strict=False) if is_wrong)
-        hue, larger = draws.uniform(25.0, 40.0) * (1 if draws.below(2) else -1), draws.below(2)
+        hue, larger = draws.number(25.0, 40.0) * (1 if draws.index(2) else -1), draws.index(2)
         drawn_as[k] = replace(
             drawn_as[k],
             hue_shift=hue if "hue" in named else 0.0,
@@ -192,7 +192,7 @@ def _with_errors(
 def _swapped(
     objects: list[SceneObject], found: list[tuple[str, ...]]
 ) -> tuple[list[SceneObject], list[tuple[str, ...]]]:
-    """Neighbours change places where one of them has the error "relation"; each object moves at most once, and both then have it."""
+    """Neighbours change places where one of them has the error "relation"; each moves at most once, and both then have it."""
     moved = [False] * len(objects)
     for k in range(len(objects) - 1):
         if moved[k] or not ("relation" in found[k] or "relation" in found[k + 1]):
@@ -212,7 +212,7 @@ def _moved_to(item: SceneObject, place: SceneObject) -> SceneObject:
 
 def render(objects: Sequence[SceneObject], draws: Draws) -> np.ndarray:
     """A picture of the objects over a grey texture, float32, shape (3, 64, 64), in [0, 1]."""
-    picture = draws.uniform(0.35, 0.65) + 0.04 * clouds(draws, SIDE, SIDE, slope=1.0)
+    picture = draws.number(0.35, 0.65) + 0.04 * clouds(draws, SIDE, SIDE, slope=1.0)
     for item in objects:
         cover = coverage(item)[:, :, None]
         picture = picture * (1 - cover) + cover * shifted_hue(COLOURS[item.colour], item.hue_shift)

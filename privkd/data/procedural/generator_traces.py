@@ -38,7 +38,7 @@ def excess_high_frequencies(images: Tensor) -> Tensor:
 
 
 def edge_preserving_smoothing(images: Tensor) -> Tensor:
-    """Generator D: bilateral filter over 5 pixels, colour sigma 18 grey levels of 255 (L1 over channels), spatial sigma 2 pixels."""
+    """Generator D: bilateral filter over 5 pixels, colour sigma 18 grey levels of 255 (L1 of RGB), spatial sigma 2 pixels."""
     padded = functional.pad(images, (2, 2, 2, 2), mode="reflect")
     height, width = images.shape[-2:]
     total, weights = torch.zeros_like(images), torch.zeros_like(images[:, :1])

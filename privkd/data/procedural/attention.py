@@ -88,7 +88,7 @@ def _video(frames: int, aerial: bool, draws: Draws) -> tuple[np.ndarray, np.ndar
 
 def _dull(draws: Draws, under: np.ndarray, side: int) -> np.ndarray:
     """A sprite in the mean colour of the background, lighter or darker by a little."""
-    shade = 30.0 * (1 if draws.below(2) else -1)
+    shade = 30.0 * (1 if draws.index(2) else -1)
     return np.clip(np.broadcast_to(under + shade, (int(side), int(side), 3)), 0, 255).astype(np.float32)
 
 

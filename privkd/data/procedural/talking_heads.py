@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from accountants import check
+from privkd.data.kinds.clips import Clips
+from privkd.data.kinds.frames import ArrayFrames
 from privkd.data.procedural.draws import generator_of
 from privkd.data.procedural.faces import syn_faces
 
@@ -23,23 +25,6 @@ PEOPLE = {"train": range(60), "test": range(60, 100)}
 _CORRELATION = 0.9  # of head motion between frames
 _MOTION = (1.2, 1.2, math.radians(3.0), 0.04)  # standard deviations: x and y in pixels, rotation, gain of the light
 _NOISE = 0.015
-
-
-@dataclass(frozen=True, eq=False)
-class FaceVideos:
-    """Videos as tensors.
-
-    Attributes:
-        clips: float32, shape (n, frames, 1, 48, 48), in [0, 1].
-        labels: int64, shape (n,): 0 real, 1 forged.
-        methods: int64, shape (n,): index into `METHODS`.
-        people: int64, shape (n,): whose head it is, 0..99.
-    """
-
-    clips: Tensor
-    labels: Tensor
-    methods: Tensor
-    people: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +40,9 @@ class _Script:
     noise: Tensor  # (n, t, 48, 48)
 
 
-def made_face_videos(
-    count: int, *, forgeries: Sequence[str] = METHODS[1:], people: str = "train", frames: int = 8, seed: int = 0
-) -> FaceVideos:
+def face_videos(
+    count: int = 480, *, forgeries: Sequence[str] = METHODS[1:], people: str = "train", frames: int = 8, seed: int = 0
+) -> Clips:
     """Videos of heads that move and talk; every second one is real, the others are forged by the methods in turn.
 
     The head wanders (position, rotation and light follow first-order autoregressions), the mouth opens and closes in a rhythm of 5
@@ -72,9 +57,17 @@ def made_face_videos(
         frames: >= 4.
         seed: integer >= 0.
 
+    Returns:
+        Clips of uint8 frames (48, 48, 1), classes "real" and "forged"; each video has one clip, and is called by its method, its
+        person (0..99) and its number: "swap-017-0003". `methods_of` reads the method.
+
     Raises:
         TypeError: a number is no integer.
         ValueError: a number is out of range, or a name unknown.
+
+    Example:
+        >>> face_videos(4), face_videos(4).videos[1][:4]
+        (Clips(name='face-videos', n=4, videos=4, labelled), 'swap')
     """
     check.integer(count=count, at_least=2)
     check.integer(frames=frames, at_least=4)
@@ -90,7 +83,26 @@ def made_face_videos(
     second = (first + 1 + torch.randint(crowd - 1, (count,), generator=generator)) % crowd  # never the same person
     faces = syn_faces(100, 1, side=SIDE, seed=seed)[0][PEOPLE[people].start : PEOPLE[people].stop]
     clips = _rendered(faces[first], faces[second], methods, _script(count, frames, generator))
-    return FaceVideos(clips, (methods > 0).long(), methods, first + PEOPLE[people].start)
+    pixels = (clips * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2).numpy()
+    videos = [ArrayFrames(video) for video in pixels]
+    heads = (first + PEOPLE[people].start).tolist()
+    names = [f"{METHODS[m]}-{who:03}-{n:04}" for n, (m, who) in enumerate(zip(methods.tolist(), heads, strict=True))]
+    return Clips(videos, (methods > 0).long(), tuple(names), "face-videos", ("real", "forged"))
+
+
+def methods_of(clips: Clips) -> tuple[str, ...]:
+    """How each of these clips was made: names of `METHODS`.
+
+    Raises:
+        ValueError: the clips are not those of `face_videos`; the first other one is named by its row.
+    """
+    methods = tuple(video.split("-", 1)[0] for video in clips.videos)
+    for row, method in enumerate(methods):
+        if method not in METHODS:
+            raise ValueError(
+                f"clip {row} of {clips.name!r} is not of face_videos: its video does not begin with a method"
+            )
+    return methods
 
 
 def _script(count: int, frames: int, generator: torch.Generator) -> _Script:

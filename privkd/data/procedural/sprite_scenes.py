@@ -4,11 +4,13 @@ Specification: TR-1 of this project and its variants. The pictures are ours: two
 clouds stand in for those of scikit-image.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from accountants import check
+from privkd.data.kinds.sequence import Sequence
+from privkd.data.kinds.sequences import Sequences
 from privkd.data.procedural.backgrounds import background, resized
 from privkd.data.procedural.draws import Draws
 from privkd.data.procedural.sprites import COLOURS, SHAPES, bouncing_path, camera_path, paste, shape_mask, texture
@@ -16,30 +18,6 @@ from privkd.data.procedural.sprites import COLOURS, SHAPES, bouncing_path, camer
 HEIGHT, WIDTH = 128, 160
 _OCCLUDED = 10  # frames
 _PERIOD = 40  # frames of one oscillation of the size
-
-
-@dataclass(frozen=True, eq=False)
-class Video:
-    """One video as arrays.
-
-    Attributes:
-        name: of the sequence.
-        frames: uint8, shape (t, height, width, 3).
-        boxes: float64, shape (t, 4): x, y, width, height of the target, pixels, from the upper left; all 0 where it is not to
-            be seen.
-        visible: boolean, shape (t,).
-        language: a sentence that describes the target.
-        attributes: what makes the video hard, by name, 1 where it does.
-        modality: "rgb" or "tir" (thermal; three equal channels).
-    """
-
-    name: str
-    frames: np.ndarray
-    boxes: np.ndarray
-    visible: np.ndarray
-    language: str
-    attributes: dict[str, int] = field(default_factory=dict)
-    modality: str = "rgb"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +69,7 @@ SCENES = {
 """The variants of TR-1 by name; "tir" is `thermal_targets`."""
 
 
-def sprite_video(scene: SpriteScene, *, name: str, draws: Draws) -> Video:
+def sprite_video(scene: SpriteScene, *, name: str, draws: Draws) -> Sequence:
     """One video of a scene.
 
     Args:
@@ -114,7 +92,8 @@ def sprite_video(scene: SpriteScene, *, name: str, draws: Draws) -> Video:
         boxes[0, :2] = (corners[0, 0] + corners[1, 0]) / 2
     boxes[~visible] = 0
     colour, shape = kinds[0]
-    return Video(name, frames, boxes, visible, f"the {colour} {shape} moving over the scene", _attributes(scene))
+    language = f"the {colour} {shape} moving over the scene"
+    return Sequence.of(name, frames, boxes, visible=visible, language=language, attributes=_attributes(scene))
 
 
 def _kinds(scene: SpriteScene, draws: Draws) -> list[tuple[str, str]]:
@@ -133,7 +112,7 @@ def _kinds(scene: SpriteScene, draws: Draws) -> list[tuple[str, str]]:
 
 def _beside(place: np.ndarray, size: int, draws: Draws) -> np.ndarray:
     """A centre 1.1 sizes away, in whichever of eight directions leaves most room (a random one of equals)."""
-    angles = draws.uniform(0.0, 2 * np.pi) + np.arange(8) * np.pi / 4
+    angles = draws.number(0.0, 2 * np.pi) + np.arange(8) * np.pi / 4
     places = place + 1.1 * size * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     room = np.minimum(places, np.array([WIDTH, HEIGHT]) - places).min(axis=1)
     return places[np.minimum(room, size).argmax()]
@@ -148,6 +127,7 @@ def _rendered(
     start = int(0.4 * scene.frames)
     hidden = np.zeros(scene.frames, dtype=bool)
     hidden[start : start + _OCCLUDED] = scene.occlusion
+    drawn: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}  # by sprite and side: sizes come again and again
     frames = np.empty((scene.frames, HEIGHT, WIDTH, 3), dtype=np.uint8)
     for t, (top, left) in enumerate(views):
         frame = picture[top : top + HEIGHT, left : left + WIDTH].copy()
@@ -155,7 +135,9 @@ def _rendered(
             if k == 0 and hidden[t]:
                 continue
             side = int(sides[k, t])
-            sprite, mask = resized(textures[k], side, side), shape_mask(kinds[k][1], side)
+            if (k, side) not in drawn:
+                drawn[k, side] = resized(textures[k], side, side), shape_mask(kinds[k][1], side)
+            sprite, mask = drawn[k, side]
             camouflage = scene.camouflage if k == 0 else 0.0
             paste(frame, sprite, mask, int(corners[k, t, 0]), int(corners[k, t, 1]), camouflage=camouflage)
         frame += scene.noise * draws.gaussian(*frame.shape)
@@ -177,15 +159,32 @@ def _attributes(scene: SpriteScene) -> dict[str, int]:
     return {name: int(value) for name, value in hard.items()}
 
 
-def sprite_videos(count: int, scene: str | SpriteScene, *, seed: int, **changes: object) -> list[Video]:
-    """Videos of one scene, each from a stream of its own, so that the first ones stay when more are asked for."""
-    check.integer(sequences=count, at_least=1)
+def moving_sprites(sequences: int = 16, scene: str | SpriteScene = "plain", *, seed: int = 0) -> Sequences:
+    """Videos of one scene, with boxes, sentences and attributes. Boxes are all zero where the target is hidden.
+
+    Each video has random numbers of its own: the first ones stay when more are asked for. Scenes that differ in speed, camera,
+    noise or camouflage only have the same sprites and paths up to those.
+
+    Args:
+        sequences: number of videos, >= 1.
+        scene: a name of `SCENES` or a `SpriteScene`. "small" is small and fast, "twin" has look-alikes, "uav" a camera that moves
+            with the target, "camo" a target in the colours of the ground.
+        seed: integer >= 0.
+
+    Raises:
+        TypeError: a number is no integer.
+        ValueError: a number is out of range, or the scene unknown.
+
+    Example:
+        >>> moving_sprites(2, SpriteScene(frames=5))
+        Sequences(name='moving-sprites', n=2, frames=10)
+    """
+    check.integer(sequences=sequences, at_least=1)
     check.integer(seed=seed, at_least=0)
+    named = f"{scene}-" if isinstance(scene, str) else ""
     if isinstance(scene, str):
         if scene not in SCENES:
             raise ValueError(f"scene={scene!r} is unknown; known are {', '.join(SCENES)}, or a SpriteScene of your own")
-        name, scene = scene, SCENES[scene]
-    else:
-        name = "sprite"
-    scene = replace(scene, **changes)
-    return [sprite_video(scene, name=f"{name}-{n:03}", draws=Draws("sprites", seed, n)) for n in range(count)]
+        scene = SCENES[scene]
+    videos = [sprite_video(scene, name=f"{named}{n:04}", draws=Draws("sprites", seed, n)) for n in range(sequences)]
+    return Sequences(tuple(videos), "moving-sprites")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from accountants import check
 from privkd.data.degradations import blur
@@ -46,9 +47,9 @@ class Pedestrians:
 def pedestrians(people: int = 30, per_person: int = 8, *, domain: str = "A", seed: int = 0) -> Pedestrians:
     """Photographs of drawn people; the cameras take turns.
 
-    A person has colours of hair, torso, stripes, trousers, shoes and bag. A photograph swings legs and arms, shifts the person by up to
-    12 % of both sides, hides a part with probability 0.2, and has the gain and gamma of its camera. In domain B hues are turned by 20
-    degrees, the picture is blurred, and backgrounds and cameras are others.
+    A person has colours of hair, torso, stripes, trousers, shoes and bag. A photograph swings legs and arms, shifts the person by
+    up to 12 % of both sides, hides a part with probability 0.2, and has the gain and gamma of its camera. In domain B hues are
+    turned by 20 degrees, the picture is blurred, and backgrounds and cameras are others.
 
     Args:
         people: number of people, even, >= 2; use another seed for the test, two seeds share nobody.
@@ -146,8 +147,9 @@ def _backgrounds(n: int, generator: torch.Generator, *, patches: bool) -> Tensor
     """Walls over ground (domain A), or a few blocks of colour (B), shape (n, 3, 48, 24)."""
     size = (8, 4) if patches else (3, 2)
     coarse = 0.3 + 0.4 * torch.rand(n, 3, *size, generator=generator)
-    mode = {"mode": "nearest"} if patches else {"mode": "bilinear", "align_corners": False}
-    return torch.nn.functional.interpolate(coarse, (HEIGHT, WIDTH), **mode)
+    if patches:
+        return functional.interpolate(coarse, (HEIGHT, WIDTH), mode="nearest")
+    return functional.interpolate(coarse, (HEIGHT, WIDTH), mode="bilinear", align_corners=False)
 
 
 def _occluded(images: Tensor, generator: torch.Generator) -> Tensor:
