@@ -132,9 +132,9 @@ class Sequences(Kind):
         Each folder with `groundtruth_rect.txt` or `groundtruth.txt` (x, y, width, height per line, by commas or white space) is a
         sequence, up to two folders deep; `groundtruth_rect.1.txt`, `.2.txt` are two, named `NAME.1`, `NAME.2`. Frames are the
         images in `img/` or `imgs/`, or beside the boxes (GOT-10k). Read where they are: `language.txt` or `nlp.txt`,
-        `attributes.txt`, `absent.txt` or `absence.label` (1 = absent), `full_occlusion.txt` and `out_of_view.txt` (LaSOT), `scenario.txt`,
-        `relative_speed.txt`. A folder with `IR_label.json` (Anti-UAV) has its frames as images in `infrared/`, `IR/`, `img/` or
-        itself; video files have to be taken apart first.
+        `attributes.txt`, `absent.txt` or `absence.label` (1 = absent), `full_occlusion.txt` and `out_of_view.txt` (LaSOT),
+        `scenario.txt`, `relative_speed.txt`. A folder with `IR_label.json` (Anti-UAV) has its frames as images in `infrared/`,
+        `IR/`, `img/` or itself; video files have to be taken apart first.
 
         Args:
             source: the folder of a data set or of a single sequence; or one that `save` wrote.
