@@ -63,7 +63,7 @@ def _video(frames: int, aerial: bool, draws: Draws) -> tuple[np.ndarray, np.ndar
     picture = background(draws, smallest=(SIDE + 40, SIDE + 40))
     room = (picture.shape[0] - SIDE, picture.shape[1] - SIDE)
     views = camera_path(draws, frames, 3.0 if aerial else 1.0, room=room)
-    sides = (3 + draws.below(4, 3)) if aerial else (12 + draws.below(7, 3))
+    sides = [int(side) for side in (3 + draws.below(4, 3) if aerial else 12 + draws.below(7, 3))]
     looks = [SHAPES[k] for k in draws.below(len(SHAPES), 3)]
     # (x, y) of the centres in each frame: one on its own way, one fixed on the ground, one fixed in the view
     start = draws.uniform(20.0, SIDE - 20.0, 2)
@@ -72,7 +72,7 @@ def _video(frames: int, aerial: bool, draws: Draws) -> tuple[np.ndarray, np.ndar
     locked = np.tile(draws.uniform(15.0, SIDE - 15.0, 2), (frames, 1))
     under = picture.mean(axis=(0, 1))
     bright = "yellow" if under[2] > under[0] else "blue"  # against the warm or the cold
-    sprites = [_dull(draws, under, sides[0]), texture(draws, bright, int(sides[1])), _dull(draws, under, sides[2])]
+    sprites = [_dull(draws, under, sides[0]), texture(draws, bright, sides[1]), _dull(draws, under, sides[2])]
     shown = np.empty((frames, SIDE, SIDE, 3), dtype=np.uint8)
     for t, (top, left) in enumerate(views):
         frame = picture[top : top + SIDE, left : left + SIDE].copy()
@@ -80,7 +80,7 @@ def _video(frames: int, aerial: bool, draws: Draws) -> tuple[np.ndarray, np.ndar
             list(zip(sprites, looks, sides, (moving, static, locked), strict=True))
         ):
             corner = np.rint(path[t] - side / 2).astype(int)
-            paste(frame, sprite, shape_mask(look, int(side)), int(corner[0]), int(corner[1]))
+            paste(frame, sprite, shape_mask(look, side), int(corner[0]), int(corner[1]))
         shown[t] = np.clip(frame + 3.0 * draws.gaussian(*frame.shape), 0, 255)
     density = _density(moving, static, centre=0.0 if aerial else _CENTRE)
     return shown, density, _fixated(density, draws)
@@ -89,7 +89,7 @@ def _video(frames: int, aerial: bool, draws: Draws) -> tuple[np.ndarray, np.ndar
 def _dull(draws: Draws, under: np.ndarray, side: int) -> np.ndarray:
     """A sprite in the mean colour of the background, lighter or darker by a little."""
     shade = 30.0 * (1 if draws.index(2) else -1)
-    return np.clip(np.broadcast_to(under + shade, (int(side), int(side), 3)), 0, 255).astype(np.float32)
+    return np.clip(np.broadcast_to(under + shade, (side, side, 3)), 0, 255).astype(np.float32)
 
 
 def _density(moving: np.ndarray, static: np.ndarray, *, centre: float) -> np.ndarray:

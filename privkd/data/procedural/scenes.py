@@ -160,7 +160,8 @@ def _placed_objects(draws: Draws) -> list[SceneObject]:
         candidate = SceneObject(shape, colour, size, float(x), float(y))
         reach = [1.3 * (RADII[size] + RADII[other.size]) + 1 for other in objects]
         apart = [max(abs(x - other.x), abs(y - other.y)) for other in objects]
-        if all(distance > needed for distance, needed in zip(apart, reach, strict=True)):
+        is_new = candidate.phrase not in [other.phrase for other in objects]  # so that a caption is never ambiguous
+        if is_new and all(distance > needed for distance, needed in zip(apart, reach, strict=True)):
             objects.append(candidate)
         else:
             failures += 1
