@@ -112,10 +112,10 @@ def _angles(labels: np.ndarray, frames: int, draws: Draws) -> np.ndarray:
     angles += 0.04 * np.sin(2 * np.pi * (time[:, :, None] + draws.uniform(0.0, 1.0, n, 1, _ANGLES)))
     for arm, to_head, to_foot in ((_RIGHT, 0, 1), (_LEFT, 2, 3)):
         head, foot = (labels == to_head)[:, None] * reach * whole, (labels == to_foot)[:, None] * reach * whole
-        angles[:, :, arm] += 1.9 * head + 1.45 * foot
+        angles[:, :, arm] += 1.9 * head + 1.0 * foot
         angles[:, :, arm + 2] += 2.2 * head
-        angles[:, :, _LEAN] += 1.25 * foot
-        angles[:, :, _SQUAT] += 0.5 * foot
+        angles[:, :, _LEAN] += 1.45 * foot
+        angles[:, :, _SQUAT] += 0.8 * foot
     for one, before, after in ((4, first, second), (5, second, first)):
         chosen = (labels == one)[:, None] * reach
         wave = np.sin(2 * np.pi * time / 0.13)
@@ -158,7 +158,7 @@ def _bodies(angles: np.ndarray, proportions: np.ndarray) -> np.ndarray:
     for shoulder, arm, side in ((3, _LEFT, 1.0), (6, _RIGHT, -1.0)):
         forward, sideways, elbow = (angles[:, :, arm + k] for k in range(3))
         joints[:, :, shoulder] = chest + side * _SHOULDERS * trunk * left
-        hanging = forward - 0.6 * lean  # an arm follows the trunk in part, and hangs for the rest
+        hanging = forward - lean  # an arm that does nothing lies along the trunk
         upper = _along(hanging, side * sideways)
         raised = np.abs(sideways) > np.abs(forward)  # the elbow bends in the plane in which the arm is lifted
         lower = np.where(

@@ -80,7 +80,7 @@ def _video(vectors: np.ndarray, snippets: int, draws: Draws) -> tuple[np.ndarray
     for (start, end), kind, is_decoy in zip(spans, classes, decoy, strict=True):
         features[start:end] += _CONTENT * vectors[kind]
         flag = (kind + 1 + draws.index(CLASSES - 1)) % CLASSES if is_decoy else kind
-        features[_sign_place(draws, start, end, snippets)] += _SIGN * vectors[CLASSES + flag]
+        features[_sign_place(draws, int(start), int(end), snippets)] += _SIGN * vectors[CLASSES + flag]
         if not is_decoy:
             features[start] += _TRANSIENT * onset
             features[end - 1] += _TRANSIENT * offset

@@ -137,7 +137,7 @@ def test_pedestrians_repeat_with_the_seed_and_refuse_bad_settings():
     for settings, named in (
         ({"people": 3}, "even"),
         ({"people": 0}, "people"),
-        ({"domain": "C"}, "domain"),
+        ({"domain": "C"}, "dom"),
         ({"seed": -1}, "seed"),
     ):
         with pytest.raises(ValueError, match=named):

@@ -133,6 +133,12 @@ def news():
     return news_items(300)
 
 
+@pytest.fixture(scope="module")
+def own():
+    """The pictures of the news before anything was done to them, with their captions."""
+    return captioned_scenes(300).texts
+
+
 def test_half_of_the_news_is_fake_for_one_of_three_reasons(news):
     causes = news.extra["cause"]
     assert news.labels.sum() == 150
@@ -156,15 +162,13 @@ def test_style_says_the_opposite_in_fifteen_of_a_hundred_items(news):
     assert 0.5 < accuracy < 0.75
 
 
-def test_only_mismatched_items_have_the_caption_of_another_picture(news):
-    own = captioned_scenes(300).texts.texts
+def test_only_mismatched_items_have_the_caption_of_another_picture(news, own):
     for n, text in enumerate(news.texts):
-        assert (f"The picture shows {own[n]}. " in text) == (CAUSES[news.extra["cause"][n]] != "mismatch")
+        assert (f"The picture shows {own.texts[n]}. " in text) == (CAUSES[news.extra["cause"][n]] != "mismatch")
 
 
-def test_only_spliced_items_have_another_picture_and_in_a_patch_only(news):
-    own = captioned_scenes(300).texts.images
-    changed = (news.images != own).any(1)
+def test_only_spliced_items_have_another_picture_and_in_a_patch_only(news, own):
+    changed = (news.images != own.images).any(1)
     spliced = news.extra["cause"] == CAUSES.index("splice")
     assert torch.equal(changed.flatten(1).any(1), spliced)
     assert changed[spliced].any(2).sum(1).max() <= 24

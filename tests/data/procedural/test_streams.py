@@ -1,5 +1,7 @@
 """AE-1, SAL-1, TAP-1 and Digits-20, and the streams that all draw from."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -108,7 +110,7 @@ def test_segments_lie_inside_do_not_touch_and_are_sorted(untrimmed):
         spans = sorted(map(tuple, np.concatenate([segments, decoys])))
         assert spans[0][0] >= 1
         assert spans[-1][1] < 128
-        assert all(first[1] < second[0] for first, second in zip(spans, spans[1:], strict=False))
+        assert all(first[1] < second[0] for first, second in pairwise(spans))
         assert all(4 <= end - start <= 96 for start, end in spans)
         assert (np.diff(segments[:, 0]) > 0).all()
 
@@ -132,7 +134,7 @@ def test_every_instance_has_its_sign_far_away_and_a_decoy_the_wrong_one(untrimme
     for video, segments, labels, decoys in zip(*vars(untrimmed).values(), strict=True):
         if len(segments) == 1 and not len(decoys):
             response = signs @ video
-            kind, place = np.unravel_index(response.argmax(), response.shape)
+            kind, place = np.unravel_index(int(response.argmax()), response.shape)
             start, end = segments[0]
             away = max(start - place, place - (end - 1))
             right.append(kind == labels[0] and away >= min(40, max(start, 127 - (end - 1))))
