@@ -12,13 +12,17 @@ from privkd.data.kinds.stored import packed_texts, unpacked_texts
 
 @pytest.fixture
 def folder(tmp_path):
-    Skeletons(torch.zeros(2, 5, 3, 2), torch.tensor([5, 4]), torch.tensor([0, 1]), "toy", ((0, 1),)).save(tmp_path / "data")
+    Skeletons(torch.zeros(2, 5, 3, 2), torch.tensor([5, 4]), torch.tensor([0, 1]), "toy", ((0, 1),)).save(
+        tmp_path / "data"
+    )
     return tmp_path / "data"
 
 
 def rewrite(folder, **values):
     found = json.loads((folder / "data.json").read_text())
-    (folder / "data.json").write_text(json.dumps({name: value for name, value in (found | values).items() if value != "gone"}))
+    (folder / "data.json").write_text(
+        json.dumps({name: value for name, value in (found | values).items() if value != "gone"})
+    )
 
 
 @pytest.mark.parametrize(
