@@ -34,6 +34,10 @@ class RatingHistograms:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def columns(self) -> dict[str, Tensor]:
+        """The columns "input" and "histogram", for batches."""
+        return {"input": self.inputs, "histogram": self.histograms}
+
 
 def rating_histograms(count: int = 200, *, rated: bool = True, seed: int = 0) -> RatingHistograms:
     """Inputs x from N(0, I) and what people think of them.
