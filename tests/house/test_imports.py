@@ -17,6 +17,8 @@ DOORS = [
     "accountants",
     "privkd",
     "privkd.data",
+    "privkd.data.degradations",
+    "privkd.data.procedural",
     "privkd.losses",
     "privkd.mechanisms",
     "privkd.networks",
