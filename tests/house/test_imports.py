@@ -18,7 +18,10 @@ DOORS = [
     "privkd",
     *(
         f"privkd.{name}"
-        for name in ("data", "mechanisms", "networks", "networks.scattering", "private_training", "recipes")
+        for name in (
+            *("data", "mechanisms", "metrics", "networks", "networks.scattering"),
+            *("private_training", "recipes"),
+        )
     ),
     *(f"privkd.{name}" for name in ("report", "teachers", "trainer", "transcription")),
 ]
@@ -86,6 +89,8 @@ ALLOWED = {
     "privkd/mechanisms/gradient_noise.py": "mechanisms draw from it",
     "privkd/mechanisms/pate_cost.py": "mechanisms draw from it",
     "privkd/data/bundled.py": "public split of public data",
+    "privkd/metrics/pairs.py": "which rows an evaluation compares, from a given seed",
+    "privkd/metrics/verification.py": "which fold an evaluation puts a pair in, from a given seed",
     "privkd/trainer/seeding.py": "global states of other libraries, put back after use",
 }
 
