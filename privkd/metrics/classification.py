@@ -174,7 +174,7 @@ def best_threshold(validation_scores: ArrayLike, validation_labels: ArrayLike) -
         return float(different[0])
     if cut == len(different):
         return float(np.nextafter(different[-1], np.inf))
-    middle = different[cut - 1] + (different[cut] - different[cut - 1]) / 2
+    middle = different[cut - 1] / 2 + different[cut] / 2
     return float(middle if middle > different[cut - 1] else different[cut])
 
 

@@ -84,10 +84,10 @@ def complete_iou(boxes: ArrayLike, others: ArrayLike) -> FloatArray:
     """
     one, two = _both(boxes, others)
     overlap = _iou(one, two)
-    apart = (((one[:, :2] + one[:, 2:] / 2) - (two[:, :2] + two[:, 2:] / 2)) ** 2).sum(axis=1)
+    apart = _squared((one[:, :2] + one[:, 2:] / 2) - (two[:, :2] + two[:, 2:] / 2))
     low = np.minimum(one[:, :2], two[:, :2])
     high = np.maximum(one[:, :2] + one[:, 2:], two[:, :2] + two[:, 2:])
-    diagonal = ((high - low) ** 2).sum(axis=1)
+    diagonal = _squared(high - low)
     flat = (one[:, 3] == 0) | (two[:, 3] == 0)
     angles = [np.arctan(box[:, 2] / np.where(flat, 1.0, box[:, 3])) for box in (one, two)]
     shape = np.where(flat, 0.0, 4 / math.pi**2 * (angles[1] - angles[0]) ** 2)
@@ -118,10 +118,10 @@ def centre_distance(boxes: ArrayLike, truth: ArrayLike, *, normalised: bool = Fa
     # Where centres are put (half a pixel more or less) cancels in the difference.
     offsets = (one[:, :2] + (one[:, 2:] - 1) / 2) - (two[:, :2] + (two[:, 2:] - 1) / 2)
     if not normalised:
-        return np.sqrt((offsets**2).sum(axis=1))
+        return np.sqrt(_squared(offsets))
     empty = (two[:, 2:] == 0).any(axis=1)
     scaled = offsets / np.where(empty[:, None], 1.0, two[:, 2:])
-    return np.where(empty, np.inf, np.sqrt((scaled**2).sum(axis=1)))
+    return np.where(empty, np.inf, np.sqrt(_squared(scaled)))
 
 
 def _both(boxes: ArrayLike, others: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -133,6 +133,14 @@ def _both(boxes: ArrayLike, others: ArrayLike) -> tuple[FloatArray, FloatArray]:
 def _iou(one: FloatArray, two: FloatArray) -> FloatArray:
     low = np.maximum(one[:, :2], two[:, :2])
     high = np.minimum(one[:, :2] + one[:, 2:], two[:, :2] + two[:, 2:])
-    shared = np.maximum(high - low, 0.0).prod(axis=1)
-    union = one[:, 2:].prod(axis=1) + two[:, 2:].prod(axis=1) - shared
+    shared = _area(np.maximum(high - low, 0.0))
+    union = _area(one[:, 2:]) + _area(two[:, 2:]) - shared
     return np.clip(shared / (union + _EPSILON), 0.0, 1.0)
+
+
+def _area(sizes: FloatArray) -> FloatArray:
+    return sizes[:, 0] * sizes[:, 1]  # many times faster than a product over an axis of two
+
+
+def _squared(offsets: FloatArray) -> FloatArray:
+    return offsets[:, 0] ** 2 + offsets[:, 1] ** 2

@@ -157,7 +157,7 @@ def mean_scores(sequences: Sequence[TrackingScores], *, out_of: int | None = Non
     frames = sum(one.frames for one in sequences)
 
     def curve(name: str) -> FloatArray:
-        return np.sum([getattr(one, name) for one in sequences], axis=0) / number
+        return np.stack([getattr(one, name) for one in sequences]).sum(axis=0) / number
 
     def pooled(name: str) -> float:
         found = [one.frames * getattr(one, name) for one in sequences if one.frames]
@@ -168,7 +168,7 @@ def mean_scores(sequences: Sequence[TrackingScores], *, out_of: int | None = Non
         precision=curve("precision"),
         normalised_precision=curve("normalised_precision"),
         complete_success=curve("complete_success"),
-        accuracy=float(curve("accuracy")),
+        accuracy=sum(one.accuracy for one in sequences) / number,
         average_overlap=pooled("average_overlap"),
         success_50=pooled("success_50"),
         success_75=pooled("success_75"),
