@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from privkd.metrics.inputs import Labels, integers, require_same_length
+from privkd.metrics.inputs import Flags, Labels, integers, require_same_length
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def score_sessions(
     )
 
 
-def _session(t: int, predicted: ArrayLike, labels: ArrayLike, seen: Labels) -> tuple[Labels, Labels]:
+def _session(t: int, predicted: ArrayLike, labels: ArrayLike, seen: Labels) -> tuple[Flags, Labels]:
     """Whether each row is right, and its class."""
     answers, wanted = integers(predicted, name=f"predicted[{t}]"), integers(labels, name=f"labels[{t}]")
     require_same_length(**{f"predicted[{t}]": answers, f"labels[{t}]": wanted})
@@ -111,7 +111,7 @@ def _session(t: int, predicted: ArrayLike, labels: ArrayLike, seen: Labels) -> t
     return answers == wanted, wanted
 
 
-def _forgetting(rows: list[tuple[Labels, Labels]], added: list[Labels]) -> dict[int, float]:
+def _forgetting(rows: list[tuple[Flags, Labels]], added: list[Labels]) -> dict[int, float]:
     lost = {}
     for session, classes in enumerate(added[:-1]):
         for name in classes.tolist():

@@ -292,11 +292,11 @@ def test_frames_per_second_leave_the_initialisation_out():
             frames_per_second(bad)
 
 
-def test_a_million_frames_take_seconds():
-    truth = np.tile(boxes(0, frames=100, empty=0), (10_000, 1))
+def test_a_million_frames_would_take_seconds():
+    truth = np.tile(boxes(0, frames=100, empty=0), (2_000, 1))
     began = time.process_time()
     score_sequence(truth + 0.3, truth)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 5 * 0.2  # 200 000 of a million
 
 
 @pytest.mark.parametrize(
