@@ -242,6 +242,14 @@ def test_galleries_and_probes_that_do_not_fit_are_refused(call, match):
         call()
 
 
+def test_a_threshold_that_a_stranger_reaches_exactly_lies_above_that_stranger():
+    probes, people = np.tile([2.0, 1.0], (21, 1)), np.array([0] + [9] * 20)
+    found = open_set_identification(np.eye(2), np.array([0, 1]), probes, people, far=0.5)
+    assert found == slow_open_set(np.eye(2), np.array([0, 1]), probes, people, 0.5) == 0.0
+    probes[0] = [3.0, 1.0]
+    assert open_set_identification(np.eye(2), np.array([0, 1]), probes, people, far=0.5) == 1.0
+
+
 def test_few_strangers_tell_no_rate_of_alarms():
     with pytest.warns(UserWarning, match="at least 100 probes of strangers, here are 1"):
         assert math.isnan(open_set_identification(np.eye(2), [0, 1], np.eye(2), [0, 9], far=0.1))
