@@ -21,6 +21,7 @@ DOORS = [
     "privkd.data.procedural",
     "privkd.losses",
     "privkd.mechanisms",
+    "privkd.metrics",
     "privkd.networks",
     "privkd.networks.pretrained",
     "privkd.networks.scattering",
@@ -95,6 +96,8 @@ ALLOWED = {
     "privkd/mechanisms/gradient_noise.py": "mechanisms draw from it",
     "privkd/mechanisms/pate_cost.py": "mechanisms draw from it",
     "privkd/data/bundled.py": "public split of public data",
+    "privkd/metrics/pairs.py": "which rows an evaluation compares, from a given seed",
+    "privkd/metrics/verification.py": "which fold an evaluation puts a pair in, from a given seed",
     "privkd/trainer/seeding.py": "global states of other libraries, put back after use",
 }
 
