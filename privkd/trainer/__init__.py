@@ -6,9 +6,16 @@ from accountants import lazy_door
 
 if TYPE_CHECKING:
     from privkd.trainer.batch import Batch as Batch
+    from privkd.trainer.best import Best as Best
     from privkd.trainer.checkpoints.checkpoints import Checkpoints as Checkpoints
     from privkd.trainer.history import History as History
+    from privkd.trainer.schedules import Schedule as Schedule
+    from privkd.trainer.schedules import cosine as cosine
+    from privkd.trainer.schedules import linear as linear
+    from privkd.trainer.schedules import per_epoch as per_epoch
+    from privkd.trainer.schedules import steps_down as steps_down
     from privkd.trainer.seeding import seeded as seeded
+    from privkd.trainer.session import Session as Session
     from privkd.trainer.task import Context as Context
     from privkd.trainer.task import Stage as Stage
     from privkd.trainer.task import Task as Task
@@ -19,8 +26,11 @@ __getattr__, __dir__, __all__ = lazy_door(
     __name__,
     {
         "privkd.trainer.checkpoints.checkpoints": "Checkpoints",
+        "privkd.trainer.best": "Best",
         "privkd.trainer.history": "History",
+        "privkd.trainer.schedules": "Schedule cosine linear per_epoch steps_down",
         "privkd.trainer.seeding": "seeded",
+        "privkd.trainer.session": "Session",
         "privkd.trainer.batch": "Batch",
         "privkd.trainer.task": "Context Stage Task Update",
         "privkd.trainer.trainer": "Trainer",

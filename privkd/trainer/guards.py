@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from typing import NoReturn, TypeAlias, TypeVar
 
@@ -52,6 +53,33 @@ def withheld(error: Exception, step: int) -> TaskError | None:
         f"{type(error).__name__} in step {step}; its text may quote private rows and is kept back. unsafe_logging=True shows it, "
         "and ends every guarantee; a run on made-up rows like the real ones shows most mistakes, too"
     )
+
+
+def hushed(call: Callable[[], T], step: Callable[[], int], *, is_quiet: bool) -> T:
+    """What a call of task or data gives; of private rows without texts of errors and warnings, which may quote them.
+
+    Args:
+        call: of code that is not the trainer's own.
+        step: at which it is, counted from 1.
+        is_quiet: whether the rows are private.
+    """
+    if not is_quiet:
+        return call()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return translated(call, lambda error: withheld(error, step()), is_private=True)
+
+
+def require_gradients_possible() -> None:
+    """Refuse to train where torch records no gradients.
+
+    Raises:
+        TaskError: inference mode is on.
+    """
+    if torch.is_inference_mode_enabled():
+        raise TaskError(
+            "torch.inference_mode() is on, in which there are no gradients: call Trainer.run outside of it. Nothing was done"
+        )
 
 
 def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> TaskError | None:
@@ -167,5 +195,8 @@ def _first_broken(modules: Modules, tensor_of: Callable[[Tensor], Tensor | None]
 
 
 def _is_finite(tensor: Tensor) -> bool:
+    # Whatever is not finite shows in the sum, which is cheap; a sum that is too large for its dtype proves nothing.
+    if tensor.is_floating_point() and tensor.layout is torch.strided and math.isfinite(float(tensor.sum())):
+        return True
     dense = tensor.coalesce().values() if tensor.layout is torch.sparse_coo else tensor  # what it leaves out is 0
     return bool(torch.isfinite(dense).all())

@@ -10,7 +10,7 @@ import operator
 import random
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from hashlib import sha256, shake_256
 from typing import Any
 
@@ -60,19 +60,28 @@ def seeded(seed: int | None) -> Iterator[None]:
     seed = operator.index(seed)
     # A worker process that reads data cannot touch accelerators, and need not.
     devices = [] if get_worker_info() is not None else list(range(torch.cuda.device_count()))
-    ours, numpys = random.getstate(), np.random.get_state()
+    ours, numpys, torchs = random.getstate(), np.random.get_bit_generator(), torch.get_rng_state()
     try:
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed % 2**63)
-            if seed >= _SECRET:
-                torch.set_rng_state(_filled(torch.get_rng_state(), seed))
-            words = _words(seed, 8) if seed >= _SECRET else seed % 2**32
-            np.random.seed(words)
+        with torch.random.fork_rng(devices=devices) if devices else nullcontext():
+            _seed_torch(seed, with_devices=bool(devices))
+            np.random.set_bit_generator(np.random.MT19937(0))  # the caller's is put aside: copying its state takes long
+            np.random.seed(_words(seed, 8) if seed >= _SECRET else seed % 2**32)
             random.seed(seed)
             yield
     finally:
         random.setstate(ours)
-        np.random.set_state(numpys)
+        np.random.set_bit_generator(numpys)
+        torch.set_rng_state(torchs)
+
+
+def _seed_torch(seed: int, *, with_devices: bool) -> None:
+    """Seed the global generators of torch; `torch.manual_seed` alone notes down a whole stack for devices that there are not."""
+    if with_devices:
+        torch.manual_seed(seed % 2**63)
+    else:
+        torch.default_generator.manual_seed(seed % 2**63)
+    if seed >= _SECRET:
+        torch.set_rng_state(_filled(torch.get_rng_state(), seed))
 
 
 def random_state() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from privkd.trainer.batches.datasets import batches_of, rows_of
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.gradient_source import GradientRun, Setting
 from privkd.trainer.made_up import rehearsal_rows
+from privkd.trainer.schedules import Rates
 from privkd.trainer.seeding import generator_of, mixed
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Context, Stage, Task
@@ -25,18 +26,24 @@ class StageSetup:
     """A stage that is ready to begin.
 
     Attributes:
+        stage: as it was given.
         task: what is learned; placed already.
         modules: those of the task, by name, without wrappers.
+        rates: of the task's optimisers.
         batches: of any step.
+        has_rows: whether these come from data; else the task makes its own.
         context: of the stage, before its first step.
         engine: where it happens.
         settings: of the run.
         gradients: of a private run; None for those of the mean losses.
     """
 
+    stage: Stage
     task: Task
     modules: Mapping[str, nn.Module]
+    rates: Rates
     batches: Batches
+    has_rows: bool
     context: Context
     engine: Engine
     settings: TrainerSettings
@@ -47,6 +54,7 @@ def set_up(
     stage: Stage,
     data: Data,
     modules: Mapping[str, nn.Module],
+    rates: Rates,
     engine: Engine,
     settings: TrainerSettings,
     *,
@@ -59,6 +67,7 @@ def set_up(
         stage: its task is placed already.
         data: of the stage.
         modules: those of the task, by name, without wrappers.
+        rates: of the task's optimisers, from before the run.
         engine: where it happens.
         settings: of the run.
         seeds: of the run, and of the place of the stage in it.
@@ -95,7 +104,9 @@ def set_up(
         workers=settings.workers,
         order=None if gradients is None else lambda rows: gradients,
     )
-    return StageSetup(stage.task, modules, batches, context, engine, settings, gradients)
+    return StageSetup(
+        stage, stage.task, modules, rates, batches, rows_of(data) > 0, context, engine, settings, gradients
+    )
 
 
 def _steps_of(stage: Stage, settings: TrainerSettings, rows: int) -> int:

@@ -57,11 +57,12 @@ class ArrayBatches:
         require_common_rows(tensors)
         self._tensors = tensors
         self._order = order(len(tensors[0])) if tensors else None
+        self._empty = Batch(torch.empty(0, dtype=torch.int64), ())
         self.steps_per_epoch = self._order.steps_per_epoch if self._order else 1
 
     def at(self, step: int) -> Batch:
         if self._order is None:
-            return Batch(torch.empty(0, dtype=torch.int64), ())
+            return self._empty
         index = self._order.at(step)
         return Batch(index, tuple(tensor.index_select(0, index.to(tensor.device)) for tensor in self._tensors))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ import torch
 from privkd.networks.fingerprint import digest
 from privkd.trainer.batch import Data
 from privkd.trainer.batches.datasets import columns_of, form_of
+from privkd.trainer.schedules import described
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Stage
 
@@ -36,6 +38,9 @@ def fingerprint(settings: TrainerSettings, stages: Sequence[Stage], processes: i
         "processes": processes,
         "stages": [stage.name for stage in stages],
         "lengths": [[stage.steps, stage.epochs, stage.batch_size] for stage in stages],
+        "validations": [
+            [stage.validate_every, None if stage.keep_best is None else astuple(stage.keep_best)] for stage in stages
+        ],
         "tasks": [type(task).__qualname__ for task in tasks],
         "data": [form_of(stage.data) for stage in stages],
         "beside": [{name: form_of(data) for name, data in stage.beside.items()} for stage in stages],
@@ -44,6 +49,7 @@ def fingerprint(settings: TrainerSettings, stages: Sequence[Stage], processes: i
         "averaged": [task.averaged for task in tasks],
         "optimizers": [{name: _settings(optim) for name, optim in task.optimizers.items()} for task in tasks],
         "schedulers": [[type(scheduler).__name__ for scheduler in task.schedulers] for task in tasks],
+        "schedules": [{name: described(schedule) for name, schedule in task.schedules.items()} for task in tasks],
     }
 
 
