@@ -135,7 +135,8 @@ class BatchStep:
         if self._has_hook or self._clip_norm is not None:
             self._prepare(names)
         if self._context.step % _CHECK_EVERY == 0 and self._engine.checks_gradients:
-            require_finite_gradients(self._modules, self._context.step + 1)
+            used = [p for name in names for p in self._parameters(name)]
+            require_finite_gradients(self._modules, used, self._context.step + 1)
         for name in names:
             clipped = () if self._clip_norm is None else self._parameters(name)
             self._engine.step(optimizers[name], clipped, self._clip_norm)

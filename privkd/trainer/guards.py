@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NoReturn, TypeAlias, TypeVar
 
 import torch
@@ -146,12 +146,14 @@ def refuse_losses(losses: Losses, modules: Modules, step: int) -> NoReturn:
     )
 
 
-def require_finite_gradients(modules: Modules, step: int) -> None:
-    """Refuse gradients that are not finite before an optimiser uses them in a step, counted from 1.
+def require_finite_gradients(modules: Modules, parameters: Iterable[Tensor], step: int) -> None:
+    """Refuse gradients of parameters that are not finite before an optimiser uses them in a step, counted from 1.
 
     Raises:
-        NonFiniteLoss: a gradient is not finite; its parameter is named.
+        NonFiniteLoss: a gradient is not finite; its parameter is named, by the modules.
     """
+    if all(type(p.grad) is not Tensor or _is_finite(p.grad) for p in parameters):  # None, or a shard of one
+        return
     if broken := _first_broken(modules, lambda p: p.grad):
         raise NonFiniteLoss(
             f"the gradient of {broken} is not finite at step {step}, although every loss is; this update was "
@@ -165,6 +167,8 @@ def require_finite_weights(modules: Modules, step: int) -> None:
     Raises:
         NonFiniteLoss: a parameter or buffer is not finite; it is named.
     """
+    if all(_is_finite(tensor.detach()) for module in modules.values() for tensor in _tensors(module)):
+        return
     if broken := _first_broken(modules, lambda p: p):
         raise NonFiniteLoss(
             f"{broken} is not finite after step {step}: its gradient was not; look for a root or a log at 0, or "
@@ -182,6 +186,13 @@ def _range(tensor: Tensor) -> str:
     if tensor.is_floating_point() or not tensor.numel():
         return ""
     return f" in [{int(tensor.min())}, {int(tensor.max())}]"
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    """Parameters and buffers, without the names whose making takes most of the time of a check."""
+    for inner in module.modules():
+        for held in (inner._parameters, inner._buffers):
+            yield from (tensor for tensor in held.values() if tensor is not None)
 
 
 def _first_broken(modules: Modules, tensor_of: Callable[[Tensor], Tensor | None]) -> str:

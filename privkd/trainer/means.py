@@ -79,6 +79,8 @@ class RunningMeans:
 
 def _merged(parts: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, float]:
     """Means by name over processes, of which each gives sums and counts of its own."""
+    if len(parts) == 1:
+        return {name: total / count for name, (total, count) in parts[0].items()}
     names = dict.fromkeys(name for part in parts for name in part)
     found = {name: [part[name] for part in parts if name in part] for name in names}
     return {name: math.fsum(v for v, _ in pairs) / math.fsum(n for _, n in pairs) for name, pairs in found.items()}

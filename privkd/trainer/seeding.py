@@ -19,6 +19,7 @@ import torch
 from torch.utils.data import get_worker_info
 
 _SECRET = 1 << 256
+_SPARE: list[np.random.MT19937] = []  # generators of numpy that no block uses now; making one takes long
 _STATE = slice(24, 24 + 8 * 624)  # bytes of a CPU generator's state that hold the 624 words of the Mersenne Twister
 
 
@@ -61,16 +62,18 @@ def seeded(seed: int | None) -> Iterator[None]:
     # A worker process that reads data cannot touch accelerators, and need not.
     devices = [] if get_worker_info() is not None else list(range(torch.cuda.device_count()))
     ours, numpys, torchs = random.getstate(), np.random.get_bit_generator(), torch.get_rng_state()
+    spare = _SPARE.pop() if _SPARE else np.random.MT19937(0)
     try:
         with torch.random.fork_rng(devices=devices) if devices else nullcontext():
             _seed_torch(seed, with_devices=bool(devices))
-            np.random.set_bit_generator(np.random.MT19937(0))  # the caller's is put aside: copying its state takes long
+            np.random.set_bit_generator(spare)  # the caller's is put aside: copying its state takes long
             np.random.seed(_words(seed, 8) if seed >= _SECRET else seed % 2**32)
             random.seed(seed)
             yield
     finally:
         random.setstate(ours)
         np.random.set_bit_generator(numpys)
+        _SPARE.append(spare)
         torch.set_rng_state(torchs)
 
 

@@ -42,7 +42,8 @@ class Session:
 
     def __init__(self, settings: TrainerSettings, engine: Engine, stop: Callable[[int], bool]) -> None:
         self._settings, self._engine, self._stop = settings, engine, stop
-        self._tasks: dict[int, tuple[Task, Mapping[str, nn.Module]]] = {}  # a task that is kept keeps its id
+        self._modules: dict[int, Mapping[str, nn.Module]] = {}  # of every task by its id, without wrappers
+        self._stages: dict[int, Stage] = {}  # the latest of every task, which keeps the task and so its id
         self._trained: set[nn.Parameter] = set()
         self._frozen: dict[int, nn.Module] = {}
         self._stack = ExitStack()
@@ -53,7 +54,6 @@ class Session:
         return self
 
     def __exit__(self, *error) -> None:
-        self._tasks = {}
         self._stack.__exit__(*error)
 
     def run(
@@ -85,10 +85,10 @@ class Session:
         require_gradients_possible()
         if seed is not None:
             check.integer(seed=seed, at_least=0)
-        for one in (data, *(beside or {}).values()):
-            require_data(one)
-        stage = Stage("training", task, data, steps=steps, beside=beside or {})
-        modules = self._placed(stage)
+        stage = self._stages.get(id(task))
+        if stage is None or stage.data is not data or stage.steps != steps or stage.beside or beside:
+            stage = self._prepared(task, data, steps, beside or {})
+        modules = self._modules[id(task)]
         seed = mixed(self._settings.seed, self._runs) if seed is None else seed
         self._runs += 1
         for module in modules.values():
@@ -100,12 +100,19 @@ class Session:
             for module in modules.values():
                 module.eval()
 
-    def _placed(self, stage: Stage) -> Mapping[str, nn.Module]:
-        """The modules of a task without wrappers, on the device."""
+    def _prepared(self, task: Task, data: Data, steps: int | None, beside: Mapping[str, Data]) -> Stage:
+        """A run of a task, checked; the next one is the same if its data are."""
+        for one in (data, *beside.values()):
+            require_data(one)
+        stage = Stage("training", task, data, steps=steps, beside=beside)
+        if id(task) not in self._stages:
+            self._place(stage)
+        self._stages[id(task)] = stage
+        return stage
+
+    def _place(self, stage: Stage) -> None:
+        """Bring the modules of a task to the device, for the rest of the session."""
         task, settings = stage.task, self._settings
-        known = self._tasks.get(id(task))
-        if known is not None:
-            return known[1]
         state = StageState(stage)
         state.require_owned()
         trained = {p for module in state.modules.values() for p in module.parameters()}
@@ -120,8 +127,7 @@ class Session:
         self._stack.enter_context(placed(task, self._engine, compiled=settings.compile))
         self._frozen |= {id(module): module for module in new.values()}
         self._trained |= trained
-        self._tasks[id(task)] = task, state.modules
-        return state.modules
+        self._modules[id(task)] = state.modules
 
     def _run(self, stage: Stage, modules: Mapping[str, nn.Module], seed: int) -> History:
         settings, rates = self._settings, Rates(stage.task)
