@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.random import mtrand
 from torch.utils.data import get_worker_info
 
 _SECRET = 1 << 256
@@ -61,18 +62,18 @@ def seeded(seed: int | None) -> Iterator[None]:
     seed = operator.index(seed)
     # A worker process that reads data cannot touch accelerators, and need not.
     devices = [] if get_worker_info() is not None else list(range(torch.cuda.device_count()))
-    ours, numpys, torchs = random.getstate(), np.random.get_bit_generator(), torch.get_rng_state()
+    ours, numpys, torchs = random.getstate(), mtrand.get_bit_generator(), torch.get_rng_state()
     spare = _SPARE.pop() if _SPARE else np.random.MT19937(0)
     try:
         with torch.random.fork_rng(devices=devices) if devices else nullcontext():
             _seed_torch(seed, with_devices=bool(devices))
-            np.random.set_bit_generator(spare)  # the caller's is put aside: copying its state takes long
+            mtrand.set_bit_generator(spare)  # the caller's is put aside: copying its state takes long
             np.random.seed(_words(seed, 8) if seed >= _SECRET else seed % 2**32)
             random.seed(seed)
             yield
     finally:
         random.setstate(ours)
-        np.random.set_bit_generator(numpys)
+        mtrand.set_bit_generator(numpys)
         _SPARE.append(spare)
         torch.set_rng_state(torchs)
 

@@ -95,7 +95,7 @@ class Session:
             module.train()
         try:
             with torch.enable_grad(), threads_limited(self._settings.threads), seeded(mixed(seed, 0)):
-                return self._run(stage, modules, seed)
+                return self._run(stage, data, modules, seed)
         finally:
             for module in modules.values():
                 module.eval()
@@ -129,7 +129,7 @@ class Session:
         self._trained |= trained
         self._modules[id(task)] = state.modules
 
-    def _run(self, stage: Stage, modules: Mapping[str, nn.Module], seed: int) -> History:
+    def _run(self, stage: Stage, data: Data, modules: Mapping[str, nn.Module], seed: int) -> History:
         settings, rates = self._settings, Rates(stage.task)
         reports = Reports(settings, is_writing=False)
         reports.disclose(settings.ledger)
@@ -137,7 +137,7 @@ class Session:
 
         def go() -> None:
             nonlocal done
-            setup = set_up(stage, stage.data, modules, rates, self._engine, settings, seeds=(seed, 0), resumed=None)
+            setup = set_up(stage, data, modules, rates, self._engine, settings, seeds=(seed, 0), resumed=None)
             try:
                 loop = StageLoop(setup)
                 while not loop.is_over:
