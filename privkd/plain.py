@@ -22,6 +22,8 @@ def plain(value: Any) -> Any:
         >>> [plain(value) for value in (np.int64(3), np.array(0.5), np.True_, "poisson", None)]
         [3, 0.5, True, 'poisson', None]
     """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
     if type(value).__module__.partition(".")[0] in ("numpy", "torch") and getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, bool):

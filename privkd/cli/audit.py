@@ -15,7 +15,8 @@ def audit(
     opinions: Annotated[
         list[str],
         typer.Option(
-            "--with", help="outside accountants to ask where they are known to be right: prv-accountant, dp-accounting; or none"
+            "--with",
+            help="outside accountants to ask where they are known to be right: prv-accountant, dp-accounting; or none",
         ),
     ] = ["prv-accountant"],  # noqa: B006  typer never changes it
     as_json: Json = False,

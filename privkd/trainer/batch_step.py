@@ -14,7 +14,7 @@ from privkd.trainer.gradient_source import GradientRun
 from privkd.trainer.guards import refuse_losses, require_finite_gradients
 from privkd.trainer.means import RunningMeans
 from privkd.trainer.stage_setup import StageSetup
-from privkd.trainer.task import Losses, Update
+from privkd.trainer.task import Losses, Update, overrides
 
 _CHECK_EVERY = 10  # steps between two checks of all gradients; a bad one in between shows in the next loss
 
@@ -33,6 +33,7 @@ class BatchStep:
         self._accumulate, self._clip_norm = setup.settings.accumulate, setup.settings.clip_norm
         self._on_cpu = setup.engine.device.type == "cpu"
         self._all = tuple(setup.task.optimizers)
+        self._has_hook = overrides(setup.task, "before_step")
         self._loss_names: set[str] = set()
 
     def take(self, batch: Batch) -> None:
@@ -49,7 +50,7 @@ class BatchStep:
         with self._engine.autocast():
             first = self._task.step(parts[0], self._context)
         if isinstance(first, Mapping):
-            self._update([Update(first, self._all)], parts[1:])
+            self._update(self._all, [first], parts[1:])
         elif isinstance(first, Iterator):
             self._play([first, *(self._game(part) for part in parts[1:])])
         else:
@@ -57,7 +58,8 @@ class BatchStep:
                 f"{self._name}.step gave {kind_of(first)}; return named losses, for example {{'loss': loss}}, or yield "
                 "updates"
             )
-        self._collect_logs()
+        if self._context.logs:
+            self._collect_logs()
 
     def _take_privately(self, batch: Batch, gradients: GradientRun) -> None:
         """No gradient is checked and no log is kept, because nothing but the noisy sum may depend on the rows."""
@@ -88,7 +90,7 @@ class BatchStep:
         if not updates:
             raise TaskError(f"{self._name}.step gave no update; yield at least one")
         while updates:
-            self._update(updates, [])
+            self._update(updates[0].optimizers, [update.losses for update in updates], [])
             updates = self._next_updates(games)
 
     def _next_updates(self, games: list[Iterator[Update]]) -> list[Update]:
@@ -108,24 +110,51 @@ class BatchStep:
             raise TaskError(f"{self._name}.step gave different numbers of updates for parts of one batch")
         return made
 
-    def _update(self, updates: list[Update], rest: list[Batch]) -> None:
-        """Gradients of all parts, then one step of the optimisers of the update; `rest` are parts still to be computed."""
-        names = updates[0].optimizers
+    def _update(self, names: tuple[str, ...], made: list[Losses], rest: list[Batch]) -> None:
+        """Gradients of all parts, then one step of the optimisers of these names.
+
+        Args:
+            names: of the optimisers that step.
+            made: losses of the parts that are computed already.
+            rest: parts still to be computed.
+        """
         is_game = names != self._all
         parameters = [p for name in names for p in self._parameters(name) if p.requires_grad] if is_game else None
+        optimizers = self._task.optimizers
         for name in names:
-            self._task.optimizers[name].zero_grad()
-        count = len(updates) + len(rest)
-        for update in updates:
-            self._backward(update.losses, count, parameters)
+            optimizers[name].zero_grad()
+        count = len(made) + len(rest)
+        for losses in made:
+            self._backward(losses, count, parameters)
         for part in rest:  # one after another: a part's graph is gone before the next one is made
             with self._engine.autocast():
                 losses = self._task.step(part, self._context)
             if not isinstance(losses, Mapping):
                 raise TaskError(f"{self._name}.step gave losses for one part of a batch and updates for another")
             self._backward(losses, count, parameters)
+        if self._has_hook or self._clip_norm is not None:
+            self._prepare(names)
+        if self._context.step % _CHECK_EVERY == 0 and self._engine.checks_gradients:
+            used = [p for name in names for p in self._parameters(name)]
+            require_finite_gradients(self._modules, used, self._context.step + 1)
         for name in names:
-            self._step(name)
+            clipped = () if self._clip_norm is None else self._parameters(name)
+            self._engine.step(optimizers[name], clipped, self._clip_norm)
+
+    def _prepare(self, names: tuple[str, ...]) -> None:
+        """Gradients in their true size, for the task's hook and for the limit on their norm."""
+        for name in names:
+            self._engine.unscale(self._task.optimizers[name])
+        if self._has_hook:
+            with torch.no_grad():
+                self._task.before_step(names, self._context)
+        if self._clip_norm is None:
+            return
+        if any(p.grad is not None and p.grad.is_sparse for name in names for p in self._parameters(name)):
+            raise TaskError(
+                f"clip_norm={self._clip_norm!r} needs the norm of gradients that are sparse, which torch does not compute; make "
+                "tables with sparse=False, or train without clip_norm"
+            )
 
     def _backward(self, losses: Losses, count: int, parameters: list[Tensor] | None) -> None:
         """Add the gradients of one of `count` parts to those of the parameters, of all if none are given."""
@@ -144,20 +173,9 @@ class BatchStep:
             seen = [value.detach() for value in values]
         self._engine.backward(total / count if count > 1 else total, parameters)
         self._loss_names.update(losses)
+        share = 1.0 / count
         for name, value in zip(losses, seen, strict=True):
-            self._means.add(name, value / count if count > 1 else value, weight=1.0 / count)
-
-    def _step(self, name: str) -> None:
-        """Let an optimiser use the gradients that are there now."""
-        parameters = self._parameters(name)
-        if self._context.step % _CHECK_EVERY == 0 and self._engine.checks_gradients:
-            require_finite_gradients(self._modules, self._context.step + 1)
-        if self._clip_norm is not None and any(p.grad is not None and p.grad.is_sparse for p in parameters):
-            raise TaskError(
-                f"clip_norm={self._clip_norm!r} needs the norm of gradients that are sparse, which torch does not compute; make "
-                "tables with sparse=False, or train without clip_norm"
-            )
-        self._engine.step(self._task.optimizers[name], parameters, self._clip_norm)
+            self._means.add(name, value / count if count > 1 else value, share)
 
     def _parameters(self, name: str) -> list[Tensor]:
         """Parameters of an optimiser, as its groups are now."""

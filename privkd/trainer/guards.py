@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import torch
@@ -52,6 +53,33 @@ def withheld(error: Exception, step: int) -> TaskError | None:
         f"{type(error).__name__} in step {step}; its text may quote private rows and is kept back. unsafe_logging=True shows it, "
         "and ends every guarantee; a run on made-up rows like the real ones shows most mistakes, too"
     )
+
+
+def hushed(call: Callable[[], T], step: Callable[[], int], *, is_quiet: bool) -> T:
+    """What a call of task or data gives; of private rows without texts of errors and warnings, which may quote them.
+
+    Args:
+        call: of code that is not the trainer's own.
+        step: at which it is, counted from 1.
+        is_quiet: whether the rows are private.
+    """
+    if not is_quiet:
+        return call()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return translated(call, lambda error: withheld(error, step()), is_private=True)
+
+
+def require_gradients_possible() -> None:
+    """Refuse to train where torch records no gradients.
+
+    Raises:
+        TaskError: inference mode is on.
+    """
+    if torch.is_inference_mode_enabled():
+        raise TaskError(
+            "torch.inference_mode() is on, in which there are no gradients: call Trainer.run outside of it. Nothing was done"
+        )
 
 
 def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> TaskError | None:
@@ -113,12 +141,14 @@ def refuse_losses(losses: Losses, modules: Modules, step: int) -> NoReturn:
     )
 
 
-def require_finite_gradients(modules: Modules, step: int) -> None:
-    """Refuse gradients that are not finite before an optimiser uses them in a step, counted from 1.
+def require_finite_gradients(modules: Modules, parameters: Iterable[Tensor], step: int) -> None:
+    """Refuse gradients of parameters that are not finite before an optimiser uses them in a step, counted from 1.
 
     Raises:
-        NonFiniteLoss: a gradient is not finite; its parameter is named.
+        NonFiniteLoss: a gradient is not finite; its parameter is named, by the modules.
     """
+    if all(type(p.grad) is not Tensor or _is_finite(p.grad) for p in parameters):  # None, or a shard of one
+        return
     if broken := _first_broken(modules, lambda p: p.grad):
         raise NonFiniteLoss(
             f"the gradient of {broken} is not finite at step {step}, although every loss is; this update was "
@@ -132,6 +162,8 @@ def require_finite_weights(modules: Modules, step: int) -> None:
     Raises:
         NonFiniteLoss: a parameter or buffer is not finite; it is named.
     """
+    if all(_is_finite(tensor.detach()) for module in modules.values() for tensor in _tensors(module)):
+        return
     if broken := _first_broken(modules, lambda p: p):
         raise NonFiniteLoss(
             f"{broken} is not finite after step {step}: its gradient was not; look for a root or a log at 0, or "
@@ -161,6 +193,13 @@ def _range(tensor: Tensor) -> str:
     return f" in [{int(tensor.min())}, {int(tensor.max())}]"
 
 
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    """Parameters and buffers, without the names whose making takes most of the time of a check."""
+    for inner in module.modules():
+        for held in (inner._parameters, inner._buffers):
+            yield from (tensor for tensor in held.values() if tensor is not None)
+
+
 def _first_broken(modules: Modules, tensor_of: Callable[[Tensor], Tensor | None]) -> str:
     """The name of the first parameter or buffer of which something is not finite; empty if there is none."""
     for module_name, module in modules.items():
@@ -172,5 +211,8 @@ def _first_broken(modules: Modules, tensor_of: Callable[[Tensor], Tensor | None]
 
 
 def _is_finite(tensor: Tensor) -> bool:
+    # Whatever is not finite shows in the sum, which is cheap; a sum that is too large for its dtype proves nothing.
+    if tensor.is_floating_point() and tensor.layout is torch.strided and math.isfinite(float(tensor.sum())):
+        return True
     dense = tensor.coalesce().values() if tensor.layout is torch.sparse_coo else tensor  # what it leaves out is 0
     return bool(torch.isfinite(dense).all())

@@ -12,7 +12,7 @@ from privkd.errors import NonFiniteLoss, TaskError
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.history import Row
 
-RESERVED = frozenset({"stage", "step", "epoch"})
+RESERVED = frozenset({"stage", "step", "epoch", "kept step"})
 """Columns of every history; they say nothing about the data."""
 
 
@@ -32,15 +32,17 @@ class RunningMeans:
 
     def add(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:
         """Add a value, multiplied by its weight already, to the sum of its name; a TaskError refuses names of columns."""
+        if name in self._totals:
+            self._totals[name] += value
+            self._counts[name] += weight
+            return
         if name in RESERVED:
             raise TaskError(f"{name!r} is a column of every history; give the loss or log another name")
-        if self.is_quiet:
-            return
-        self._totals[name] = self._totals.get(name, 0.0) + value
-        self._counts[name] = self._counts.get(name, 0.0) + weight
+        if not self.is_quiet:
+            self._totals[name], self._counts[name] = 0.0 + value, weight
 
     def row(self, step: int, figures: Mapping[str, float]) -> Row:
-        """The means since the last row, beside figures of a validation; every process must ask for it.
+        """The means since the last row, beside figures of a validation (see `shared`); every process must ask for it.
 
         Raises:
             NonFiniteLoss: a mean is not finite; on an accelerator nobody has looked before.
@@ -55,13 +57,16 @@ class RunningMeans:
                 f"loss term {bad} was not finite in one of the steps up to {step}; lower the learning rate, or check "
                 "the range of the inputs. Checkpoints written before are good"
             )
-        shown = _merged(self._engine.gathered({name: (float(value), 1.0) for name, value in figures.items()}))
-        twice = sorted((set(shown) & set(means)) | (set(shown) & RESERVED))
+        twice = sorted((set(figures) & set(means)) | (set(figures) & RESERVED))
         if twice:
             raise TaskError(
                 f"figures {twice} of validate have names of losses, logs or columns of every history; rename them"
             )
-        return {"step": float(step), **means, **shown}
+        return {"step": float(step), **means, **figures}
+
+    def shared(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """Means over the processes of what the validation of each has given; every process must ask for them."""
+        return _merged(self._engine.gathered({name: (float(value), 1.0) for name, value in figures.items()}))
 
     def state_dict(self) -> dict[str, Any]:
         """Sums and counts for a checkpoint."""
@@ -74,6 +79,8 @@ class RunningMeans:
 
 def _merged(parts: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, float]:
     """Means by name over processes, of which each gives sums and counts of its own."""
+    if len(parts) == 1:
+        return {name: total / count for name, (total, count) in parts[0].items()}
     names = dict.fromkeys(name for part in parts for name in part)
     found = {name: [part[name] for part in parts if name in part] for name in names}
     return {name: math.fsum(v for v, _ in pairs) / math.fsum(n for _, n in pairs) for name, pairs in found.items()}

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from privkd.errors import CheckpointError, PrivkdError, TaskError, TrainingStopped
+from privkd.errors import CheckpointError, TrainingStopped
 from privkd.progress import track
-from privkd.trainer.batches.ordering import rows_per_step
 from privkd.trainer.checkpoints.checkpoints import Checkpoints
 from privkd.trainer.checkpoints.same_run import differences, fingerprint
 from privkd.trainer.checkpoints.stage_state import StageState
 from privkd.trainer.devices.engine import Engine
-from privkd.trainer.devices.placement import placed
-from privkd.trainer.guards import partly_used, require_finite_weights, too_large, translated, withheld
+from privkd.trainer.devices.placement import placed, unchanged
+from privkd.trainer.guards import hushed, require_finite_weights, translated
 from privkd.trainer.history import History
 from privkd.trainer.made_data import digests_of, require_same, with_data
 from privkd.trainer.reports import Reports
+from privkd.trainer.schedules import Rates
 from privkd.trainer.seeding import random_state, restore_random_state
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.stage_loop import StageLoop
@@ -58,6 +57,7 @@ class Run:
         self._reports = Reports(settings, is_writing=self._is_first)
         self._reports.disclose(settings.ledger)
         self._states = [StageState(stage) for stage in stages]
+        self._rates = [Rates(stage.task) for stage in stages]
         self._fingerprint = fingerprint(settings, stages, engine.process[1])
         self._position, self._done = 0, 0  # stages, and the steps of those that are done
         self._loop: StageLoop | None = None
@@ -76,9 +76,15 @@ class Run:
             label = description if len(self._stages) == 1 else f"{description}: {stage.name}"
             made = self._quietly(self._made)
             is_wrapped = self._settings.privacy is None
-            with placed(stage.task, self._engine, compiled=self._settings.compile, wrapped=is_wrapped):
-                loop = self._begin(made)  # it knows what may be said, for example of a rehearsal on made-up rows
-                self._quietly(partial(self._train, loop, label))
+            with (
+                unchanged(stage.task.frozen),
+                placed(stage.task, self._engine, compiled=self._settings.compile, wrapped=is_wrapped),
+            ):
+                try:
+                    loop = self._begin(made)  # it knows what may be said, for example of a rehearsal on made-up rows
+                    self._quietly(partial(self._train, loop, label))
+                finally:
+                    self._rates[self._position].restore()
             self._quietly(self._finish)
         return self._reports.history
 
@@ -90,15 +96,9 @@ class Run:
 
     def _quietly(self, call: Callable[[], T]) -> T:
         """What a call of task or data gives; of private rows without texts of errors and warnings, which may quote them."""
-        is_quiet = self._settings.is_quiet
-
-        def translation(error: Exception) -> TaskError | None:
-            return withheld(error, 1 + (0 if self._loop is None else self._loop.step)) if is_quiet else None
-
-        with warnings.catch_warnings():
-            if is_quiet:
-                warnings.simplefilter("ignore")
-            return translated(call, translation, is_private=is_quiet)
+        return hushed(
+            call, lambda: 1 + (0 if self._loop is None else self._loop.step), is_quiet=self._settings.is_quiet
+        )
 
     def _resume(self) -> None:
         """Go on from the latest undamaged checkpoint, if there is one.
@@ -162,10 +162,10 @@ class Run:
 
     def _train(self, loop: StageLoop, label: str) -> None:
         """All steps of the stage that are left."""
-        step, explained, is_quiet = partial(self._step, loop), partial(self._explained, loop), self._settings.is_quiet
+        step, is_quiet = partial(self._step, loop), self._settings.is_quiet
         with track(label, loop.context.steps - loop.step) as advance:
             while not loop.is_over:
-                translated(step, explained, is_private=is_quiet)
+                translated(step, loop.explained, is_private=is_quiet)
                 advance()
                 if self._stop(loop.step):
                     self._save(loop)
@@ -184,6 +184,7 @@ class Run:
         setup = set_up(
             made,
             self._states[self._position].modules,
+            self._rates[self._position],
             self._engine,
             self._settings,
             seeds=(self._seed, self._position),
@@ -195,6 +196,7 @@ class Run:
         if resumed is not None:
             mine = resumed["processes"][self._engine.process[0]]
             loop.load_state_dict(mine["loop"])
+            loop.validation.load_state_dict(resumed["best"])
             if mine["random"] is not None:
                 restore_random_state(mine["random"])
             self._engine.load_state_dict(resumed["engine"])
@@ -212,12 +214,6 @@ class Run:
         every = self._settings.checkpoint_every or loop.stretch
         if loop.step % every == 0 and not loop.is_over:
             self._save(loop)
-
-    def _explained(self, loop: StageLoop, error: Exception) -> PrivkdError | None:
-        """The error in place of one that says nothing of the run; None for any other."""
-        stage = self._stages[self._position]
-        rows = rows_per_step(stage.order, stage.batch_size, self._settings.batch_size)
-        return partly_used(error, loop.setup.task) or too_large(error, self._settings, step=loop.step + 1, rows=rows)
 
     def _save(self, loop: StageLoop) -> None:
         """Write a checkpoint; the first process does, all must call."""
@@ -241,6 +237,7 @@ class Run:
                 "done": self._done,
                 "stages": [state.state_dict() for state in self._states],
                 "engine": self._engine.state_dict(),
+                "best": loop.validation.state_dict(),
                 "made": self._digests,
                 "leaks": list(self._reports.history.leaks),
                 "gradients": None if gradients is None else gradients.state_dict(),
@@ -253,8 +250,8 @@ class Run:
         """The end of the stage: its last checkpoint, and what it guarantees."""
         loop, state = self._loop, self._states[self._position]
         assert loop is not None
-        if self._checkpoints is None:
-            require_finite_weights(state.modules, loop.step)
+        require_finite_weights(state.modules, loop.step)  # also where an earlier step is kept
+        loop.validation.restore_best()
         self._save(loop)
         self._done += loop.context.steps
         loop.setup.batches.close()

@@ -10,15 +10,17 @@ import operator
 import random
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from hashlib import sha256, shake_256
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.random import mtrand
 from torch.utils.data import get_worker_info
 
 _SECRET = 1 << 256
+_SPARE: list[np.random.MT19937] = []  # generators of numpy that no block uses now; making one takes long
 _STATE = slice(24, 24 + 8 * 624)  # bytes of a CPU generator's state that hold the 624 words of the Mersenne Twister
 
 
@@ -60,19 +62,30 @@ def seeded(seed: int | None) -> Iterator[None]:
     seed = operator.index(seed)
     # A worker process that reads data cannot touch accelerators, and need not.
     devices = [] if get_worker_info() is not None else list(range(torch.cuda.device_count()))
-    ours, numpys = random.getstate(), np.random.get_state()
+    ours, numpys, torchs = random.getstate(), mtrand.get_bit_generator(), torch.get_rng_state()
+    spare = _SPARE.pop() if _SPARE else np.random.MT19937(0)
     try:
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed % 2**63)
-            if seed >= _SECRET:
-                torch.set_rng_state(_filled(torch.get_rng_state(), seed))
-            words = _words(seed, 8) if seed >= _SECRET else seed % 2**32
-            np.random.seed(words)
+        with torch.random.fork_rng(devices=devices) if devices else nullcontext():
+            _seed_torch(seed, with_devices=bool(devices))
+            mtrand.set_bit_generator(spare)  # the caller's is put aside: copying its state takes long
+            np.random.seed(_words(seed, 8) if seed >= _SECRET else seed % 2**32)
             random.seed(seed)
             yield
     finally:
         random.setstate(ours)
-        np.random.set_state(numpys)
+        mtrand.set_bit_generator(numpys)
+        _SPARE.append(spare)
+        torch.set_rng_state(torchs)
+
+
+def _seed_torch(seed: int, *, with_devices: bool) -> None:
+    """Seed the global generators of torch; `torch.manual_seed` alone notes down a whole stack for devices that there are not."""
+    if with_devices:
+        torch.manual_seed(seed % 2**63)
+    else:
+        torch.default_generator.manual_seed(seed % 2**63)
+    if seed >= _SECRET:
+        torch.set_rng_state(_filled(torch.get_rng_state(), seed))
 
 
 def random_state() -> dict[str, Any]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from privkd.errors import TaskError
-from privkd.trainer.batch_step import BatchStep, kind_of
+from privkd.errors import PrivkdError
+from privkd.trainer.batch_step import BatchStep
 from privkd.trainer.batches.chosen_rows import positions
-from privkd.trainer.guards import misfit, translated
+from privkd.trainer.batches.ordering import rows_per_step
+from privkd.trainer.guards import misfit, partly_used, too_large, translated
 from privkd.trainer.history import Row
 from privkd.trainer.means import RunningMeans
 from privkd.trainer.stage_setup import StageSetup
-from privkd.trainer.task import Task, follow_averages
+from privkd.trainer.task import follow_averages
+from privkd.trainer.validation import Validation
 
 
 class StageLoop:
@@ -27,6 +28,7 @@ class StageLoop:
         self._task, self._engine, self._batches = setup.task, setup.engine, setup.batches
         self.stretch = max(1, setup.context.steps // setup.settings.records)  # steps between two rows
         self._chosen = setup.chosen
+        self.validation = Validation(setup, self.stretch)
         self._is_quiet = setup.settings.is_quiet
         self._means = RunningMeans(self._engine, is_quiet=self._is_quiet)
         self._batch_step = BatchStep(setup, self._means)
@@ -49,6 +51,8 @@ class StageLoop:
             TaskError: the first batch does not fit the task.
         """
         context, task, per_epoch = self.context, self._task, self._batches.steps_per_epoch
+        if task.schedules:
+            self.setup.rates.write(context)
         if context.step % per_epoch == 0:
             task.on_epoch_start(context)
             if self._chosen is not None:
@@ -70,29 +74,25 @@ class StageLoop:
         context.step += 1
         return self._moments(per_epoch)
 
+    def explained(self, error: Exception) -> PrivkdError | None:
+        """The error in place of one that says nothing of the run; None for any other."""
+        settings = self.setup.settings
+        stage = self.setup.stage
+        rows = rows_per_step(stage.order, stage.batch_size, settings.batch_size)
+        return partly_used(error, self._task) or too_large(error, settings, step=self.step + 1, rows=rows)
+
     def _moments(self, per_epoch: int) -> Row | None:
         """Call what is due after a step; gives the row of history that is."""
         context, done, is_last = self.context, self.context.step, self.is_over
-        ends_epoch = done % per_epoch == 0
-        figures: Mapping[str, float] = {}
-        if ends_epoch or is_last:
+        if done % per_epoch == 0 or is_last:
             self._task.on_epoch_end(context)
-            figures = self._validated()
-            context.epoch = done // per_epoch
-        is_due = done % self.stretch == 0 or is_last
-        if is_due or (ends_epoch and self._engine.any(bool(figures))):
-            return self._means.row(done, figures)
-        return None
-
-    def _validated(self) -> Mapping[str, float]:
-        task = self._task
-        if self._is_quiet or type(task).validate is Task.validate:
-            return {}
-        with task.evaluating():
-            figures = task.validate(self.context)
-        if not isinstance(figures, Mapping):
-            raise TaskError(f"{type(task).__name__}.validate gave {kind_of(figures)}; return named numbers, or {{}}")
-        return figures
+        is_validated = self.validation.is_due(done)
+        figures = self._means.shared(self.validation.figures()) if is_validated else {}
+        context.epoch = done // per_epoch
+        if not (figures or is_last or done % self.stretch == 0):
+            return None
+        row = self._means.row(done, figures)  # it looks at the losses first, which say more than what was kept
+        return {**row, **self.validation.kept(figures, done)}
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loop is, for a checkpoint."""

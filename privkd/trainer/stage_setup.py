@@ -19,6 +19,7 @@ from privkd.trainer.beside import as_beside
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.gradient_source import GradientRun, Setting
 from privkd.trainer.made_up import rehearsal_rows
+from privkd.trainer.schedules import Rates
 from privkd.trainer.seeding import generator_of, mixed
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Context, Stage, Task
@@ -29,9 +30,12 @@ class StageSetup:
     """A stage that is ready to begin.
 
     Attributes:
+        stage: as it was given.
         task: what is learned; placed already.
         modules: those of the task, by name, without wrappers.
+        rates: of the task's optimisers.
         batches: of any step.
+        has_rows: whether these come from data; else the task makes its own.
         context: of the stage, before its first step.
         engine: where it happens.
         settings: of the run.
@@ -39,9 +43,12 @@ class StageSetup:
         chosen: the order of a task that chooses its rows; None for any other task.
     """
 
+    stage: Stage
     task: Task
     modules: Mapping[str, nn.Module]
+    rates: Rates
     batches: Batches
+    has_rows: bool
     context: Context
     engine: Engine
     settings: TrainerSettings
@@ -52,6 +59,7 @@ class StageSetup:
 def set_up(
     stage: Stage,
     modules: Mapping[str, nn.Module],
+    rates: Rates,
     engine: Engine,
     settings: TrainerSettings,
     *,
@@ -63,6 +71,7 @@ def set_up(
     Args:
         stage: its task is placed already, and its data are made.
         modules: those of the task, by name, without wrappers.
+        rates: of the task's optimisers, from before the run.
         engine: where it happens.
         settings: of the run.
         seeds: of the run, and of the place of the stage in it.
@@ -103,7 +112,10 @@ def set_up(
     )
     steps = steps or _steps_of(stage, settings, batches.steps_per_epoch)
     context = Context(0, 0, steps, engine.device, generator, gather=engine.gather)
-    return StageSetup(stage.task, modules, batches, context, engine, settings, gradients, chosen)
+    has_rows = rows_of(data) > 0
+    return StageSetup(
+        stage, stage.task, modules, rates, batches, has_rows, context, engine, settings, gradients, chosen
+    )
 
 
 def _chosen_rows(stage: Stage, batch_size: int, seed: int, engine: Engine) -> ChosenRows:

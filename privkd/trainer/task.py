@@ -17,7 +17,9 @@ from privkd.errors import TaskError
 from privkd.plain import make_plain, plain
 from privkd.trainer.batch import Batch
 from privkd.trainer.beside import Beside, require_sizes
+from privkd.trainer.best import Best
 from privkd.trainer.memory import RowMemory
+from privkd.trainer.schedules import Schedule
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
@@ -52,6 +54,11 @@ class Context:
     logs: dict[str, list[Tensor | float]] = field(default_factory=dict)
     gather: Callable[[Tensor], Tensor] = Tensor.detach
 
+    @property
+    def fraction(self) -> float:
+        """The part of the stage's steps that is done, in [0, 1]."""
+        return self.step / self.steps
+
     def log(self, name: str, value: Tensor | float) -> None:
         """Add a scalar to the history beside the losses; averaged like them, never minimised."""
         self.logs.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else float(value))
@@ -79,8 +86,8 @@ class Update:
 class Task(ABC):  # noqa: B024 - either of two methods is to be written
     """Something to learn by gradient steps on named losses.
 
-    A subclass writes `per_record` or `step` and, where it needs them, the moments `on_epoch_start`, `on_epoch_end` and
-    `validate`, `made_up` for a private run's rehearsal, and `state_dict` and `load_state_dict` for what it remembers beside its
+    A subclass writes `per_record` or `step` and, where it needs them, the moments `before_step`, `on_epoch_start`, `on_epoch_end`
+    and `validate`, `made_up` for a private run's rehearsal, and `state_dict` and `load_state_dict` for what it remembers beside its
     modules (queues, masks, counters).
 
     Args:
@@ -90,15 +97,17 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         frozen: modules that are used but not trained: in eval mode and without gradients during a run, and proven
             unchanged after it.
         schedulers: step once after every step of the run.
+        schedule: what multiplies the rates that the groups of the optimisers were made with, over the steps of a stage; one for
+            all of them, or by name of the optimiser. They have these rates again after the run.
         averaged: name of a module -> decay, in (0, 1), of an exponential moving average of its weights, kept in
             `self.averages[name]`.
         memories: what is remembered of every row, by name, as `self.memories[name]`; on the device of the run, the same in all
             processes, and in every checkpoint.
 
     Raises:
-        TypeError: a memory is none.
-        ValueError: a name is in use twice or unknown, a decay is out of range, or an optimiser or a scheduler is of a kind that
-            cannot be stepped once per batch.
+        ValueError: a name is in use twice or unknown, a decay is out of range, an optimiser or a scheduler is of a kind that
+            cannot be stepped once per batch, or both schedulers and a schedule are given.
+        TypeError: a schedule is no `Schedule`, or a memory is none.
     """
 
     def __init__(
@@ -108,6 +117,7 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         optimizers: Mapping[str, torch.optim.Optimizer] | Sequence[torch.optim.Optimizer],
         frozen: Mapping[str, nn.Module] | None = None,
         schedulers: Sequence[LRScheduler] = (),
+        schedule: Schedule | Mapping[str, Schedule] | None = None,
         averaged: Mapping[str, float] | None = None,
         memories: Mapping[str, RowMemory] | None = None,
     ) -> None:
@@ -136,6 +146,7 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
                 raise ValueError(
                     "schedulers hold a ReduceLROnPlateau, which wants a figure at every step; call it yourself in on_epoch_end"
                 )
+        self.schedules = self._scheduled(schedule)
         twice = sorted(set(self.modules) & set(self.frozen))
         if twice:
             raise ValueError(f"modules and frozen share the names {twice}; every module needs a name of its own")
@@ -144,6 +155,24 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
                 raise ValueError(f"averaged={name!r} names no module; modules are {sorted(self.modules)}")
             if not 0.0 < decay < 1.0:
                 raise ValueError(f"averaged[{name!r}]={decay!r} must be a decay in (0, 1), for example 0.999")
+
+    def _scheduled(self, schedule: Schedule | Mapping[str, Schedule] | None) -> dict[str, Schedule]:
+        """Schedules by name of the optimiser, checked."""
+        if schedule is None:
+            return {}
+        if self.schedulers:
+            raise ValueError("schedulers and schedule both set learning rates; give one of the two")
+        found = dict(schedule) if isinstance(schedule, Mapping) else dict.fromkeys(self.optimizers, schedule)
+        unknown = sorted(set(found) - set(self.optimizers))
+        if unknown:
+            raise ValueError(f"schedule names no optimiser by {unknown}; optimizers are {sorted(self.optimizers)}")
+        for name, one in found.items():
+            if not isinstance(one, Schedule):
+                raise TypeError(
+                    f"schedule of {name!r} is {type(one).__name__}; give one of privkd.trainer, for example cosine(warm_up=0.05); "
+                    "those of torch go into schedulers"
+                )
+        return found
 
     def per_record(self, batch: Batch, context: Context) -> Losses:
         """Losses of every row, shape (b,), none of which depends on another row: what private training needs.
@@ -170,6 +199,18 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         ```
         """
         return {name: loss.mean() for name, loss in self.per_record(batch, context).items()}
+
+    def before_step(self, optimizers: tuple[str, ...], context: Context) -> None:  # noqa: B027
+        """Called once per update, when the gradients of all parts of the batch are there and before they are clipped.
+
+        It may change gradients, for example leave some out, or weights, for example take a perturbation of them back. Gradients
+        are those of the mean losses, also in half precision; they are checked and clipped afterwards. Not in private runs, whose
+        gradients must stay as the mechanism made them.
+
+        Args:
+            optimizers: names of those that will step; with one process, parameters of others keep what they have.
+            context: of the step. No gradients are recorded: `with torch.enable_grad():` computes further ones.
+        """
 
     def made_up(self, rows: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Rows for the rehearsal of a private run, which comes before its charge; by default those that are given.
@@ -214,7 +255,7 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         """Called after the last step of every pass over the data."""
 
     def validate(self, context: Context) -> Mapping[str, float]:
-        """Figures of merit at the end of an epoch, with all modules in eval mode; none by default."""
+        """Figures of merit, with all modules in eval mode; none by default. `Stage.validate_every` says how often."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -225,6 +266,11 @@ class Task(ABC):  # noqa: B024 - either of two methods is to be written
         """Take back what `state_dict` gave."""
         if state:
             raise ValueError(f"{type(self).__name__} has no state of its own, but the checkpoint has {sorted(state)}")
+
+
+def overrides(task: Task, method: str) -> bool:
+    """Whether a task has a method of its own in place of that of `Task`."""
+    return getattr(getattr(task, method), "__func__", None) is not getattr(Task, method)
 
 
 def average_of(module: nn.Module) -> nn.Module:
@@ -266,10 +312,14 @@ class Stage:
         batch_size: rows per step in this stage; None for those of the order, or else the trainer's own.
         order: `balanced(column)`, `identities(column, ...)` or `episodes(column, ...)`; None for a fresh random order of all
             rows in every pass.
+        validate_every: steps between two calls of `Task.validate`, which is also called after the last step; None for the ends of
+            passes, or, for a task without data, the steps that get a row of history.
+        keep_best: the stage ends with modules and averages as they were at its best validation, the earlier of equal ones; the
+            column "kept step" of the history says after which step that was. None ends with the last ones.
 
     Raises:
-        TypeError: the order is none.
         ValueError: a number is below 1, both steps and epochs are given, or the batch size is not that of the order.
+        TypeError: the order is none, or `keep_best` is no `Best`.
     """
 
     name: str
@@ -280,12 +330,18 @@ class Stage:
     epochs: int | None = None
     batch_size: int | None = None
     order: Ordering | None = None
+    validate_every: int | None = None
+    keep_best: Best | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
         require_sizes(self.batch_size, self.order)
-        for name in ("steps", "epochs"):
+        for name in ("steps", "epochs", "validate_every"):
             if getattr(self, name) is not None:
                 check.integer(**{name: getattr(self, name)}, at_least=1)
         if self.steps is not None and self.epochs is not None:
             raise ValueError(f"steps={self.steps}, epochs={self.epochs} of stage {self.name!r}: give one of the two")
+        if self.keep_best is not None and not isinstance(self.keep_best, Best):
+            raise TypeError(
+                f"keep_best is {type(self.keep_best).__name__}; give privkd.trainer.Best, for example Best('accuracy', 'largest')"
+            )

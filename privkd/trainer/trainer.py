@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from privkd.errors import TaskError
 from privkd.trainer.batch import Data
 from privkd.trainer.batches.datasets import require_data
 from privkd.trainer.beside import Beside, as_beside
 from privkd.trainer.checkpoints.checkpoints import Checkpoints
 from privkd.trainer.devices.engine import engine_for
 from privkd.trainer.devices.placement import threads_limited
+from privkd.trainer.guards import require_gradients_possible
 from privkd.trainer.history import History
 from privkd.trainer.run import Run
 from privkd.trainer.seeding import mixed, secret_seed, seeded
+from privkd.trainer.session import Session
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.stopping import watching_for_stop
-from privkd.trainer.task import Stage, Task
+from privkd.trainer.task import Stage, Task, overrides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +94,7 @@ class Trainer(TrainerSettings):
             CheckpointError: a checkpoint or `metrics.jsonl` could not be written, or the folder holds another run or is in use.
             TrainingStopped: the process was asked to end; the run is saved.
         """
-        if torch.is_inference_mode_enabled():
-            raise TaskError(
-                "torch.inference_mode() is on, in which there are no gradients: call Trainer.run outside of it. Nothing was done"
-            )
+        require_gradients_possible()
         stages = [Stage("training", task, data, beside=beside or {})] if isinstance(task, Task) else list(task)
         self._require_runnable(stages)
         checkpoints = None if self.folder is None else Checkpoints(Path(self.folder) / "checkpoints", keep=self.keep)
@@ -113,6 +111,35 @@ class Trainer(TrainerSettings):
         ):
             return run.go(description)
 
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A block of many short runs: `with trainer.session() as session: session.run(task, data, steps=1)`.
+
+        A run costs next to nothing beside its steps, because modules stay placed until the block ends, and frozen ones are
+        compared with what they were once, at its end. See `Session`.
+
+        Raises:
+            ValueError: the trainer has a folder, privacy or several processes; each of these needs `run`.
+            TaskError: at the end of the block: a frozen module changed.
+        """
+        if self.folder is not None:
+            raise ValueError(
+                f"folder={str(self.folder)!r}: a session writes no checkpoints; leave folder out, or use run"
+            )
+        if self.privacy is not None:
+            raise ValueError("privacy is charged for a whole run with its certificate; use run, not a session")
+        with (
+            engine_for(self.device, self.precision, sharded=self.sharded) as engine,
+            watching_for_stop(engine) as stop,
+        ):
+            if engine.process[1] > 1:
+                raise ValueError(
+                    f"a session trains in one process, and there are {engine.process[1]}; use run, or start the program without "
+                    "torchrun"
+                )
+            with Session(self, engine, stop) as session:
+                yield session
+
     def _require_runnable(self, stages: Sequence[Stage]) -> None:
         if not stages:
             raise ValueError("stages is empty; give at least one")
@@ -128,6 +155,29 @@ class Trainer(TrainerSettings):
             )
         if self.privacy is not None:
             _require_own_sampling(stages[0])
+        for stage in stages:
+            self._require_allowed(stage)
+
+    def _require_allowed(self, stage: Stage) -> None:
+        """Refuse what a private run must not do, and the best of validations that there are not."""
+        task = type(stage.task).__name__
+        if self.privacy is not None and overrides(stage.task, "before_step"):
+            raise ValueError(
+                f"{task}.before_step may change gradients after noise was added, and no guarantee would hold; train without "
+                "privacy, or without that method"
+            )
+        if stage.keep_best is None:
+            return
+        if self.has_private_rows:
+            raise ValueError(
+                f"keep_best of stage {stage.name!r} chooses weights by figures that nothing protects; a run on private rows keeps "
+                "the last ones: leave keep_best out"
+            )
+        if not overrides(stage.task, "validate"):
+            raise ValueError(
+                f"keep_best of stage {stage.name!r} needs figures, and {task} has no validate of its own: write it, or leave "
+                "keep_best out"
+            )
 
 
 def _require_own_sampling(stage: Stage) -> None:

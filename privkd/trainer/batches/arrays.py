@@ -52,11 +52,12 @@ class ArrayBatches:
 
     def __init__(self, columns: Mapping[str, Tensor], order: Rows | None) -> None:
         self._columns, self._order = dict(columns), order
+        self._empty = Batch(torch.empty(0, dtype=torch.int64), {})
         self.steps_per_epoch = 1 if order is None else order.steps_per_epoch
 
     def at(self, step: int) -> Batch:
         if self._order is None:
-            return Batch(torch.empty(0, dtype=torch.int64), {})
+            return self._empty
         index = self._order.at(step)
         return Batch(
             index, {name: column.index_select(0, index.to(column.device)) for name, column in self._columns.items()}

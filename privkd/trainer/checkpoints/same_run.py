@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from privkd.networks.fingerprint import digest
 from privkd.trainer.batch import Data
 from privkd.trainer.batches.datasets import columns_of, form_of
 from privkd.trainer.beside import Beside, as_beside
+from privkd.trainer.schedules import described
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Stage
 
@@ -38,6 +40,9 @@ def fingerprint(settings: TrainerSettings, stages: Sequence[Stage], processes: i
         "stages": [stage.name for stage in stages],
         "lengths": [[stage.steps, stage.epochs, stage.batch_size] for stage in stages],
         "orders": [None if stage.order is None else stage.order.form() for stage in stages],
+        "validations": [
+            [stage.validate_every, None if stage.keep_best is None else astuple(stage.keep_best)] for stage in stages
+        ],
         "tasks": [type(task).__qualname__ for task in tasks],
         "data": [form_of(stage.data) for stage in stages],
         "beside": [{name: _beside(as_beside(other)) for name, other in stage.beside.items()} for stage in stages],
@@ -47,6 +52,7 @@ def fingerprint(settings: TrainerSettings, stages: Sequence[Stage], processes: i
         "memories": [{name: memory.form() for name, memory in task.memories.items()} for task in tasks],
         "optimizers": [{name: _settings(optim) for name, optim in task.optimizers.items()} for task in tasks],
         "schedulers": [[type(scheduler).__name__ for scheduler in task.schedulers] for task in tasks],
+        "schedules": [{name: described(schedule) for name, schedule in task.schedules.items()} for task in tasks],
     }
 
 

@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import gather_object
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.optim import Optimizer
 
@@ -74,8 +74,13 @@ class Accelerated:
         """Gradients that no optimiser of the update owns are dropped before its own next update."""
         self._accelerator.backward(loss)
 
+    def unscale(self, optimizer: Optimizer) -> None:
+        self._accelerator.unscale_gradients(optimizer)
+
     def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> None:
-        if clip_norm is not None:
+        if clip_norm is not None and not self.checks_gradients:
+            nn.utils.clip_grad_norm_(parameters, clip_norm)  # accelerate would take the scale out once more
+        elif clip_norm is not None:
             self._accelerator.clip_grad_norm_(parameters, clip_norm)
         optimizer.step()
 

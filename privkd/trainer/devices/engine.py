@@ -53,6 +53,10 @@ class Engine(Protocol):
         """Add gradients of a loss; of these tensors only, if given."""
         ...
 
+    def unscale(self, optimizer: Optimizer) -> None:
+        """Take the scale of the losses out of its gradients; at most once before its step, and needed before they are clipped."""
+        ...
+
     def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> None:
         """Clip the gradients of the parameters together, if there is a norm, then step."""
         ...
@@ -127,10 +131,12 @@ class OneProcess:
     def backward(self, loss: Tensor, inputs: Sequence[Tensor] | None) -> None:
         (self._scaler.scale(loss) if self._scaler else loss).backward(inputs=inputs)
 
+    def unscale(self, optimizer: Optimizer) -> None:
+        if self._scaler is not None:
+            self._scaler.unscale_(optimizer)
+
     def step(self, optimizer: Optimizer, parameters: Sequence[Tensor], clip_norm: float | None) -> None:
         if clip_norm is not None:
-            if self._scaler is not None:
-                self._scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(parameters, clip_norm)  # with a scaler it may be infinite: no step is made then
         if self._scaler is None:
             optimizer.step()

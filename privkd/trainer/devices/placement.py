@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from privkd.errors import TaskError
 from privkd.networks.fingerprint import digest
@@ -15,13 +16,8 @@ from privkd.trainer.task import Task, average_of
 
 @contextmanager
 def placed(task: Task, engine: Engine, *, compiled: bool, wrapped: bool = True) -> Iterator[None]:
-    """Modules on the device, trained ones in train mode, frozen ones without gradients; all in eval mode on the CPU after.
-
-    Raises:
-        TaskError: a frozen module has another state after the run than before.
-    """
+    """Modules on the device, trained ones in train mode, frozen ones without gradients; all in eval mode on the CPU after."""
     wanted = [p for module in task.frozen.values() for p in module.parameters() if p.requires_grad]
-    before = {name: digest(module) for name, module in task.frozen.items()}
     modules, optimizers = dict(task.modules), dict(task.optimizers)
     for name in task.averaged:
         if name not in task.averages:
@@ -55,7 +51,18 @@ def placed(task: Task, engine: Engine, *, compiled: bool, wrapped: bool = True) 
             memory.to("cpu")
         for optimizer in optimizers.values():
             _follow(optimizer)
-    changed = [name for name, module in task.frozen.items() if digest(module) != before[name]]
+
+
+@contextmanager
+def unchanged(frozen: Mapping[str, nn.Module]) -> Iterator[None]:
+    """A block that must leave modules as they are.
+
+    Raises:
+        TaskError: a module has another state after the block than before.
+    """
+    before = {name: digest(module) for name, module in frozen.items()}
+    yield
+    changed = [name for name, module in frozen.items() if digest(module) != before[name]]
     if changed:
         raise TaskError(
             f"frozen modules changed during the run: {changed}; a step must not write to them (buffers of a module in train "
