@@ -91,12 +91,11 @@ class Window:
 
     def into_patch(self, boxes: Tensor) -> Tensor:
         """Boxes of the frame, shape (..., 4), as boxes of the patch, in float64."""
-        scale = self.size / self.side
-        return (_boxes(boxes) - self._origin()) * scale
+        return (_boxes(boxes) - self._origin(boxes.device)) * (self.size / self.side)
 
     def into_frame(self, boxes: Tensor) -> Tensor:
         """Boxes of the patch, shape (..., 4), as boxes of the frame, in float64; the inverse of `into_patch`."""
-        return _boxes(boxes) * (self.side / self.size) + self._origin()
+        return _boxes(boxes) * (self.side / self.size) + self._origin(boxes.device)
 
     def crop(self, frame: Tensor) -> Tensor:
         """The patch, shape (C, size, size), interpolated linearly from a frame, float, shape (C, height, width).
@@ -118,8 +117,9 @@ class Window:
         mean = frame.mean(dim=(1, 2), keepdim=True)
         return functional.grid_sample((frame - mean)[None], grid[None], align_corners=False)[0] + mean
 
-    def _origin(self) -> Tensor:
-        return torch.tensor([self.x - self.side / 2, self.y - self.side / 2, 0.0, 0.0], dtype=torch.float64)
+    def _origin(self, device: torch.device) -> Tensor:
+        corner = self.x - self.side / 2, self.y - self.side / 2
+        return torch.tensor([*corner, 0.0, 0.0], dtype=torch.float64, device=device)
 
 
 def clamp_box(box: Tensor, width: int, height: int) -> Tensor:
@@ -136,7 +136,7 @@ def clamp_box(box: Tensor, width: int, height: int) -> Tensor:
     """
     check.integer(width=width, height=height, at_least=2)
     box = _boxes(box)
-    frame = torch.tensor([width, height], dtype=torch.float64)
+    frame = box.new_tensor([width, height])
     sides = box[..., 2:].clamp(min=SMALLEST_BOX).minimum(frame)
     centre = (box[..., :2] + box[..., 2:] / 2).clamp(min=0.0).minimum(frame)
     return torch.cat([centre - sides / 2, sides], dim=-1)

@@ -82,6 +82,13 @@ def test_both_sides_give_unit_vectors_and_patches_average_to_the_image():
     assert torch.allclose(network(x, ["red", "green disc"]), images @ texts[:2].T / 0.07, atol=1e-4)
 
 
+def test_a_text_is_the_mean_of_its_words_and_filling_is_no_word():
+    network = MiniCLIP(WORDS).eval()
+    tokens, _ = network.text(["red green disc"])
+    by_hand = functional.normalize(network.project_text(tokens[0].mean(dim=0)), dim=0)
+    assert torch.allclose(network.encode_text(["red green disc", "red disc blue square red"])[0], by_hand, atol=1e-5)
+
+
 def test_the_temperature_never_falls_below_a_hundredth():
     network, x = MiniCLIP(WORDS, image_size=16).eval(), torch.rand(1, 3, 16, 16)
     with torch.no_grad():
