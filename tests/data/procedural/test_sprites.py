@@ -112,8 +112,10 @@ def test_camouflage_brings_the_target_nearer_to_the_ground():
 
 def test_the_first_box_of_twins_lies_between_target_and_twin():
     for sequence in moving_sprites(6, SpriteScene(frames=3, twins=True)):
-        shared = overlap(sequence.boxes[:1], sequence.boxes[1:2])[0]
-        assert 0.1 < shared < 0.75
+        centres = sequence.boxes[:2, :2] + sequence.boxes[:2, 2:] / 2
+        gap = np.linalg.norm(centres[1] - centres[0])
+        # half of 1.1 sizes, up to one step of both sprites (2.5 pixels each) and the rounding of their corners
+        assert abs(gap - 1.1 * 22 / 2) < 2.5 + 2.5 + 2
         assert sequence.attributes["similar_object"] == 1
 
 
