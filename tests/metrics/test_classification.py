@@ -72,10 +72,12 @@ def test_a_threshold_from_validation_data_is_lower_than_the_optimistic_one_of_th
 
 def test_videos_are_scored_by_the_mean_of_their_probabilities_not_of_their_logits():
     # Video 2 has one frame with a huge logit: by the mean of logits it would come first.
-    logits, videos = np.array([2.0, 2.0, 2.0, -2.0, -2.0, 40.0]), np.array([1, 1, 1, 2, 2, 2])
-    labels = np.array([1, 1, 1, 0, 0, 0])
-    found = video_scores(1 / (1 + np.exp(-logits)), videos, labels)
+    logits = np.array([2.0, 2.0, *[-2.0] * 9, 40.0])
+    videos, labels = np.repeat([1, 2], [2, 10]), np.repeat([1, 0], [2, 10])
+    probabilities = 1 / (1 + np.exp(-logits))
+    found = video_scores(probabilities, videos, labels)
     assert found.groups.tolist() == [1, 2]
     assert found.labels.tolist() == [True, False]
     assert roc_auc(found.scores, found.labels) == 1.0
+    assert found.scores == pytest.approx([probabilities[:2].mean(), probabilities[2:].mean()])
     assert logits[videos == 2].mean() > logits[videos == 1].mean()
