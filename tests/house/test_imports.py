@@ -18,7 +18,7 @@ DOORS = [
     "privkd",
     *(
         f"privkd.{name}"
-        for name in ("data", "mechanisms", "networks", "networks.scattering", "private_training", "recipes")
+        for name in ("data", "learners", "mechanisms", "networks", "networks.scattering", "private_training", "recipes")
     ),
     *(f"privkd.{name}" for name in ("report", "teachers", "trainer", "transcription")),
 ]
