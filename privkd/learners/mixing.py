@@ -1,4 +1,4 @@
-"""Mixup: rows are blended with partners (Zhang et al., ICLR 2018)."""
+"""Mixup: rows are blended with partners (Zhang et al., arXiv 1710.09412); `privkd.losses.mixup_loss` is the loss."""
 
 from __future__ import annotations
 
@@ -25,10 +25,6 @@ class Mixed:
     inputs: Tensor
     partner: Int[Tensor, " b"]
     weight: float
-
-    def blended(self, first: Tensor, second: Tensor) -> Tensor:
-        """What was computed for the first parts and for their partners (losses, targets), blended like the inputs."""
-        return self.weight * first + (1.0 - self.weight) * second
 
 
 def mixup(inputs: Float[Tensor, "b ..."], alpha: float, *, generator: torch.Generator, dominant: bool = True) -> Mixed:

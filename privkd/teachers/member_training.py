@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from accountants import check
+from privkd.losses import cross_entropy
 from privkd.teachers.isolation import answer_or_none, isolated
 from privkd.teachers.member import ASKED, MakeModel, Member, require_answers
 from privkd.teachers.rehearsal import made_up, rehearse
@@ -160,4 +160,4 @@ class _Classification(Task):
 
     def step(self, batch: Batch, context: Context) -> dict[str, Tensor]:
         x, y = batch.tensors
-        return {"cross-entropy": functional.cross_entropy(self.modules["teacher"](x), y)}
+        return {"cross-entropy": cross_entropy(self.modules["teacher"](x), y)}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from privkd.data.labels import Label
+from privkd.losses import cross_entropy
 from privkd.networks import network_for
 from privkd.teachers import InputSpec
 from privkd.trainer import Batch, Context, Task, Trainer, seeded
@@ -30,7 +30,7 @@ class _SoftTargets(Task):
         inputs, targets = batch.tensors
         shake = torch.randn(inputs.shape, generator=context.generator).to(inputs.device)
         logits = self.modules["student"](inputs + shake * self._jitter.to(inputs.device))
-        return {"cross-entropy": functional.cross_entropy(logits, targets)}
+        return {"cross-entropy": cross_entropy(logits, targets)}
 
 
 def distil(

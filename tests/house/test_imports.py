@@ -18,9 +18,9 @@ DOORS = [
     "privkd",
     *(
         f"privkd.{name}"
-        for name in ("data", "learners", "mechanisms", "networks", "networks.scattering", "private_training", "recipes")
+        for name in ("data", "learners", "losses", "mechanisms", "networks", "networks.scattering")
     ),
-    *(f"privkd.{name}" for name in ("report", "teachers", "trainer", "transcription")),
+    *(f"privkd.{name}" for name in ("private_training", "recipes", "report", "teachers", "trainer", "transcription")),
 ]
 HEAVY = ("torch", "sklearn", "matplotlib", "scipy.stats", "accelerate", "PIL")
 

@@ -12,10 +12,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from accountants import check
 from privkd.data.records import Records
+from privkd.losses import cross_entropy
 from privkd.networks import network_for
 from privkd.networks.small import standardise
 from privkd.plain import make_plain
@@ -83,7 +83,7 @@ class Classification(Task):
 
     def step(self, batch: Batch, context: Context) -> Losses:
         inputs, labels = batch.tensors
-        return {"cross-entropy": functional.cross_entropy(self.modules["network"](inputs), labels)}
+        return {"cross-entropy": cross_entropy(self.modules["network"](inputs), labels)}
 
     def validate(self, context: Context) -> Mapping[str, float]:
         """The fraction of held-out rows whose largest logit is that of their class."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from accountants import Ledger, check
 from generators import SmallGenerator, coverage_loss
+from privkd.losses import likelihood_nll
 from privkd.progress import track
 from privkd.trainer import Batch, Context, Task, Trainer, seeded
 from privkd.transcription.methods.oracles import Oracle
@@ -163,5 +164,4 @@ class _NoisyAnswers(Task):
 
     def step(self, batch: Batch, context: Context) -> dict[str, Tensor]:
         queries, log_likelihood = batch.tensors
-        log_probability = torch.log_softmax(self.modules["student"](queries), dim=1)
-        return {"answers": -torch.logsumexp(log_probability + log_likelihood, dim=1).mean()}
+        return {"answers": likelihood_nll(self.modules["student"](queries), log_likelihood)}
