@@ -96,15 +96,34 @@ def read_json(path: Path_, kind: type[Document], *, at_most: int = MAX_JSON) -> 
         content = file.read(at_most + 1)
     if len(content) > at_most:
         raise CheckpointError(f"{path} is larger than {at_most} bytes, which no such file needs; it was not read")
-    try:
-        value = strict_json(content, whole=_whole)
-        if is_deeper(value, _MAX_DEPTH):  # later recursion over it would not survive
-            raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not valid JSON: {type(error).__name__}: {error}") from error
+    value = _parsed(content, what=str(path))
     if not isinstance(value, kind):
         raise CheckpointError(f"{path} must hold a JSON {kind.__name__}, not {type(value).__name__}")
     return value
+
+
+def json_lines(path: Path_, *, longest: int = 2**20) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number, from 1, and value of each line of a file with one JSON object per line; empty lines are left out.
+
+    Args:
+        path: UTF-8.
+        longest: bytes of one line.
+
+    Raises:
+        CheckpointError: as of `read_json`, for a line, or it is longer.
+        OSError: it is missing or cannot be read.
+    """
+    with opened(path) as file:
+        for number, line in enumerate(iter(lambda: file.readline(longest + 1), b""), start=1):
+            what = f"line {number} of {path}"
+            if len(line) > longest:
+                raise CheckpointError(f"{what} is longer than {longest} bytes; it was not read")
+            if not line.strip():
+                continue
+            value = _parsed(line, what=what)
+            if not isinstance(value, dict):
+                raise CheckpointError(f"{what} must hold a JSON object, not {type(value).__name__}")
+            yield number, value
 
 
 def write_json(path: Path_, value: Any, *, at_most: int = MAX_JSON) -> None:
@@ -288,6 +307,16 @@ def _remove(path: Path) -> None:
             elif inside.name != _LAST:
                 inside.unlink()
         shutil.rmtree(path)
+
+
+def _parsed(content: bytes, *, what: str) -> Any:
+    try:
+        value = strict_json(content, whole=_whole)
+        if is_deeper(value, _MAX_DEPTH):  # later recursion over it would not survive
+            raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{what} is not valid JSON: {type(error).__name__}: {error}") from error
+    return value
 
 
 def _whole(text: str) -> int:

@@ -81,6 +81,57 @@ def read_safetensors(path: Path, *, part: str | None) -> Raw:
         raise ValueError(f"{path} is not a readable .safetensors file ({error})") from None
 
 
+def read_arrays(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, np.ndarray]:
+    """Arrays of an .npz archive by their names, as stored; other arrays are left alone.
+
+    Raises:
+        ValueError: a required name is missing (the names found are listed), a damaged archive, or pickled objects.
+    """
+    required = tuple(required)
+    with _opened(path) as archive:
+        if isinstance(archive, np.ndarray):
+            raise ValueError(f"{path} holds a single .npy array under the name .npz; rename it")
+        missing = [name for name in required if name not in archive.files]
+        if missing:
+            raise ValueError(f"{path} has no array {missing[0]!r}; arrays found: {sorted(archive.files)}")
+        _refuse_bombs(archive, path)
+        wanted = (*required, *(name for name in optional if name in archive.files))
+        return {name: _member(archive, name, path=path) for name in wanted}
+
+
+def array_names(path: Path) -> list[str]:
+    """Names of the arrays of an .npz archive.
+
+    Raises:
+        ValueError: a damaged archive.
+    """
+    with _opened(path) as archive:
+        if isinstance(archive, np.ndarray):
+            raise ValueError(f"{path} holds a single .npy array under the name .npz; rename it")
+        return list(archive.files)
+
+
+def stated_shape(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype that an .npz archive states for one of its arrays, without unpacking it.
+
+    Raises:
+        ValueError: there is no such array, or a damaged archive.
+    """
+    with _refused(f"{path}[{name!r}]"), zipfile.ZipFile(path) as archive:
+        if f"{name}.npy" not in archive.namelist():
+            found = [member.removesuffix(".npy") for member in archive.namelist()]
+            raise ValueError(f"there is no array {name!r} among {sorted(found)}")
+        with archive.open(f"{name}.npy") as member:
+            header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            version = np.lib.format.read_magic(member)
+            if version not in header:
+                raise ValueError(f"its format {version} is not read")
+            shape, _, dtype = header[version](member)
+    if dtype.hasobject or any(size < 0 for size in shape):
+        raise ValueError(f"{path}[{name!r}] holds Python objects or a negative size; save plain numeric arrays")
+    return shape, dtype
+
+
 def find_keys(keys: Iterable[str], *, part: str | None, path: Path) -> tuple[str, str | None]:
     """Names of inputs and labels among the keys of an archive.
 

@@ -30,6 +30,16 @@ def read_folder(path: Path) -> Raw:
         ValueError: no images, images beside sub-folders, deeper folders, files of other types, unreadable
             images, or images that differ in size or mode; names the files.
     """
+    paths, labels = found_images(path)
+    return Raw(stack_images(paths), labels, path.resolve().name)
+
+
+def found_images(path: Path) -> tuple[list[Path], np.ndarray | None]:
+    """The images of a folder in the order of class and file names, and the names of their sub-folders; see `read_folder`.
+
+    Raises:
+        ValueError: no images, images beside sub-folders, deeper folders, or files of other types.
+    """
     entries = _entries(path)
     class_folders = [entry for entry in entries if entry.is_dir()]
     files = [entry for entry in entries if not entry.is_dir()]
@@ -39,18 +49,22 @@ def read_folder(path: Path) -> Raw:
             "folder of class folders, or a flat folder of images"
         )
     if not class_folders:
-        return Raw(_stack(_image_files(path)), None, path.resolve().name)
-    paths = {folder.name: _image_files(folder) for folder in class_folders}
+        return image_files(path), None
+    paths = {folder.name: image_files(folder) for folder in class_folders}
     labels = np.repeat(list(paths), [len(images) for images in paths.values()])
-    inputs = _stack([image for images in paths.values() for image in images])
-    return Raw(inputs, labels, path.resolve().name)
+    return [image for images in paths.values() for image in images], labels
 
 
 def _entries(folder: Path) -> list[Path]:
     return sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=lambda entry: entry.name)
 
 
-def _image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """The images of a flat folder in the order of their names; any other file or folder in it is refused.
+
+    Raises:
+        ValueError: no images, or something else than images.
+    """
     files = _entries(folder)
     if not files:
         raise ValueError(f"{folder} has no images; {', '.join(SUFFIXES)} are read")
@@ -63,8 +77,13 @@ def _image_files(folder: Path) -> list[Path]:
     return files
 
 
-def _stack(paths: list[Path]) -> np.ndarray:
-    first_mode, first_image = _read_image(paths[0])
+def stack_images(paths: list[Path]) -> np.ndarray:
+    """Images of one size and mode, uint8 (n, channels, height, width).
+
+    Raises:
+        ValueError: an image cannot be read, they differ, or they would unfold to far more than is stored.
+    """
+    first_mode, first_image = read_image(paths[0])
     stored = sum(path.stat().st_size for path in paths)
     require_modest(len(paths) * first_image.nbytes, stored=stored, what=f"{len(paths)} images like {paths[0]}")
     images = np.empty((len(paths), *first_image.shape), dtype=np.uint8)
@@ -76,7 +95,7 @@ def _stack(paths: list[Path]) -> np.ndarray:
 
 
 def _like_first(path: Path, first_mode: str, first_image: np.ndarray, *, first: Path) -> np.ndarray:
-    mode, image = _read_image(path)
+    mode, image = read_image(path)
     if mode != first_mode or image.shape != first_image.shape:
         raise ValueError(
             f"{first} is {_describe(first_mode, first_image)} but {path} is {_describe(mode, image)}: "
@@ -90,7 +109,12 @@ def _describe(mode: str, image: np.ndarray) -> str:
     return f"{image.shape[2]}x{image.shape[1]} pixels {mode}"
 
 
-def _read_image(path: Path) -> tuple[str, np.ndarray]:
+def read_image(path: Path) -> tuple[str, np.ndarray]:
+    """Mode and pixels of an image, upright: uint8 (channels, height, width) with 1, 3 or 4 channels.
+
+    Raises:
+        ValueError: it cannot be read, or has another mode.
+    """
     from PIL import Image, ImageOps
 
     try:

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from privkd.data.row_index import row_index
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Records:
@@ -45,7 +47,7 @@ class Records:
         if self.labels is not None:
             problems += _label_problems(self.labels, inputs=self.inputs)
         if self.class_names is not None:
-            problems += _name_problems(self.class_names, labels=self.labels)
+            problems += name_problems(self.class_names, labels=self.labels)
         if problems:
             raise ValueError(f"records {self.name!r} cannot be used:\n  - " + "\n  - ".join(problems))
 
@@ -98,7 +100,7 @@ class Records:
             ValueError: index is empty, not one-dimensional, or a mask of another length.
             IndexError: an index lies outside [0, n); negative ones do not count from the end.
         """
-        rows = _rows(index, n=len(self)).to(self.inputs.device)
+        rows = row_index(index, n=len(self)).to(self.inputs.device)
         labels, class_names = self.labels, self.class_names
         if labels is not None:
             class_names = class_names or tuple(str(number) for number in range(self.classes))
@@ -176,7 +178,8 @@ def require_declared_names(records: Records, *, cure: str) -> None:
         )
 
 
-def _name_problems(class_names: tuple[str, ...], *, labels: Tensor | None) -> list[str]:
+def name_problems(class_names: tuple[str, ...], *, labels: Tensor | None) -> list[str]:
+    """What is wrong with the names of classes, alone and beside labels (int64); nothing: an empty list."""
     problems = []
     if not class_names:
         problems.append("class_names=() is empty; give one name per class, or None")
@@ -188,20 +191,3 @@ def _name_problems(class_names: tuple[str, ...], *, labels: Tensor | None) -> li
             f"labels has numbers above {len(class_names) - 1}, but class_names has {len(class_names)} names"
         )
     return problems
-
-
-def _rows(index: Tensor | np.ndarray | Sequence[int], *, n: int) -> Tensor:
-    rows = index.detach() if isinstance(index, Tensor) else torch.as_tensor(np.array(index))
-    if rows.ndim != 1 or rows.numel() == 0:
-        raise ValueError(f"index.shape={tuple(rows.shape)} must be (m,) with m >= 1")
-    if rows.dtype == torch.bool:
-        if len(rows) != n:
-            raise ValueError(f"index is a mask of length {len(rows)}, but there are {n} records")
-        return rows.nonzero().squeeze(1)
-    if rows.is_floating_point() or rows.is_complex():
-        raise TypeError(f"index.dtype={rows.dtype} must be an integer or boolean type")
-    rows = rows.to(torch.int64)  # torch reads uint8 as a mask
-    outside = rows[(rows < 0) | (rows >= n)]
-    if outside.numel():
-        raise IndexError(f"index has {int(outside[0])}, allowed are 0 to {n - 1}")
-    return rows
