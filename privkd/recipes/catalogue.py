@@ -22,14 +22,19 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
+from torch import nn
+
 from privkd.errors import RecipeError
 from privkd.recipes.config import configure
-from privkd.recipes.recipe import Recipe, check_name, is_frozen_dataclass
+from privkd.recipes.naming import check_name
+from privkd.recipes.recipe import Recipe, is_frozen_dataclass
 
 log = logging.getLogger("privkd")
 
 GROUP = "privkd.recipes"
 BUILT_IN = {"classifier": "privkd.recipes.baselines.classifier"}
+OTHERS = "other packages"
+"""The family of recipes that are not privkd's own."""
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
@@ -41,8 +46,10 @@ def register(name: str) -> Callable[[Factory], Factory]:
 
     ```python
     @register("skd")
-    def skd(config: SKDConfig = SKDConfig()) -> Recipe: ...
+    def skd(config: SKDConfig = SKDConfig(), *, teacher: nn.Module | None = None) -> Recipe[PairedViews]: ...
     ```
+
+    Parameters after the config are modules that a caller may hand in; without one, the recipe trains its own.
 
     Args:
         name: letters, digits, `-` and `_`.
@@ -51,7 +58,8 @@ def register(name: str) -> Callable[[Factory], Factory]:
         A decorator that leaves the factory as it is.
 
     Raises:
-        TypeError: the factory has no single parameter `config` with a frozen dataclass as default.
+        TypeError: the factory's first parameter has no frozen dataclass as default, or another one is not by keyword with the
+            default None.
         ValueError: the name is taken, or is no plain word.
     """
 
@@ -108,15 +116,27 @@ def get(name: str) -> Callable[..., Recipe]:
     return _factories[name]
 
 
-def build(name: str, settings: Iterable[str] = ()) -> Recipe:
+def family_of(name: str) -> str:
+    """The family of a recipe, by its name alone; nothing is imported.
+
+    Example:
+        >>> family_of("classifier")
+        'baselines'
+    """
+    return BUILT_IN[name].split(".")[-2] if name in BUILT_IN else OTHERS
+
+
+def build(name: str, settings: Iterable[str] = (), **modules: Any) -> Recipe:
     """A recipe by name, with some settings.
 
     Args:
         name: one of `names()`.
         settings: `key=value` texts, as `configure` takes them.
+        **modules: trained modules to hand in, under the names that `modules_of` tells, for example `teacher=network`.
 
     Raises:
-        ValueError: unknown name or key, or a value that does not fit.
+        TypeError: something else than a module was handed in.
+        ValueError: unknown name, key or module, or a value that does not fit.
         RecipeError: it cannot be loaded, or its factory does not return the recipe of this name.
 
     Example:
@@ -124,7 +144,14 @@ def build(name: str, settings: Iterable[str] = ()) -> Recipe:
         3
     """
     factory = get(name)
-    made = factory(configure(config_class(factory), settings))
+    taken = modules_of(factory)
+    for key, module in modules.items():
+        if key not in taken:
+            there = f"; it takes {', '.join(taken)}" if taken else "; it takes none"
+            raise ValueError(f"recipe {name!r} takes no module {key!r}{there}")
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"{key} is {type(module).__name__}; a torch.nn.Module is needed")
+    made = factory(configure(config_class(factory), settings), **modules)
     if not isinstance(made, Recipe) or made.name != name:
         what = f"the recipe {made.name!r}" if isinstance(made, Recipe) else type(made).__name__
         raise RecipeError(
@@ -137,15 +164,22 @@ def config_class(factory: Callable[..., Any]) -> type:
     """The class of a factory's config, which is that of the default.
 
     Raises:
-        TypeError: there is no such default.
+        TypeError: there is no such default, or further parameters are no modules to hand in.
     """
     parameters = list(inspect.signature(factory).parameters.values())
-    if len(parameters) != 1 or not is_frozen_dataclass(type(parameters[0].default)):
+    are_modules = all(other.kind is other.KEYWORD_ONLY and other.default is None for other in parameters[1:])
+    if not parameters or not is_frozen_dataclass(type(parameters[0].default)) or not are_modules:
         raise TypeError(
             f"{_path_of(factory)} must have one parameter, whose default is a frozen dataclass, as in "
-            "`def skd(config: SKDConfig = SKDConfig()) -> Recipe`"
+            "`def skd(config: SKDConfig = SKDConfig()) -> Recipe`; modules to hand in come after it, by keyword: "
+            "`*, teacher: nn.Module | None = None`"
         )
     return type(parameters[0].default)
+
+
+def modules_of(factory: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the modules that a caller may hand to a factory."""
+    return tuple(inspect.signature(factory).parameters)[1:]
 
 
 def _load(name: str, offers: list[EntryPoint]) -> None:

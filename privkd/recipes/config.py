@@ -6,7 +6,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, Union
 
@@ -67,6 +67,34 @@ def configure(kind: type[Config], settings: Iterable[str] = ()) -> Config:
         joined = problems[0] if len(problems) == 1 else "".join(f"\n  - {problem}" for problem in problems)
         raise ValueError(f"{kind.__name__}: {joined}")
     return kind(**values)
+
+
+def from_values(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """A config from the values of a JSON file, in which tuples have become lists.
+
+    Raises:
+        ValueError: unknown or missing names, or values that the class refuses.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Settings:
+        ...     sides: tuple[int, ...] = (8, 8)
+        >>> from_values(Settings, {"sides": [16, 16]})
+        Settings(sides=(16, 16))
+    """
+    known = _annotations(kind)
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no settings {unknown}; it has {', '.join(known) or 'none'}")
+    try:
+        return kind(**{name: _tuples(value) for name, value in values.items()})
+    except TypeError as error:
+        raise ValueError(f"{kind.__name__}: {error}") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def described(kind: type) -> list[tuple[str, str, str]]:

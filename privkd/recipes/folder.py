@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from privkd.errors import CheckpointError
 from privkd.plain import as_read
+from privkd.recipes.products import save_products
 from privkd.storage import is_draft, read_json, write_json
-from privkd.teachers.files.saving import save_teacher
 
 SCHEMA = "privkd.trained/1"
 GUARANTEE = "none: whoever has these weights may learn about the training records; privkd.transcribe gives a guarantee"
+
+RELEASE = "release"
+"""The folder, in that of a private run, of what may be published."""
 
 _CONFIG = "config.json"
 
@@ -39,7 +40,7 @@ def claim(folder: Path, settings: Mapping[str, Any], *, is_first: bool = True) -
     if _is_free(folder):
         if is_first:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder, {**plain, "deployed": None})
+            _write(folder, {**plain, "deployed": None}, GUARANTEE)
         return
     before = _read(folder)
     differing = list(_differences("", {name: before.get(name) for name in plain}, plain))
@@ -49,20 +50,41 @@ def claim(folder: Path, settings: Mapping[str, Any], *, is_first: bool = True) -
         )
 
 
-def complete(folder: Path, settings: Mapping[str, Any], modules: Mapping[str, nn.Module]) -> None:
-    """Write the deployed modules, and then their names into `config.json`.
+def complete(
+    folder: Path,
+    settings: Mapping[str, Any],
+    products: Mapping[str, Any],
+    kinds: Mapping[str, type],
+    *,
+    guarantee: str = GUARANTEE,
+) -> None:
+    """Write what is deployed, and then the names of its files into `config.json`.
 
     Args:
         folder: claimed before.
         settings: as then.
-        modules: by name; `NAME.safetensors` and `NAME.json` are what `load_teacher` reads.
+        products: by name; of a module, `NAME.safetensors` and `NAME.json` are what `load_teacher` reads.
+        kinds: of the products.
+        guarantee: what protects whoever is in the data, in words.
     """
-    for name, module in modules.items():
-        target = folder / f"{name}.safetensors"
-        for file in (target, target.with_suffix(".json")):  # of this run, which was finished before
-            file.unlink(missing_ok=True)
-        save_teacher(module, target)
-    _write(folder, {**settings, "deployed": {name: f"{name}.safetensors" for name in modules}})
+    files = save_products(folder, products, kinds)
+    _write(folder, {**settings, "deployed": files}, guarantee)
+
+
+def finished(folder: Path) -> dict[str, Any]:
+    """What `config.json` says of a finished run.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        FileExistsError: it holds no run of a recipe.
+        CheckpointError: the run was not finished.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder; give the folder that privkd train or recipes.train wrote")
+    found = _read(folder)
+    if found.get("deployed") is None:
+        raise CheckpointError(f"the run in {folder} was not finished; start it again with the same settings to go on")
+    return found
 
 
 def _is_free(folder: Path) -> bool:
@@ -85,8 +107,8 @@ def _read(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _write(folder: Path, content: Mapping[str, Any]) -> None:
-    write_json(folder / _CONFIG, {"schema": SCHEMA, **content, "guarantee": GUARANTEE})
+def _write(folder: Path, content: Mapping[str, Any], guarantee: str) -> None:
+    write_json(folder / _CONFIG, {"schema": SCHEMA, **content, "guarantee": guarantee})
 
 
 def _differences(path: str, before: Any, now: Any) -> Iterator[str]:

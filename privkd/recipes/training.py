@@ -1,45 +1,40 @@
-"""From a recipe and records to trained modules in a folder; one call, whatever the recipe."""
+"""From a recipe and data to what is deployed, in a folder; one call, whatever the recipe."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence, Sized
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from torch import nn
 
 from privkd.data.records import Records
-from privkd.errors import RecipeError
-from privkd.recipes.folder import claim, complete
+from privkd.recipes.folder import GUARANTEE, RELEASE, claim, complete
+from privkd.recipes.private import private_gradients, private_recipe
+from privkd.recipes.products import require_products
 from privkd.recipes.recipe import Recipe
-from privkd.trainer import History, Stage, Trainer, seeded
+from privkd.recipes.trained import Trained, require_kind
+from privkd.trainer import Stage, Trainer, seeded
+
+if TYPE_CHECKING:
+    from accountants import Ledger
+
+Kind = TypeVar("Kind")
 
 _LENGTHS = ("steps", "epochs")
 _SHARED = ("batch_size", "accumulate", "clip_norm")  # fields of a config that belong to the trainer
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Trained:
-    """The modules that a recipe trained, with NO privacy guarantee: whoever has the weights may learn about the records.
-
-    Attributes:
-        recipe: as it was run.
-        modules: those to deploy, by name, in eval mode on the CPU.
-        history: losses and figures over the run.
-    """
-
-    recipe: Recipe
-    modules: dict[str, nn.Module]
-    history: History
-
-
 def train(
-    recipe: Recipe,
-    records: Records,
+    recipe: Recipe[Kind],
+    data: Kind,
     *,
     folder: str | Path | None = None,
+    epsilon: float | None = None,
+    delta: float | None = None,
+    ledger: Ledger | None = None,
     steps: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -49,15 +44,20 @@ def train(
     sharded: bool = False,
     trackers: tuple[str, ...] = (),
 ) -> Trained:
-    """Run a recipe on records.
+    """Run a recipe on data.
 
     Under torchrun every process calls this with the same arguments, and the first one writes.
 
     Args:
         recipe: as `build` makes it.
-        records: what it learns from.
-        folder: where `NAME.safetensors` and `NAME.json` of every deployed module, `config.json`, `metrics.jsonl` and
-            checkpoints go; a run that was stopped goes on from there. None keeps nothing on disk.
+        data: what it learns from, of the kind that `recipe.data` names.
+        folder: where the files of every product (of a module `NAME.safetensors` and `NAME.json`), `config.json`,
+            `metrics.jsonl` and checkpoints go; a run that was stopped goes on from there. With epsilon, `release/NAME` is what may
+            be published, as `privkd.load`, `privkd audit` and `privkd report` read it. None keeps nothing on disk.
+        epsilon: budget in nats, > 0, to train with differential privacy (DP-SGD): the result then has a certificate, in the
+            folder as well. None, the default, guarantees nothing.
+        delta: failure mass with epsilon; by default the largest power of ten that is at most 1 / (10 n).
+        ledger: to charge; with epsilon only. By default one of its own, beside the checkpoints.
         steps: optimiser steps of every stage that has no number of its own, instead of the config's; or give `epochs`.
         epochs: passes over the data of each such stage.
         batch_size: rows per step, instead of the config's.
@@ -68,18 +68,35 @@ def train(
         trackers: where the run is shown.
 
     Raises:
-        ValueError: an option is out of range or has no effect, or the records do not fit the recipe.
+        TypeError: another kind of data.
+        ValueError: an option is out of range or has no effect, or the data do not fit the recipe; with epsilon: it cannot be
+            trained with privacy, or the classes of the records are not declared.
         FileExistsError: the folder holds something else.
         CheckpointError: the folder holds a run with other settings, or a checkpoint could not be written.
-        RecipeError: the recipe's stages do not have the modules that it deploys.
+        RecipeError: the recipe did not make what it deploys.
         TrainingStopped, NonFiniteLoss, TaskError: as by `Trainer.run`.
     """
+    require_kind(recipe, data)
+    privacy = None
+    if epsilon is not None:
+        recipe = private_recipe(recipe, data)
+        privacy = private_gradients(len(cast(Sized, data)), epsilon, delta)
+    elif delta is not None or ledger is not None:
+        raise ValueError("delta and ledger belong to a private run; give epsilon, too")
+    if recipe.stages is None:
+        return _run(
+            recipe, data, folder, seed=seed, unused={"steps": steps, "epochs": epochs, "batch_size": batch_size}
+        )
     with seeded(seed):
-        stages = list(recipe.stages(records))
-    modules = _deployed(recipe, stages)
+        stages = list(recipe.stages(data))
+    modules = _modules(stages)
+    if recipe.products is None:  # before the training, not after it
+        require_products(recipe.name, recipe.kinds, modules)
     shared = {name: getattr(recipe.config, name) for name in _SHARED if hasattr(recipe.config, name)}
     if batch_size is not None:
         shared["batch_size"] = batch_size
+    if privacy is not None:
+        shared.pop("clip_norm", None)  # every record's gradient is clipped instead
     trainer = Trainer(
         **_length(recipe, stages, steps, epochs),
         **shared,
@@ -89,24 +106,61 @@ def train(
         sharded=sharded,
         trackers=trackers,
         folder=folder,
+        privacy=privacy,
+        ledger=ledger,
     )
-    is_first = os.environ.get("RANK", "0") == "0"
-    settings = _settings(trainer, recipe, records)
+    settings = _settings(trainer, recipe, data)
     if folder is not None:
-        claim(Path(folder), settings, is_first=is_first)
+        claim(Path(folder), settings, is_first=_is_first())
     history = trainer.run(stages, description=recipe.name)
-    if folder is not None and is_first:
-        complete(Path(folder), settings, modules)
-    return Trained(recipe=recipe, modules=modules, history=history)
+    made = {**modules, **(recipe.products() if recipe.products is not None else {})}
+    deployed = require_products(recipe.name, recipe.kinds, made)
+    helpers = {name: module for name, module in modules.items() if name not in deployed}
+    trained = Trained(recipe=recipe, deployed=deployed, helpers=helpers, history=history)
+    _keep(trained, folder, settings)
+    return trained
 
 
-def _deployed(recipe: Recipe, stages: Sequence[Stage]) -> dict[str, nn.Module]:
-    """The modules to keep; of those with equal names, the last stage's. Looked for before the training, not after it."""
-    known = {name: module for stage in stages for name, module in (stage.task.frozen | stage.task.modules).items()}
-    missing = [name for name in recipe.deploy if name not in known]
-    if missing:
-        raise RecipeError(f"recipe {recipe.name!r} deploys {missing}, but its stages have the modules {sorted(known)}")
-    return {name: known[name] for name in recipe.deploy}
+def _run(
+    recipe: Recipe[Kind], data: Kind, folder: str | Path | None, *, seed: int, unused: dict[str, int | None]
+) -> Trained:
+    """Run a system that is no training."""
+    given = [name for name, value in unused.items() if value is not None]
+    if given:
+        raise ValueError(
+            f"{', '.join(given)} of no effect: {recipe.name!r} is no training; change its settings instead"
+        )
+    settings = {"recipe": recipe.name, "config": asdict(recipe.config), "training": {"seed": seed}}
+    settings["records"] = _form(data)
+    if folder is not None:
+        claim(Path(folder), settings, is_first=_is_first())
+    assert recipe.run is not None
+    with seeded(seed):
+        made = recipe.run(data)
+    trained = Trained(recipe=recipe, deployed=require_products(recipe.name, recipe.kinds, made))
+    _keep(trained, folder, settings)
+    return trained
+
+
+def _keep(trained: Trained, folder: str | Path | None, settings: dict[str, Any]) -> None:
+    """Write what is deployed; of several processes the first does."""
+    if folder is None or not _is_first():
+        return
+    certificate = trained.certificate
+    guarantee = GUARANTEE if certificate is None else f"{certificate} See certificate.json and ledger.json"
+    complete(Path(folder), settings, trained.deployed, trained.recipe.kinds, guarantee=guarantee)
+    if certificate is not None:
+        for name in trained.modules:
+            trained.history.release(name).save(Path(folder) / RELEASE / name)
+
+
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _modules(stages: Sequence[Stage]) -> dict[str, nn.Module]:
+    """The modules of all stages, by name; of those with equal names, the last stage's."""
+    return {name: module for stage in stages for name, module in (stage.task.frozen | stage.task.modules).items()}
 
 
 def _length(recipe: Recipe, stages: Sequence[Stage], steps: int | None, epochs: int | None) -> dict[str, int | None]:
@@ -128,16 +182,18 @@ def _length(recipe: Recipe, stages: Sequence[Stage], steps: int | None, epochs: 
     return found
 
 
-def _settings(trainer: Trainer, recipe: Recipe, records: Records) -> dict[str, Any]:
-    """What must be equal for a folder to be of this run; nothing of the records but their form."""
+def _settings(trainer: Trainer, recipe: Recipe[Any], data: object) -> dict[str, Any]:
+    """What must be equal for a folder to be of this run; nothing of the data but their form."""
     names = (*_LENGTHS, *_SHARED, "precision", "seed")
-    return {
-        "recipe": recipe.name,
-        "config": asdict(recipe.config),
-        "training": {name: getattr(trainer, name) for name in names},
-        "records": {
-            "rows": len(records),
-            "shape": list(records.shape),
-            "classes": None if records.labels is None else records.classes,
-        },
-    }
+    training: dict[str, Any] = {name: getattr(trainer, name) for name in names}
+    if trainer.privacy is not None:
+        training["privacy"] = trainer.privacy.to_dict()
+    return {"recipe": recipe.name, "config": asdict(recipe.config), "training": training, "records": _form(data)}
+
+
+def _form(data: object) -> dict[str, Any]:
+    rows = len(cast(Sized, data))
+    if not isinstance(data, Records):
+        return {"kind": type(data).__name__, "rows": rows}
+    classes = None if data.labels is None else data.classes
+    return {"rows": rows, "shape": list(data.shape), "classes": classes}

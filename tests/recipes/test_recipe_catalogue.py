@@ -5,9 +5,14 @@ from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 
 import pytest
+import torch
+from torch import nn
 
+from privkd.data import Records
 from privkd.errors import RecipeError
-from privkd.recipes import Recipe, build, catalogue, get, names, register
+from privkd.recipes import Card, Recipe, build, catalogue, get, names, register, train
+
+RECORDS = Records(torch.ones(2, 1), None, "two")
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,14 @@ class Nothing:
 
 
 def recipe(called, **changes):
-    made = Recipe(name=called, config=Nothing(), stages=lambda records: [], deploy=("net",), summary="for a test")
+    made = Recipe(
+        name=called,
+        config=Nothing(),
+        stages=lambda records: [],
+        deploy=("net",),
+        data=Records,
+        card=Card(title="for a test"),
+    )
     return replace(made, **changes)
 
 
@@ -73,12 +85,30 @@ def test_a_factory_without_a_frozen_config_is_refused_when_it_registers():
     def two(config: Nothing = Nothing(), more: int = 1) -> Recipe:
         return recipe("two")
 
-    for factory in (lambda: None, lambda config: None, lambda config=loose: None, two):
+    def given(config: Nothing = Nothing(), *, teacher: int = 1) -> Recipe:
+        return recipe("given")
+
+    for factory in (given, lambda: None, lambda config: None, lambda config=loose: None, two):
         with pytest.raises(TypeError, match="must have one parameter, whose default is a frozen dataclass"):
             register("odd")(factory)
     with pytest.raises(ValueError, match="name='o d' must be letters"):
         register("o d")(lambda config=Nothing(): None)
     assert "odd" not in names()
+
+
+def test_modules_are_handed_in_by_the_names_that_the_factory_has():
+    @register("given")
+    def given(config: Nothing = Nothing(), *, teacher: nn.Module | None = None) -> Recipe:
+        return recipe("given", run=lambda records: {"net": teacher}, stages=None)
+
+    teacher = nn.Linear(1, 1)
+    assert train(build("given", teacher=teacher), RECORDS).deployed["net"] is teacher
+    with pytest.raises(ValueError, match="takes no module 'techer'; it takes teacher"):
+        build("given", techer=teacher)
+    with pytest.raises(TypeError, match=r"teacher is str; a torch\.nn\.Module is needed"):
+        build("given", teacher="teacher.safetensors")
+    with pytest.raises(RecipeError, match="deploys 'net' as Module, but made a NoneType"):
+        train(build("given"), RECORDS)
 
 
 def test_a_factory_must_return_the_recipe_of_its_name():
@@ -94,16 +124,16 @@ def test_a_factory_must_return_the_recipe_of_its_name():
     ("changes", "told"),
     [
         ({"name": "a/b"}, "name='a/b'"),
-        ({"deploy": ()}, "at least one module"),
+        ({"deploy": ()}, "at least one product"),
         ({"deploy": ("net", "net")}, "each once"),
         ({"deploy": ("../net",)}, "deploy='../net'"),
         ({"deploy": ("config",)}, "name of another file"),
-        ({"summary": " "}, "one line"),
-        ({"summary": "a\nb"}, "one line"),
+        ({"stages": None}, "no stages and run"),
+        ({"run": lambda records: {}}, "both stages and run"),
     ],
 )
 def test_a_recipe_checks_itself(changes, told):
-    with pytest.raises(ValueError, match=r"must|another file") as refused:
+    with pytest.raises(ValueError, match=r"must|another file|give one") as refused:
         recipe("toy", **changes)
     assert told in str(refused.value)
 

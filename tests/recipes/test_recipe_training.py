@@ -11,7 +11,7 @@ from torch import nn
 
 from privkd.data import Records, load
 from privkd.errors import CheckpointError, RecipeError, TrainingStopped
-from privkd.recipes import Recipe, build, train
+from privkd.recipes import Card, Recipe, build, train
 from privkd.teachers import load_teacher
 from privkd.trainer import Stage, Task
 
@@ -50,7 +50,7 @@ def toy(config=Length(), *, own=None, task=None, deploy=("net",)):
     def stages(records):
         return [Stage("only", task or Shift(), (records.inputs,), steps=own)]
 
-    return Recipe(name="toy", config=config, stages=stages, deploy=deploy, summary="for a test")
+    return Recipe(name="toy", config=config, stages=stages, deploy=deploy, data=Records, card=Card(title="for a test"))
 
 
 def test_the_folder_holds_modules_config_and_metrics(digits, tmp_path):
@@ -185,7 +185,7 @@ def test_a_length_that_means_nothing_is_refused(config, own, options, told):
 
 def test_a_module_that_no_stage_has_is_noticed_before_training():
     task = Shift()
-    with pytest.raises(RecipeError, match=r"deploys \['student'\], but its stages have the modules \['net'\]"):
+    with pytest.raises(RecipeError, match=r"deploys \['student'\], but it made \['net'\]"):
         train(toy(Length(steps=1), task=task, deploy=("net", "student")), RECORDS)
     assert task.steps == 0
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from privkd.recipes import Recipe, register
+from privkd.data import Records
+from privkd.recipes import Card, Recipe, register
 from privkd.trainer import Stage, Task
 
 
@@ -46,5 +47,10 @@ def centroids(config: CentroidsConfig = CentroidsConfig()) -> Recipe:
         ]
 
     return Recipe(
-        name="centroids", config=config, stages=stages, deploy=("centres",), summary="one centre for each class"
+        name="centroids",
+        config=config,
+        data=Records,
+        card=Card(title="one centre for each class"),
+        stages=stages,
+        deploy=("centres",),
     )
