@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accountants import check
-from privkd.learners.answers import Answers
+from privkd.data.kinds.crowd import Crowd
+from privkd.learners.answers import AnswerMatrix
 from privkd.learners.channels import as_channel
 
 _LEAST = 1e-10  # of an estimated probability, so that one surprise does not rule a class out for ever
@@ -50,20 +51,20 @@ class Consensus:
         return self.posterior.argmax(axis=1)
 
 
-def majority(answers: Answers) -> Consensus:
+def majority(crowd: Crowd) -> Consensus:
     """The consensus of votes: the posterior is the share of the answers; ties go to the lower class.
 
     Example:
-        >>> majority(Answers.from_table([[0, 1, 1], [0, -1, -1]], classes=2)).labels.tolist()
+        >>> import torch
+        >>> majority(Crowd.from_dense(torch.tensor([[0, 1, 1], [0, -1, -1]]), "toy")).labels.tolist()
         [1, 0]
     """
-    votes = answers.votes()
-    posterior = votes / votes.sum(axis=1, keepdims=True)
+    posterior = _shares(AnswerMatrix.of(crowd))
     return Consensus(posterior, posterior.mean(axis=0))
 
 
 def naive_bayes_posterior(
-    answers: Answers,
+    crowd: Crowd,
     channels: ArrayLike,
     *,
     prior: ArrayLike | None = None,
@@ -72,7 +73,7 @@ def naive_bayes_posterior(
     """The consensus under known channels: the posterior is the prior, or beliefs, times the likelihood of the answers.
 
     Args:
-        answers: of annotators who err independently of each other, given the class.
+        crowd: answers of annotators who err independently of each other, given the class; its inputs and truth are not used.
         channels: of all annotators, shape (K, K), or of each, shape (R, K, K).
         prior: probability of each class, > 0, shape (K,); uniform by default.
         beliefs: p(k | x) of a classifier for each item, shape (n, K), in place of the prior.
@@ -81,7 +82,7 @@ def naive_bayes_posterior(
         ValueError: a shape or a probability is out of range, both prior and beliefs are given, or an item has answers that its
             channels rule out for every class; the message names the item.
     """
-    given = as_channel(channels, role="channels")
+    answers, given = AnswerMatrix.of(crowd), as_channel(channels, role="channels")
     shape = (answers.workers, answers.classes, answers.classes)
     if given.shape not in (shape, shape[1:]):
         raise ValueError(f"channels.shape={given.shape} must be {shape[1:]}, or {shape} with one for each annotator")
@@ -98,7 +99,7 @@ def naive_bayes_posterior(
 
 
 def dawid_skene(
-    answers: Answers,
+    crowd: Crowd,
     *,
     post_channel: ArrayLike | None = None,
     smoothing: float = 0.0,
@@ -111,7 +112,7 @@ def dawid_skene(
     channels, and these the posterior.
 
     Args:
-        answers: of annotators who err independently of each other, given the class.
+        crowd: answers of annotators who err independently of each other, given the class; its inputs and truth are not used.
         post_channel: a known channel, shape (K, K), that every answer went through after its annotator, such as `response_channel`
             of randomized answers. What is then estimated is the annotators' own channel before it.
         smoothing: answers that each cell of a channel starts with, >= 0; 0 for maximum likelihood, 0.01 and more where annotators
@@ -123,6 +124,7 @@ def dawid_skene(
         Consensus: with channels. An annotator without answers has uniform ones.
     """
     check.real(smoothing=smoothing, at_least=0.0)
+    answers = AnswerMatrix.of(crowd)
     known = None if post_channel is None else _post_channel(post_channel, answers.classes)
 
     def estimate(counts: NDArray[np.float64], channels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,13 +135,14 @@ def dawid_skene(
     return _expectation_maximisation(answers, estimate, known=known, iterations=iterations, tolerance=tolerance)
 
 
-def one_coin(answers: Answers, *, smoothing: float = 0.0, iterations: int = 100, tolerance: float = 1e-6) -> Consensus:
+def one_coin(crowd: Crowd, *, smoothing: float = 0.0, iterations: int = 100, tolerance: float = 1e-6) -> Consensus:
     """The consensus of annotators who are each right with one probability and wrong in all ways alike; arguments as `dawid_skene`.
 
     One number per annotator instead of K (K - 1): for crowds whose annotators gave few answers. The prior is uniform: a learned
     one runs away to a single class where annotators share a bias (bluebirds of Welinder et al., NIPS 2010: 0.58 right, not 0.72).
     """
     check.real(smoothing=smoothing, at_least=0.0)
+    answers = AnswerMatrix.of(crowd)
     classes, eye = answers.classes, np.eye(answers.classes)
 
     def estimate(counts: NDArray[np.float64], channels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -153,7 +156,7 @@ def one_coin(answers: Answers, *, smoothing: float = 0.0, iterations: int = 100,
 
 
 def _expectation_maximisation(
-    answers: Answers,
+    answers: AnswerMatrix,
     estimate: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
     *,
     known: NDArray[np.float64] | None = None,
@@ -167,7 +170,7 @@ def _expectation_maximisation(
     classes = answers.classes
     blank = _TRUSTED_AT_FIRST * np.eye(classes) + (1.0 - _TRUSTED_AT_FIRST) / classes
     channels = np.tile(blank, (answers.workers, 1, 1))
-    posterior, weights, likelihood = majority(answers).posterior, np.empty(0), -np.inf
+    posterior, weights, likelihood = _shares(answers), np.empty(0), -np.inf
     done, converged = 0, False
     while done < iterations and not converged:
         weights = np.maximum(posterior.mean(axis=0), _LEAST) if prior is None else prior
@@ -177,6 +180,12 @@ def _expectation_maximisation(
         posterior, likelihood = _normalised(np.log(weights) + answers.summed(np.log(seen)))
         done, converged = done + 1, likelihood - before < tolerance
     return Consensus(posterior, weights, channels, likelihood, done, converged)
+
+
+def _shares(answers: AnswerMatrix) -> NDArray[np.float64]:
+    """The share of each label among the answers about each item, shape (n, K)."""
+    votes = answers.votes()
+    return votes / votes.sum(axis=1, keepdims=True)
 
 
 def _rows(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -195,13 +204,13 @@ def _normalised(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], float
     return joint / total, float((top + np.log(total)).mean())
 
 
-def _class_weights(answers: Answers, prior: ArrayLike | None, beliefs: ArrayLike | None) -> NDArray[np.float64]:
+def _class_weights(answers: AnswerMatrix, prior: ArrayLike | None, beliefs: ArrayLike | None) -> NDArray[np.float64]:
     """What the likelihood is multiplied with, shape (n, K) or (K,)."""
     if prior is not None and beliefs is not None:
         raise ValueError("prior and beliefs are both given; the beliefs of a classifier take the place of the prior")
     name, value, shape = "prior", prior, (answers.classes,)
     if beliefs is not None:
-        name, value, shape = "beliefs", beliefs, (answers.items, answers.classes)
+        name, value, shape = "beliefs", beliefs, (answers.cells.shape[0], answers.classes)
     weights = np.full(shape, 1.0 / answers.classes) if value is None else np.asarray(value, dtype=np.float64)
     if weights.shape != shape or not np.isfinite(weights).all() or (weights < 0.0).any():
         raise ValueError(f"{name} (shape {weights.shape}) must be probabilities of shape {shape}")

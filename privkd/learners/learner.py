@@ -1,5 +1,4 @@
-"""`NoisyLearner`: what every learner from noisy labels has in common. Outside it is an estimator of scikit-learn, inside a run of
-the one trainer."""
+"""`NoisyLearner`: what every learner from noisy labels has in common: scikit-learn's contract outside, the one trainer inside."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -98,7 +97,7 @@ class NoisyLearner(ClassifierMixin, BaseEstimator, ABC):
         groups: Any = None,
         X_val: Any = None,
         y_val: Any = None,
-    ) -> Self:
+    ) -> NoisyLearner:
         """Learn from noisy labels. No true label is read but `trusted`, and `y_val` for the history.
 
         Args:
@@ -156,7 +155,7 @@ class NoisyLearner(ClassifierMixin, BaseEstimator, ABC):
             return torch.optim.SGD(network.parameters(), lr=self.lr, momentum=0.9, weight_decay=self.weight_decay)
         return torch.optim.Adam(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
 
-    def _describe(self, inputs: Tensor, targets: Targets) -> None:  # noqa: B027 - a method without diagnostics has none to set
+    def _describe(self, inputs: Tensor, targets: Targets) -> None:
         """Set the fitted diagnostics of the method, after training."""
 
     def _check_settings(self) -> None:
@@ -167,7 +166,9 @@ class NoisyLearner(ClassifierMixin, BaseEstimator, ABC):
         if self.optimizer not in ("adam", "sgd"):
             raise ValueError(f"optimizer={self.optimizer!r} must be 'adam' or 'sgd'")
         if self.model is not None and not isinstance(self.model, nn.Module):
-            raise TypeError(f"model (a {type(self.model).__name__}) must be a torch.nn.Module that gives logits, or None")
+            raise TypeError(
+                f"model (a {type(self.model).__name__}) must be a torch.nn.Module that gives logits, or None"
+            )
 
     def _network(self, inputs: Tensor, classes: int) -> nn.Module:
         if self.model is not None:
@@ -201,7 +202,9 @@ class NoisyLearner(ClassifierMixin, BaseEstimator, ABC):
 def _finite_inputs(X: Any, role: str) -> Tensor:
     inputs = input_tensor(X, role=role)
     if inputs.dim() < 2 or not inputs.numel():
-        raise ValueError(f"{role}.shape={tuple(inputs.shape)} must be (n, ...) with n >= 1 and a value per row at least")
+        raise ValueError(
+            f"{role}.shape={tuple(inputs.shape)} must be (n, ...) with n >= 1 and a value per row at least"
+        )
     wrong = ~torch.isfinite(inputs).flatten(1).all(dim=1)
     if wrong.any():
         raise ValueError(f"{role}[{int(wrong.int().argmax())}] has NaN or infinite values; drop or repair such rows")
@@ -214,7 +217,9 @@ def _require_logits(network: nn.Module, inputs: Tensor, classes: int, batch: int
         shape = tuple(network(inputs[:2]).shape)
     if shape != (min(2, len(inputs)), classes):
         raise ValueError(
-            f"model gives shape {shape} for {min(2, len(inputs))} rows, but there are {classes} classes; it must give one logit per class"
+            f"model gives shape {shape} for {min(2, len(inputs))} rows; with {classes} classes each row needs {classes} logits"
         )
     if batch == 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
-        raise ValueError("batches of 1 row cannot be normalised by the model's BatchNorm; give more rows, or a larger batch_size")
+        raise ValueError(
+            "batches of 1 row cannot be normalised by the model's BatchNorm; give more rows, or a larger batch_size"
+        )

@@ -149,9 +149,7 @@ def confident(probabilities: Float[Tensor, "n K"], *, threshold: float = 0.1) ->
     return Selection(score > 0.5 * (1.0 + threshold), score)
 
 
-def trusted(
-    rows: Int[Tensor, " t"], count: int, *, labels: Tensor | None = None, classes: int = 0
-) -> Selection:
+def trusted(rows: Int[Tensor, " t"], count: int, *, labels: Tensor | None = None, classes: int = 0) -> Selection:
     """The rows that somebody vouches for.
 
     Args:

@@ -53,7 +53,9 @@ class Targets:
         given, classes = as_channel(value), len(self.classes)
         rows, annotators = self.answers.shape
         square = (classes, classes)
-        allowed = [square, (annotators, *square), (rows, annotators, *square)] if self.is_crowd else [square, (rows, *square)]
+        allowed = (
+            [square, (annotators, *square), (rows, annotators, *square)] if self.is_crowd else [square, (rows, *square)]
+        )
         if given.shape not in allowed:
             raise ValueError(
                 f"channel.shape={given.shape} does not fit {rows} rows and {classes} classes; allowed are "
@@ -104,7 +106,9 @@ def _single(values: np.ndarray, known: np.ndarray | None) -> Targets:
     if values.dtype.kind == "f":
         wrong = ~np.isfinite(values) | (values != np.round(values))
         if wrong.any():
-            raise ValueError(f"y[{int(wrong.argmax())}] is NaN, infinite or has a fraction; classes are whole numbers or names")
+            raise ValueError(
+                f"y[{int(wrong.argmax())}] is NaN, infinite or has a fraction; classes are whole numbers or names"
+            )
     elif values.dtype.kind not in "biuUSO":
         raise TypeError(f"y.dtype={values.dtype}; classes are whole numbers, booleans or names")
     names = np.unique(values) if known is None else known
@@ -135,17 +139,23 @@ def _crowd(crowd: Crowd, known: np.ndarray | None) -> Targets:
     wrong = crowd.label >= len(names)
     if wrong.any():
         place = int(wrong.int().argmax())
-        raise ValueError(f"the answer of worker {int(crowd.worker[place])} to item {int(crowd.item[place])} is no class of 0..{len(names) - 1}")
+        raise ValueError(
+            f"the answer of worker {int(crowd.worker[place])} to item {int(crowd.item[place])} is no class of 0..{len(names) - 1}"
+        )
     return Targets(crowd.dense(), names, is_crowd=True)
 
 
 def _soft(values: np.ndarray, known: np.ndarray | None) -> Targets:
     names = np.arange(values.shape[1]) if known is None else known
     if values.shape[1] != len(names) or len(names) < 2:
-        raise ValueError(f"y.shape={values.shape} holds shares, which need a column for each of the {len(names)} classes, at least 2")
+        raise ValueError(
+            f"y.shape={values.shape} holds shares, which need a column for each of the {len(names)} classes, at least 2"
+        )
     wrong = ~np.isfinite(values).all(axis=1) | (values < 0).any(axis=1) | (abs(values.sum(axis=1) - 1.0) > _SHARES)
     if wrong.any():
-        raise ValueError(f"y[{int(wrong.argmax())}] does not sum to 1, or holds what is no share; soft labels are probabilities")
+        raise ValueError(
+            f"y[{int(wrong.argmax())}] does not sum to 1, or holds what is no share; soft labels are probabilities"
+        )
     answers = torch.arange(len(names)).repeat(len(values), 1)
     return Targets(answers, names, torch.from_numpy(values.astype(np.float32)))
 
@@ -154,4 +164,8 @@ def _warn_of_absent(targets: Targets) -> None:
     seen = targets.answers if targets.weights is None else targets.answers[targets.weights > 0]
     absent = np.bincount(seen[seen >= 0].numpy(), minlength=len(targets.classes)) == 0
     if absent.any():
-        warnings.warn(f"nobody gave class {targets.classes[absent.argmax()]}; it will hardly be predicted", UserWarning, stacklevel=4)
+        warnings.warn(
+            f"nobody gave class {targets.classes[absent.argmax()]}; it will hardly be predicted",
+            UserWarning,
+            stacklevel=4,
+        )
