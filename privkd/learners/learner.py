@@ -137,7 +137,8 @@ class NoisyLearner(ClassifierMixin, BaseEstimator, ABC):
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest true class of each row, under the names of `classes_`, shape (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        likeliest = self.predict_proba(X).argmax(axis=1)  # first, since it refuses a learner that is not fitted
+        return self.classes_[likeliest]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the true classes, float64, shape (n, K); rows sum to 1.
