@@ -57,6 +57,13 @@ class TaskError(PrivkdError):
     """A task and its data do not fit each other, or a task broke its contract; the message says where."""
 
 
+class UnknownColumn(TaskError, KeyError):
+    """A task asked for a column that its batch does not have; the message names those that there are."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # a KeyError would show its message in quotes
+
+
 class RecipeError(PrivkdError):
     """A recipe cannot be loaded, or does not keep its contract; the message names who offers it."""
 

@@ -12,6 +12,7 @@ from accountants import lazy_door
 if TYPE_CHECKING:
     from privkd.data.bundled import Split as Split
     from privkd.data.bundled import digits as digits
+    from privkd.data.columns import Columns as Columns
     from privkd.data.loading import load as load
     from privkd.data.records import Records as Records
 
@@ -19,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy_door(
     __name__,
     {
         "privkd.data.bundled": "Split digits",
+        "privkd.data.columns": "Columns",
         "privkd.data.loading": "load",
         "privkd.data.records": "Records",
     },

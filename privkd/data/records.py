@@ -82,6 +82,10 @@ class Records:
             )
         return int(self.labels.max()) + 1
 
+    def columns(self) -> dict[str, Tensor]:
+        """The inputs as column "input" and, where there are some, the labels as "label"; see `privkd.data.Columns`."""
+        return {"input": self.inputs} | ({} if self.labels is None else {"label": self.labels})
+
     def take(self, index: Tensor | np.ndarray | Sequence[int]) -> "Records":
         """The records at `index`, in that order, as a copy.
 

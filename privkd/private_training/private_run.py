@@ -97,7 +97,7 @@ class PrivateRun:
         if self._releases == self._planned:
             # Whatever changed since the last check is found before the certificate.
             self._gradients.clipper.check_next()
-        clipped = self._gradients.sum((batch.index.to(context.device), *batch.tensors), context)
+        clipped = self._gradients.sum(batch, context)
         self._require_same_parameters(clipped.gradients)
         total = torch.cat([gradient.flatten() for gradient in clipped.gradients.values()]).double()
         total = self._engine.sum(total).cpu()

@@ -37,6 +37,7 @@ class TaskGradients:
         self._task, self._views = setting.task, views
         self._model = _Holder(setting.task.modules)
         self._frozen = [part for module in setting.task.frozen.values() for part in module.modules()]
+        self._names: tuple[str, ...] = ()  # of the columns
         self._context: Context | None = None
         self._index_use: UseOfTensor | None = None
         self.trained = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
@@ -53,16 +54,18 @@ class TaskGradients:
         self._require_moved()
         self._require_dense()
 
-    def sum(self, rows: tuple[Tensor, ...], context: Context) -> ClippedSum:
-        """The clipped sum over the rows of a batch, which are led by their index."""
+    def sum(self, batch: Batch, context: Context) -> ClippedSum:
+        """The clipped sum over the rows of a batch."""
+        self._names = tuple(batch.columns)
         with self._within(context):
-            return self.clipper(*self._viewed(rows))
+            return self.clipper(*self._viewed((batch.index.to(context.device), *batch.tensors)))
 
     def rehearse(self, setting: Setting) -> None:
         """Find whatever made-up rows can tell, before the charge."""
         refuse_half_default()
         task, device = setting.task, setting.engine.device
-        kinds = [task.made_up(made) for made in setting.made_up]
+        kinds = [task.made_up(tuple(made.values())) for made in setting.made_up]
+        self._names = tuple(setting.made_up[0]) if setting.made_up else ()
         if type(task).made_up is not Task.made_up:
             kinds = kinds[:1]
         batches = [((torch.arange(len(kind[0])) % setting.rows).to(device), *kind) for kind in kinds if kind]
@@ -102,7 +105,7 @@ class TaskGradients:
         assert self._context is not None
         if self._index_use is not None:
             self._index_use.tensor = index
-        losses = self._task.per_record(Batch(index, tensors), self._context)
+        losses = self._task.per_record(Batch(index, dict(zip(self._names, tensors, strict=True))), self._context)
         if self._index_use is not None:
             self._index_use.tensor = None
         kind = type(self._task).__name__

@@ -151,7 +151,7 @@ def _keep(trained: Trained, folder: str | Path | None, settings: dict[str, Any])
     complete(Path(folder), settings, trained.deployed, trained.recipe.kinds, guarantee=guarantee)
     if certificate is not None:
         for name in trained.modules:
-            trained.history.release(name).save(Path(folder) / RELEASE / name)
+            trained.history.release(name).save(Path(folder) / RELEASE / name, overwrite=True)
 
 
 def _is_first() -> bool:

@@ -26,7 +26,7 @@ class Setting:
     Attributes:
         task: placed already; its `per_record` gives losses.
         rows: of the data.
-        made_up: made-up rows of the shapes and dtypes of the data, one tuple of tensors for each kind that may be tried.
+        made_up: made-up rows of the shapes and dtypes of the data, its columns by name, once for each kind that may be tried.
         batch_size: records per step.
         steps: of the run.
         at_once: most records in one forward pass; None for all.
@@ -39,7 +39,7 @@ class Setting:
 
     task: Task
     rows: int
-    made_up: tuple[tuple[Tensor, ...], ...]
+    made_up: tuple[dict[str, Tensor], ...]
     batch_size: int
     steps: int
     at_once: int | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NoReturn, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -61,12 +61,7 @@ def misfit(error: Exception, task: Task, batch: Batch, *, is_private: bool) -> T
     """
     if not isinstance(error, _MISFITS) or isinstance(error, NonFiniteLoss | TaskError) or _is_memory(error):
         return None
-    # Of private rows the first alone: under sampling their number is private, too.
-    tensors = [tensor[0] if is_private and len(tensor) else tensor for tensor in batch.tensors]
-    shapes = ", ".join(
-        f"{'rows of ' * is_private}{tuple(tensor.shape)} {str(tensor.dtype)[6:]}{'' if is_private else _range(tensor)}"
-        for tensor in tensors
-    )
+    shapes = ", ".join(f"{name!r}: {_shown(column, is_private=is_private)}" for name, column in batch.columns.items())
     paid = (
         "; a private run is charged before its first batch: with the same folder and ledger it is started again without a second "
         "charge"
@@ -148,6 +143,16 @@ def _is_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+
+
+def _shown(column: Tensor | list[Any], *, is_private: bool) -> str:
+    """A column without its contents; of private rows the first alone: under sampling their number is private, too."""
+    if not isinstance(column, Tensor):
+        return "a list" if is_private else f"a list of {len(column)}"
+    if is_private:
+        column = column[0] if len(column) else column
+        return f"rows of {tuple(column.shape)} {str(column.dtype)[6:]}"
+    return f"{tuple(column.shape)} {str(column.dtype)[6:]}{_range(column)}"
 
 
 def _range(tensor: Tensor) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from privkd.trainer.guards import translated
 _ROWS = 3  # as many as checks look at
 
 
-def rehearsal_rows(data: Data, device: torch.device, *, is_private: bool) -> tuple[tuple[Tensor, ...], ...]:
+def rehearsal_rows(data: Data, device: torch.device, *, is_private: bool) -> tuple[dict[str, Tensor], ...]:
     """Made-up rows to try in turn: with whole numbers that are all 0, and that are all 1; none for data without rows.
 
     Args:
@@ -23,19 +25,28 @@ def rehearsal_rows(data: Data, device: torch.device, *, is_private: bool) -> tup
         is_private: whether errors keep quiet about the rows.
 
     Raises:
-        ValueError: tensors have different numbers of rows.
-        TaskError: the first row of a private data set cannot be read.
+        ValueError: columns have different numbers of rows.
+        TaskError: the first row of a private data set cannot be read, or has ragged columns.
     """
-    if isinstance(data, tuple):
-        require_common_rows(data)
+    columns = columns_of(data)
+    if isinstance(columns, dict):
+        require_common_rows(columns)
     if not rows_of(data):
         return ()
 
-    def made() -> tuple[tuple[Tensor, ...], ...]:
-        kinds = [made_up_rows(data, _ROWS, whole=whole) for whole in (0, 1)]
-        return tuple(tuple(part.to(device) for part in rows) for rows in kinds)
-
-    return translated(made, lambda error: _unreadable(error) if is_private else None, is_private=is_private)
+    forms = translated(
+        lambda: columns if isinstance(columns, dict) else row_of(columns),
+        lambda error: _unreadable(error) if is_private else None,
+        is_private=is_private,
+    )
+    tensors = {name: column for name, column in forms.items() if isinstance(column, Tensor)}
+    if ragged := sorted(set(forms) - set(tensors)):
+        raise TaskError(
+            f"the columns {ragged} are lists, and gradients per record need tensors: pad them in the data set's collate; nothing "
+            "was charged"
+        )
+    kinds = [made_up_rows(tensors, _ROWS, whole=whole) for whole in (0, 1)]
+    return tuple({name: part.to(device) for name, part in rows.items()} for rows in kinds)
 
 
 def _unreadable(error: Exception) -> TaskError:
@@ -45,31 +56,29 @@ def _unreadable(error: Exception) -> TaskError:
     )
 
 
-def made_up_rows(data: Data, count: int, *, whole: int = 0) -> tuple[Tensor, ...]:
+def made_up_rows(forms: Mapping[str, Tensor], count: int, *, whole: int = 0) -> dict[str, Tensor]:
     """Rows that hold nothing of the data but their form.
 
     Args:
-        data: of a run; of a torch `Dataset` the first row is read, for its shapes.
+        forms: columns of the data by name, with any number of rows.
         count: how many rows to make.
         whole: what whole numbers are; truth values are whether it is not 0.
 
     Returns:
-        One tensor per tensor of a batch, on the CPU: floating numbers lie in [0, 1) and are the same at every call, so that
-        they will do as images, probabilities and positive numbers.
+        The columns, on the CPU: floating numbers lie in [0, 1) and are the same at every call, so that they will do as images,
+        probabilities and positive numbers.
 
     Example:
-        >>> x, y = made_up_rows((torch.randn(9, 2), torch.randint(3, (9,))), 2)
-        >>> x.shape, y.tolist()
+        >>> rows = made_up_rows({"input": torch.randn(9, 2), "label": torch.randint(3, (9,))}, 2)
+        >>> rows["input"].shape, rows["label"].tolist()
         (torch.Size([2, 2]), [0, 0])
     """
-    columns = columns_of(data)
-    forms = columns if isinstance(columns, tuple) else row_of(columns)
     generator = torch.Generator().manual_seed(0)
-    made = []
-    for form in forms:
+    made = {}
+    for name, form in forms.items():
         shape = (count, *form.shape[1:])
         if form.is_floating_point() or form.is_complex():
-            made.append(torch.rand(shape, generator=generator, dtype=torch.float32).to(form.dtype))
+            made[name] = torch.rand(shape, generator=generator, dtype=torch.float32).to(form.dtype)
         else:
-            made.append(torch.full(shape, whole, dtype=form.dtype))
-    return tuple(made)
+            made[name] = torch.full(shape, whole, dtype=form.dtype)
+    return made

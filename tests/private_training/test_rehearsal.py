@@ -13,6 +13,7 @@ from privkd.errors import MixedRecordsError, PrivkdError, TaskError, Unsupported
 from privkd.mechanisms import SeededNoise
 from privkd.private_training import PrivateGradients
 from privkd.trainer import Task, Trainer, seeded
+from privkd.trainer.batch import numbered
 from privkd.trainer.made_up import made_up_rows
 
 N = 60
@@ -267,13 +268,13 @@ def test_a_data_set_that_cannot_be_read_says_so_without_its_text():
 
 def test_made_up_rows_have_the_form_of_the_data_and_nothing_else():
     data = (torch.full((5, 2), 9.0, dtype=torch.float64), torch.full((5,), 4), torch.ones(5, 3, dtype=torch.bool))
-    x, y, mask = made_up_rows(data, 2)
+    x, y, mask = made_up_rows(numbered(data), 2).values()
     assert x.shape == (2, 2)
     assert x.dtype == torch.float64
     assert bool(((x >= 0) & (x < 1)).all())
     assert y.tolist() == [0, 0]
     assert mask.tolist() == [[False] * 3] * 2
-    assert made_up_rows(data, 2, whole=1)[1].tolist() == [1, 1]
+    assert made_up_rows(numbered(data), 2, whole=1)["1"].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("strategy", ["auto", "opacus"])

@@ -85,7 +85,7 @@ class Scalars(Pairs):
 
 
 def test_numpy_scalars_are_one_tensor():
-    (column,) = row_of(Scalars())
+    (column,) = row_of(Scalars()).values()
     assert column.shape == (1,)
 
 

@@ -10,6 +10,7 @@ from generators import SmallGenerator, coverage_loss
 from privkd.mechanisms import KaryResponse, SeededNoise
 from privkd.mechanisms.randomized_response import keep_probability
 from privkd.trainer import Batch, Context, Trainer, seeded
+from privkd.trainer.batch import numbered
 from privkd.transcription.methods.data_free import _NoisyAnswers
 
 CONTEXT = Context(0, 0, 1, torch.device("cpu"), torch.Generator())
@@ -21,7 +22,7 @@ def test_the_loss_of_noisy_answers_is_the_forward_correction():
     student.weight = nn.Parameter(torch.zeros(1))
     task = _NoisyAnswers(student)
     likelihood = KaryResponse(eps0, 4).log_likelihood(answers).float()
-    value = task.step(Batch(torch.arange(6), (logits, likelihood)), CONTEXT)["answers"]
+    value = task.step(Batch(torch.arange(6), numbered((logits, likelihood))), CONTEXT)["answers"]
     p = keep_probability(eps0, 4)
     q = (1 - p) / 3
     slow = -sum(math.log(q + (p - q) * float(logits[i].softmax(0)[a])) for i, a in enumerate(answers)) / 6

@@ -179,7 +179,7 @@ def _card(config: ClassifierConfig) -> Card:
     }
     return Card(
         title="a small network for labelled records, by cross-entropy; the baseline of the others",
-        ours=("all of it: no paper stands behind it",),
+        ours=("All of it: no paper stands behind it.",),
         proof="0.95 and more of held-out bundled digits, and no better than chance on shuffled labels",
         processes=True,
         private_statistics=tuple(name for name, is_read in read.items() if is_read),

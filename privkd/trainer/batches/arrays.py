@@ -31,39 +31,41 @@ class Batches(Protocol):
         ...
 
 
-def require_common_rows(tensors: tuple[Tensor, ...]) -> None:
-    """Refuse tensors that do not belong together.
+def require_common_rows(columns: Mapping[str, Tensor]) -> None:
+    """Refuse columns that do not belong together.
 
     Raises:
         ValueError: no rows, or different numbers of rows.
     """
-    rows = [len(tensor) if tensor.dim() else 0 for tensor in tensors]
-    if len(set(rows)) > 1 or 0 in rows:
-        raise ValueError(f"data tensors must have one common number of rows >= 1, got {rows}")
+    rows = {name: len(column) if column.dim() else 0 for name, column in columns.items()}
+    if len(set(rows.values())) > 1 or 0 in rows.values():
+        raise ValueError(f"columns of the data must have one common number of rows >= 1, got {rows}")
 
 
 class ArrayBatches:
     """Batches of tensors that lie on the device of the run.
 
     Args:
-        tensors: with a common number of rows; empty for a task that makes its own batches.
+        columns: by name, with a common number of rows; empty for a task that makes its own batches.
         order: from the number of rows to which of them make a batch.
 
     Raises:
         ValueError: no rows, or different numbers of rows.
     """
 
-    def __init__(self, tensors: tuple[Tensor, ...], order: Callable[[int], Rows]) -> None:
-        require_common_rows(tensors)
-        self._tensors = tensors
-        self._order = order(len(tensors[0])) if tensors else None
+    def __init__(self, columns: Mapping[str, Tensor], order: Callable[[int], Rows]) -> None:
+        require_common_rows(columns)
+        self._columns = dict(columns)
+        self._order = order(len(next(iter(columns.values())))) if columns else None
         self.steps_per_epoch = self._order.steps_per_epoch if self._order else 1
 
     def at(self, step: int) -> Batch:
         if self._order is None:
-            return Batch(torch.empty(0, dtype=torch.int64), ())
+            return Batch(torch.empty(0, dtype=torch.int64), {})
         index = self._order.at(step)
-        return Batch(index, tuple(tensor.index_select(0, index.to(tensor.device)) for tensor in self._tensors))
+        return Batch(
+            index, {name: column.index_select(0, index.to(column.device)) for name, column in self._columns.items()}
+        )
 
     def close(self) -> None:
         """Nothing is read ahead."""

@@ -59,10 +59,11 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 def digest_of(data: Data) -> str | None:
     """A fingerprint of rows that a function made; None for data sets, which are read row by row."""
     columns = columns_of(data)
-    if not isinstance(columns, tuple):
+    if not isinstance(columns, dict):
         return None
     total = hashlib.sha256()
-    for column in columns:
+    for name, column in columns.items():
+        total.update(name.encode())
         total.update(column.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
 
