@@ -146,7 +146,7 @@ def one_coin(crowd: Crowd, *, smoothing: float = 0.0, iterations: int = 100, tol
     classes, eye = answers.classes, np.eye(answers.classes)
 
     def estimate(counts: NDArray[np.float64], channels: NDArray[np.float64]) -> NDArray[np.float64]:
-        right = np.trace(counts, axis1=1, axis2=2)
+        right = np.einsum("rkk->r", counts)
         wrong = counts.sum(axis=(1, 2)) - right
         right, wrong = right[:, None, None] + smoothing, wrong[:, None, None] + (classes - 1) * smoothing
         return _rows(right * eye + wrong / (classes - 1) * (1.0 - eye))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +24,13 @@ _ROWS = 512  # at a time, after training
 class CorrectedLikelihood(Task):
     """The likelihood of given labels under a classifier of true classes and a channel.
 
-    The data are inputs, answers (n, R), and where there are any, weights of the answers (n, R) and channels of the rows.
+    Its data have the columns "input" and "answers" (n, R), and may have "weight" (n, R), of the answers, and "channel"
+    (n, R or 1, K, K), of the rows.
 
     Args:
         network: gives logits, shape (b, K).
         optimizer: over its parameters.
         channel: (K, K), or (R, K, K) of annotators; a function of the inputs; None where every row brings its own.
-        weighted: whether the answers have weights.
         validation: inputs and class indices whose accuracy is followed, or None.
     """
 
@@ -40,17 +40,17 @@ class CorrectedLikelihood(Task):
         optimizer: torch.optim.Optimizer,
         channel: Tensor | ChannelOf | None,
         *,
-        weighted: bool = False,
         validation: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         super().__init__(modules={"network": network}, optimizers={"network": optimizer})
-        self.channel, self.weighted, self.validation = channel, weighted, validation
+        self.channel, self.validation = channel, validation
 
     def step(self, batch: Batch, context: Context) -> Losses:
-        inputs, answers, *further = batch.tensors
-        weights = further.pop(0) if self.weighted else None
-        channel = fitting(further[0] if self.channel is None else self.channel, inputs, answers.shape[1])
-        return {"forward": forward_nll(self.modules["network"](inputs), answers, channel, weights=weights)}
+        inputs, answers = batch["input"], batch["answers"]
+        channel = fitting(batch["channel"] if self.channel is None else self.channel, inputs, answers.shape[1])
+        logits = self.modules["network"](inputs)
+        weights = batch["weight"] if "weight" in batch.columns else None
+        return {"forward": forward_nll(logits, answers, channel, weights=weights)}
 
     def validate(self, context: Context) -> Mapping[str, float]:
         """The share of validation rows whose likeliest true class is their label."""
@@ -92,25 +92,18 @@ class ForwardCorrection(NoisyLearner):
     takes = frozenset({"channel"})
 
     def stages(self, network: nn.Module, inputs: Tensor, targets: Targets, given: Mapping[str, Any]) -> list[Stage]:
-        self._channel = self._used(given["channel"], targets)
-        data = [inputs, targets.answers]
+        channel = self._used(given["channel"], targets)
+        columns = {"input": inputs, "answers": targets.answers}
         if targets.weights is not None:
-            data.append(targets.weights)
-        of_rows = isinstance(self._channel, Tensor) and _belongs_to_rows(self._channel, targets)
-        if of_rows:
-            data.append(self._channel)
-        task = CorrectedLikelihood(
-            network,
-            self.optimizer_for(network),
-            None if of_rows else self._channel,
-            weighted=targets.weights is not None,
-            validation=given["validation"],
-        )
-        return [Stage("correction", task, tuple(data))]
+            columns["weight"] = targets.weights
+        if isinstance(channel, Tensor) and channel.dim() == 4:
+            columns["channel"], channel = channel, None
+        task = CorrectedLikelihood(network, self.optimizer_for(network), channel, validation=given["validation"])
+        return [Stage("correction", task, columns)]
 
     def _used(self, channel: Any, targets: Targets) -> Tensor | ChannelOf:
         if channel is not None:
-            return channel if callable(channel) else targets.channel(channel)
+            return cast("ChannelOf", channel) if callable(channel) else targets.channel(channel)
         if not targets.is_crowd:
             raise ValueError(
                 "channel is missing: forward correction of single labels must know how they went wrong, for example "
@@ -119,18 +112,20 @@ class ForwardCorrection(NoisyLearner):
         crowd = Crowd.from_dense(targets.answers, "y", class_names=tuple(map(str, targets.classes)))
         return torch.from_numpy(dawid_skene(crowd, smoothing=_SMOOTHING).channels).float()
 
-    def _describe(self, inputs: Tensor, targets: Targets) -> None:
-        channel = self.__dict__.pop("_channel")
+    def _describe(self, inputs: Tensor, targets: Targets, stages: Sequence[Stage]) -> None:
+        columns, task = cast("Mapping[str, Tensor]", stages[0].data), cast("CorrectedLikelihood", stages[0].task)
+        channel = columns["channel"] if task.channel is None else task.channel
         self.transition_ = channel.double().numpy() if isinstance(channel, Tensor) else channel
         if targets.weights is not None:
             return
         beliefs = torch.from_numpy(Predictor(self.model_, tuple(inputs.shape[1:])).predict_proba(inputs))
-        of_rows = isinstance(channel, Tensor) and _belongs_to_rows(channel, targets)
         found = []
         for rows in torch.arange(len(inputs)).split(_ROWS):
             answers = targets.answers[rows]
             with torch.no_grad():
-                part = fitting(channel[rows] if of_rows else channel, inputs[rows], answers.shape[1])
+                part = fitting(
+                    columns["channel"][rows] if task.channel is None else channel, inputs[rows], answers.shape[1]
+                )
             found.append(posterior(beliefs[rows], answers, part))
         self.label_posterior_ = torch.cat(found).numpy()
 
@@ -150,7 +145,3 @@ def fitting(channel: Tensor | ChannelOf, inputs: Tensor, annotators: int) -> Ten
     if moved.dim() == 3:
         moved = moved[None]
     return moved if moved.dim() == 2 else moved.expand(len(inputs), annotators, -1, -1)
-
-
-def _belongs_to_rows(channel: Tensor, targets: Targets) -> bool:
-    return channel.dim() == 4 and len(channel) == len(targets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -132,7 +132,7 @@ class NoisyLearner(ClassifierMixin, BaseEstimator, ABC):
         self.n_epochs_run_ = self.epochs * len(stages)
         if inputs.dim() == 2:
             self.n_features_in_ = inputs.shape[1]
-        self._describe(inputs, targets)
+        self._describe(inputs, targets, stages)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -156,7 +156,7 @@ class NoisyLearner(ClassifierMixin, BaseEstimator, ABC):
             return torch.optim.SGD(network.parameters(), lr=self.lr, momentum=0.9, weight_decay=self.weight_decay)
         return torch.optim.Adam(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
 
-    def _describe(self, inputs: Tensor, targets: Targets) -> None:
+    def _describe(self, inputs: Tensor, targets: Targets, stages: Sequence[Stage]) -> None:
         """Set the fitted diagnostics of the method, after training."""
 
     def _check_settings(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -84,7 +86,7 @@ def clusters(points: Float[Tensor, "n d"], count: int, *, seed: int) -> Int[Tens
         raise ValueError(f"count={count} clusters of {len(points)} points; ask for fewer")
     _require_finite(points=points)
     values = points.detach().cpu().double().numpy()
-    return torch.from_numpy(KMeans(count, n_init=10, random_state=seed).fit_predict(values)).long()
+    return torch.from_numpy(KMeans(count, n_init=cast(Any, 10), random_state=seed).fit_predict(values)).long()
 
 
 def _require_finite(**named: Tensor) -> None:

@@ -5,8 +5,9 @@ Labels are the given, noisy ones; none of this sees a true label but `trusted`. 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -124,7 +125,7 @@ def gmm_small_loss(losses: Float[Tensor, " n"], *, threshold: float = 0.5, seed:
         return Selection(torch.ones_like(losses, dtype=torch.bool), torch.ones_like(losses))
     scaled = ((losses - losses.min()) / spread).detach().cpu().double().numpy()[:, None]
     mixture = GaussianMixture(2, reg_covar=5e-4, random_state=seed).fit(scaled)
-    lower = mixture.predict_proba(scaled)[:, mixture.means_[:, 0].argmin()]
+    lower = mixture.predict_proba(scaled)[:, np.argmin(cast(Any, mixture.means_)[:, 0])]
     score = torch.from_numpy(lower).to(losses)
     return Selection(score > threshold, score)
 
