@@ -15,12 +15,14 @@ def audit(
     opinions: Annotated[
         list[str],
         typer.Option(
-            "--with", help="also ask prv-accountant or dp-accounting, where they are known to be right; or none"
+            "--with", help="outside accountants to ask where they are known to be right: prv-accountant, dp-accounting; or none"
         ),
-    ] = ["none"],  # noqa: B006  typer never changes it
+    ] = ["prv-accountant"],  # noqa: B006  typer never changes it
     as_json: Json = False,
 ) -> None:
     """Recompute what a ledger's events cost and judge every claim in it; for a folder, its certificate as well.
+
+    Where it is known to be right, the accountant of another library, prv-accountant, is asked for its opinion.
 
     Of a release, the student, its generator, the history and config.json are compared with the digest that ends the ledger's
     chain. Whoever rewrites the whole chain can make them fit: note the digest that is printed here where nobody edits it.

@@ -108,6 +108,52 @@ def test_bad_options_are_refused_in_words_and_leave_nothing(privkd, tmp_path, in
     assert not (tmp_path / "run").exists()
 
 
+def test_epsilon_trains_privately_and_leaves_a_release_that_audits(privkd, tmp_path):
+    command = ("train", "classifier", "--data=digits", "--epsilon=3", "--steps=20", "--json")
+    done = privkd(*command, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    values = json.loads(done.out)
+    assert values["guarantee"].startswith("(3.0, 1e-05)-DP for each training record")
+    assert set(values["last"]) <= {"step", "epoch"}, "nothing that was computed from private rows"
+    assert privkd("audit", tmp_path / "run" / "release" / "network").code == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["guarantee"].startswith("(3.0, 1e-05)-DP")
+    ledger = (tmp_path / "run" / "ledger.json").read_bytes()
+    again = privkd(*command, "--out", tmp_path / "run")  # finished already: neither trained nor charged again
+    assert again.code == 0, again.err
+    assert (tmp_path / "run" / "ledger.json").read_bytes() == ledger
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--data=digits", "--epsilon=0"], "epsilon=0"),
+        (["--data=digits", "--delta=1e-5"], "belong to a private run"),
+        (["--data=digits", "--epsilon=3", "--evaluate=digits"], "nothing would protect figures of them"),
+        (["--data=FOUND", "--epsilon=3"], "classes"),
+        (["--data=digits", "--module=teacher"], "must be NAME=FILE"),
+    ],
+)
+def test_private_options_that_protect_nobody_are_refused(privkd, tmp_path, arguments, named):
+    import numpy as np
+
+    np.savez(tmp_path / "found.npz", x=np.zeros((20, 3), dtype=np.float32), y=np.arange(20) % 2)
+    told = [text.replace("FOUND", str(tmp_path / "found.npz")) for text in arguments]
+    outcome = privkd("train", "classifier", *told, "--out", tmp_path / "run")
+    assert outcome.code == 3, outcome.out
+    assert named in outcome.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_figures_and_a_picture_of_other_data_are_for_the_asking(privkd, tmp_path):
+    done = privkd(
+        "train", "classifier", "--data=example", "--steps=20", "--evaluate=digits", "--out", tmp_path / "run", "--json"
+    )
+    assert done.code == 0, done.err
+    values = json.loads(done.out)
+    assert 0.0 < values["evaluated"]["accuracy"] <= 1.0
+    assert Path(values["picture"]).read_bytes().startswith(b"\x89PNG")
+
+
 def test_another_run_in_the_folder_is_refused(privkd, tmp_path):
     command = ("train", "classifier", "--data=digits", "--steps=2", "--out", tmp_path / "run")
     assert privkd(*command).code == 0
@@ -127,10 +173,13 @@ def test_recipes_lists_all_and_names_the_broken_ones(privkd, installed):
     assert "privkd-broken 0.3" in " ".join(privkd("recipes").out.split())
 
 
-def test_recipes_shows_the_settings_of_one(privkd):
+def test_recipes_prints_the_card_and_the_settings_of_one(privkd):
     outcome = privkd("recipes", "classifier")
     assert outcome.code == 0, outcome.err
-    assert "held_out" in outcome.out
+    for text in ("held_out", "baselines", "learns from", "no paper stands behind it", "--epsilon"):
+        assert text in " ".join(outcome.out.split())
+    listed = json.loads(privkd("recipes", "classifier", "--json").out)["recipes"][0]
+    assert (listed["family"], listed["data"], listed["deploys"]) == ("baselines", "Records", ["network"])
     assert "one of auto, mlp, cnn" in outcome.out
     absent = privkd("recipes", "*nonsense*")
     assert (absent.code, absent.out) == (3, "")
