@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).parents[1]))  # behind the installed packages: a file there has the name of one of them
+sys.path.append(
+    str(Path(__file__).parents[1])
+)  # behind the installed packages: a file there has the name of one of them
 
 import torch
 from recording import Case, append_record, measured, read_records, summary

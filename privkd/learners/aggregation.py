@@ -210,7 +210,7 @@ def _class_weights(answers: AnswerMatrix, prior: ArrayLike | None, beliefs: Arra
         raise ValueError("prior and beliefs are both given; the beliefs of a classifier take the place of the prior")
     name, value, shape = "prior", prior, (answers.classes,)
     if beliefs is not None:
-        name, value, shape = "beliefs", beliefs, (answers.cells.shape[0], answers.classes)
+        name, value, shape = "beliefs", beliefs, (answers.items, answers.classes)
     weights = np.full(shape, 1.0 / answers.classes) if value is None else np.asarray(value, dtype=np.float64)
     if weights.shape != shape or not np.isfinite(weights).all() or (weights < 0.0).any():
         raise ValueError(f"{name} (shape {weights.shape}) must be probabilities of shape {shape}")

@@ -17,11 +17,13 @@ class AnswerMatrix:
 
     Attributes:
         cells: zeros and ones, float64, shape (n, R K): column r K + l says "annotator r answered l".
+        items: number of items n.
         workers: number of annotators R.
         classes: number of classes K.
     """
 
     cells: sparse.csr_matrix
+    items: int
     workers: int
     classes: int
 
@@ -37,9 +39,8 @@ class AnswerMatrix:
             raise ValueError(f"crowd {crowd.name!r} has a single class; give it class_names, at least 2")
         item, worker, label = (tensor.cpu().numpy() for tensor in (crowd.item, crowd.worker, crowd.label))
         shape = (len(crowd), crowd.workers * classes)
-        return cls(
-            sparse.csr_matrix((np.ones(len(item)), (item, worker * classes + label)), shape), crowd.workers, classes
-        )
+        cells = sparse.csr_matrix((np.ones(len(item)), (item, worker * classes + label)), shape)
+        return cls(cells, len(crowd), crowd.workers, classes)
 
     def votes(self) -> NDArray[np.float64]:
         """How many annotators gave each label to each item, shape (n, K)."""

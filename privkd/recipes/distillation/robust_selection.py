@@ -44,9 +44,7 @@ class SelectionRule:
     def __post_init__(self) -> None:
         check.real(threshold=self.threshold, pair_weight=self.pair_weight, at_least=0.0)
         check.real(similarity=self.similarity, at_least=-1.0, below=1.0)
-        check.integer(
-            neighbours=self.neighbours, min_per_class=self.min_per_class, rounds=self.rounds, at_least=1
-        )
+        check.integer(neighbours=self.neighbours, min_per_class=self.min_per_class, rounds=self.rounds, at_least=1)
 
 
 def robust_selection(features: Tensor, labels: Tensor, rule: SelectionRule = SelectionRule()) -> Tensor:
@@ -172,7 +170,9 @@ def _require_rows(features: Tensor, labels: Tensor) -> None:
             f"features of shape {tuple(features.shape)} and labels of shape {tuple(labels.shape)} must be (n, d) and (n,), n >= 1"
         )
     if (labels < 0).any():
-        raise ValueError("a selection needs the class of every row, but some labels are below 0; take the labelled rows")
+        raise ValueError(
+            "a selection needs the class of every row, but some labels are below 0; take the labelled rows"
+        )
     if len(labels.unique()) < 2:
         raise ValueError("all rows are of one class; a selection compares classes, so at least two are needed")
     bad = ~torch.isfinite(features).all(dim=1) | (features.norm(dim=1) == 0)
