@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privkd.data.kinds.crowd import Crowd
+from privkd.data import Crowd
 from privkd.learners.aggregation import dawid_skene, majority, naive_bayes_posterior, one_coin
 from privkd.learners.channels import response_channel, symmetric_channel
 from privkd.learners.simulation import beta_crowd, noisy_labels

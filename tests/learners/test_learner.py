@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from privkd.data.kinds.crowd import Crowd
+from privkd.data import Crowd
 from privkd.learners import ForwardCorrection, beta_crowd, noisy_labels, pair_channel, symmetric_channel
 from privkd.losses import posterior
 

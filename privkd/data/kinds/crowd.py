@@ -224,7 +224,8 @@ class Crowd(Kind, Dataset[dict[str, Any]]):
             answered = torch.bincount(item, minlength=rows) > 0
             item, rows = (answered.cumsum(0) - 1)[item], int(answered.sum())
             inputs, truth = (None if one is None else one[answered] for one in (inputs, truth))
-        return cls(item, found.worker, label, rows, int(found.worker.max()) + 1, path.stem, inputs, truth, names)
+        name, workers = part or path.stem, int(found.worker.max()) + 1
+        return cls(item, found.worker, label, rows, workers, name, inputs, truth, names)
 
 
 def _triplet_problems(crowd: Crowd) -> list[str]:

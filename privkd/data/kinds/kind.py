@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from accountants import check
 
 Index = Tensor | np.ndarray | Sequence[int]
 Path_ = str | os.PathLike[str]
+Rows = TypeVar("Rows", bound="Kind")
 
 
 class Kind(ABC):
@@ -31,7 +32,7 @@ class Kind(ABC):
         """Number of rows."""
 
     @abstractmethod
-    def take(self, index: Index) -> Self:
+    def take(self: Rows, index: Index) -> Rows:
         """The rows at `index`, in that order; the number of classes stays.
 
         Args:
@@ -52,12 +53,23 @@ class Kind(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, path: Path_) -> Self:
+    def load(cls: type[Rows], path: Path_) -> Rows:
         """Read a folder that `save` wrote; everything is checked again.
 
         Raises:
+            TypeError: a tensor has another dtype.
             ValueError: it holds another kind, misses or adds something, or cannot be used.
             FileNotFoundError: there is no such folder.
+        """
+
+    @classmethod
+    @abstractmethod
+    def read(cls: type[Rows], source: Path_) -> Rows:
+        """Read files of other people, or a folder that `save` wrote; each kind says which, and may have options.
+
+        Raises:
+            ValueError: another kind of source, or something that cannot be used.
+            FileNotFoundError: there is nothing at the path.
         """
 
     def groups(self, by: str) -> Tensor:
@@ -68,7 +80,7 @@ class Kind(ABC):
         """
         raise ValueError(f"by={by!r}; {type(self).__name__} can be split by 'rows' only")
 
-    def split(self, fraction: float, *, by: str = "rows", seed: int = 0) -> tuple[Self, Self]:
+    def split(self: Rows, fraction: float, *, by: str = "rows", seed: int = 0) -> tuple[Rows, Rows]:
         """Two disjoint parts, drawn at random; rows keep their order.
 
         Args:

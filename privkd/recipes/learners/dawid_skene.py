@@ -139,7 +139,7 @@ CARD = Card(
         "each cell of a channel starts with 0.1 answers, so that nobody is taken for infallible after a few",
         "the network, and how long it is trained",
     ),
-    proof="LabelMe, 3 seeds: 0.835 of test items right, with majority votes 0.782; smoothed channels name 0.789 of the training items",
+    proof="LabelMe, 3 seeds: 0.835 of test items right, on majority votes 0.782; two answers a digit: 0.922 against 0.885",
     private_statistics=(
         "the channels of the annotators and the prior of the classes, estimated from all answers",
         "mean and spread of the inputs",
