@@ -2,20 +2,17 @@
 
 Mean of 3 seeds, on items that nobody was asked about. LabelMe, 1000 training items with 2547 real answers: at least 0.03 more right
 than the same network on majority votes; measured 0.835 against 0.782 (the channels alone name 0.790 of the training items, votes
-0.769). Digits, 700 items with about two answers of 60 made-up annotators: at least 0.015 more; measured 0.922 against 0.885. With so few
-answers per cell the channels alone name FEWER items than votes, 0.650 against 0.697, here as in other implementations; it is the
-classifier that gains.
+0.769). Digits, 700 items with about two answers of 60 made-up annotators: at least 0.015 more; measured 0.922 against 0.885. With
+so few answers per cell the channels alone name FEWER items than votes, 0.650 against 0.697; it is the classifier that gains.
 """
-
-import functools
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score
 
-from privkd.data.bundled import all_digits
 from privkd.data import Crowd
+from privkd.data.bundled import all_digits
 from privkd.learners import ForwardCorrection, beta_crowd, majority
 from privkd.recipes import build, train
 

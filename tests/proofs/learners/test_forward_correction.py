@@ -2,8 +2,8 @@
 
 Digits, 70 % to train on; every training label is drawn once, charged to a ledger, and nothing else sees the true ones. Mean of 3
 seeds at eps 1, 2, 3: the negative log-likelihood of test labels is at most 0.75 of plain cross-entropy's, which is what the same
-learner does when it is told that no label is wrong; and at eps = 1 accuracy is 0.05 higher. Measured: 1.03, 0.43, 0.24 nats against
-1.63, 1.01, 0.57; accuracy 0.662 against 0.575 at eps = 1.
+learner does when it is told that no label is wrong; and at eps = 1 accuracy is 0.05 higher. Measured: 0.92, 0.39, 0.22 nats against
+1.61, 1.00, 0.56; accuracy 0.710 against 0.612 at eps = 1; told the channel of eps = 3 there, 1.45 nats.
 """
 
 import functools
@@ -35,7 +35,7 @@ def figures(eps0, told):
         ledger = Ledger(adjacency="replace-one")  # counts all answers, as if one person had given them
         released = KaryResponse(eps0, 10).release(torch.from_numpy(true_labels), ledger=ledger, noise=SeededNoise(seed))
         channel = np.eye(10) if told is None else response_channel(10, told)
-        learner = ForwardCorrection(VectorNetwork(64, 10, 64), epochs=80, seed=seed).fit(
+        learner = ForwardCorrection(VectorNetwork(64, 10, 64), epochs=40, lr=4e-3, seed=seed).fit(
             train, released.numpy(), channel=channel
         )
         right = learner.predict_proba(test)[np.arange(len(expected)), expected]
