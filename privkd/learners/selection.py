@@ -58,9 +58,11 @@ def knn_agreement(
         Selection: the score is minus the loss, nats.
 
     Example:
-        >>> points = torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0], [0.1, 1.0], [0.2, 1.0]])
-        >>> knn_agreement(points, torch.tensor([0, 0, 1, 1, 1, 1]), 2, neighbours=2).mask.tolist()
-        [True, True, False, True, True, True]
+        >>> angles = torch.tensor([0.0, 0.1, 0.2, 0.3, 1.2, 1.3, 1.4, 1.5])
+        >>> labels = torch.tensor([0, 0, 1, 0, 1, 1, 1, 1])  # the third one is wrong
+        >>> points = torch.stack([angles.cos(), angles.sin()], dim=1)
+        >>> knn_agreement(points, labels, 2, neighbours=3, quantile=1.0).mask.tolist()
+        [True, True, False, True, True, True, True, True]
     """
     check.real(quantile=quantile, at_least=0.0, at_most=1.0)
     _require_labels(labels, classes, rows=len(embeddings))
