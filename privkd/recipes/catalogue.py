@@ -32,7 +32,10 @@ from privkd.recipes.recipe import Recipe, is_frozen_dataclass
 log = logging.getLogger("privkd")
 
 GROUP = "privkd.recipes"
-BUILT_IN = {"classifier": "privkd.recipes.baselines.classifier"}
+BUILT_IN = {
+    "classifier": "privkd.recipes.baselines.classifier",
+    "dawid-skene": "privkd.recipes.learners.dawid_skene",
+}
 OTHERS = "other packages"
 """The family of recipes that are not privkd's own."""
 

@@ -19,6 +19,7 @@ DOORS = [
     "privkd.data",
     "privkd.data.degradations",
     "privkd.data.procedural",
+    "privkd.learners",
     "privkd.losses",
     "privkd.mechanisms",
     "privkd.metrics",
