@@ -6,12 +6,11 @@ From the paper: two streams, two losses, selection of features by a sparse graph
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from accountants import check
 from privkd.data import PairedViews
