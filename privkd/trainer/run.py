@@ -19,8 +19,8 @@ from privkd.trainer.devices.engine import Engine
 from privkd.trainer.devices.placement import placed, unchanged
 from privkd.trainer.guards import hushed, require_finite_weights, translated
 from privkd.trainer.history import History
+from privkd.trainer.rates import Rates
 from privkd.trainer.reports import Reports
-from privkd.trainer.schedules import Rates
 from privkd.trainer.seeding import mixed, random_state, restore_random_state, seeded
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.stage_loop import StageLoop

@@ -15,7 +15,7 @@ from privkd.trainer.batches.datasets import batches_of, rows_of
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.gradient_source import GradientRun, Setting
 from privkd.trainer.made_up import rehearsal_rows
-from privkd.trainer.schedules import Rates
+from privkd.trainer.rates import Rates
 from privkd.trainer.seeding import generator_of, mixed
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Context, Stage, Task
