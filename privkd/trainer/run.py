@@ -16,8 +16,8 @@ from privkd.trainer.devices.placement import placed, unchanged
 from privkd.trainer.guards import hushed, require_finite_weights, translated
 from privkd.trainer.history import History
 from privkd.trainer.made_data import digests_of, require_same, with_data
+from privkd.trainer.rates import Rates
 from privkd.trainer.reports import Reports
-from privkd.trainer.schedules import Rates
 from privkd.trainer.seeding import random_state, restore_random_state
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.stage_loop import StageLoop

@@ -17,8 +17,8 @@ from privkd.trainer.devices.engine import Engine
 from privkd.trainer.devices.placement import placed, threads_limited, unchanged
 from privkd.trainer.guards import hushed, require_finite_weights, require_gradients_possible, translated
 from privkd.trainer.history import History
+from privkd.trainer.rates import Rates
 from privkd.trainer.reports import Reports
-from privkd.trainer.schedules import Rates
 from privkd.trainer.seeding import mixed, seeded
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.stage_loop import StageLoop

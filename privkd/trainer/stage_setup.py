@@ -19,7 +19,7 @@ from privkd.trainer.beside import as_beside
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.gradient_source import GradientRun, Setting
 from privkd.trainer.made_up import rehearsal_rows
-from privkd.trainer.schedules import Rates
+from privkd.trainer.rates import Rates
 from privkd.trainer.seeding import generator_of, mixed
 from privkd.trainer.settings import TrainerSettings
 from privkd.trainer.task import Context, Stage, Task
