@@ -27,7 +27,7 @@ def test_a_crowd_without_inputs_and_one_without_truth_are_refused_where_they_are
 
 
 def test_figures_of_other_annotators_leave_out_what_needs_the_known_ones():
-    recipe = build("dawid-skene", ["epochs=1"])
+    recipe = build("dawid-skene")
     crowd = recipe.example()
     trained = train(recipe, crowd)
     assert set(trained.evaluate(crowd)) == {"accuracy", "votes", "answers", "both"}
