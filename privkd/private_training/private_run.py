@@ -21,8 +21,8 @@ from privkd.private_training.run_ledgers import RunLedgers, for_ledger
 from privkd.private_training.settings import PrivateSettings
 from privkd.private_training.task_gradients import TaskGradients
 from privkd.trainer.batch import Batch
+from privkd.trainer.context import Context
 from privkd.trainer.gradient_source import Setting
-from privkd.trainer.task import Context
 
 _ROUNDING = 2.0**-7
 """Share by which the noise is larger than what is charged: room for the rounding of sums over records."""

@@ -15,8 +15,9 @@ from privkd.private_training.clipping.replay import Attributes
 from privkd.private_training.clipping.rules import Rule
 from privkd.private_training.rehearsal import UseOfTensor, refuse_half_default, rehearse
 from privkd.trainer.batch import Batch
+from privkd.trainer.context import Context
 from privkd.trainer.gradient_source import Setting
-from privkd.trainer.task import Context, Task
+from privkd.trainer.task import Task
 
 _NAMES_SHOWN = 3  # in a message
 

@@ -89,17 +89,11 @@ def train(
         )
     with seeded(seed):
         stages = list(recipe.stages(data))
-    modules = _modules(stages)
     if recipe.products is None:  # before the training, not after it
-        require_products(recipe.name, recipe.kinds, modules)
-    shared = {name: getattr(recipe.config, name) for name in _SHARED if hasattr(recipe.config, name)}
-    if batch_size is not None:
-        shared["batch_size"] = batch_size
-    if privacy is not None:
-        shared.pop("clip_norm", None)  # every record's gradient is clipped instead
+        require_products(recipe.name, recipe.kinds, _modules(stages))
     trainer = Trainer(
         **_length(recipe, stages, steps, epochs),
-        **shared,
+        **_shared(recipe, batch_size, is_private=privacy is not None),
         seed=seed,
         device=device,
         precision=precision,
@@ -109,16 +103,32 @@ def train(
         privacy=privacy,
         ledger=ledger,
     )
-    settings = _settings(trainer, recipe, data)
+    return _trained(recipe, data, stages, trainer)
+
+
+def _trained(recipe: Recipe[Kind], data: Kind, stages: list[Stage], trainer: Trainer) -> Trained:
+    """Run the stages, and keep what is deployed."""
+    folder, settings = trainer.folder, _settings(trainer, recipe, data)
     if folder is not None:
         claim(Path(folder), settings, is_first=_is_first())
     history = trainer.run(stages, description=recipe.name)
+    modules = _modules(stages)
     made = {**modules, **(recipe.products() if recipe.products is not None else {})}
     deployed = require_products(recipe.name, recipe.kinds, made)
     helpers = {name: module for name, module in modules.items() if name not in deployed}
     trained = Trained(recipe=recipe, deployed=deployed, helpers=helpers, history=history)
     _keep(trained, folder, settings)
     return trained
+
+
+def _shared(recipe: Recipe[Any], batch_size: int | None, *, is_private: bool) -> dict[str, Any]:
+    """Settings of the trainer that a config has, or the caller instead of it."""
+    shared = {name: getattr(recipe.config, name) for name in _SHARED if hasattr(recipe.config, name)}
+    if batch_size is not None:
+        shared["batch_size"] = batch_size
+    if is_private:
+        shared.pop("clip_norm", None)  # every record's gradient is clipped instead
+    return shared
 
 
 def _run(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from privkd.trainer.beside import Beside as Beside
     from privkd.trainer.best import Best as Best
     from privkd.trainer.checkpoints.checkpoints import Checkpoints as Checkpoints
+    from privkd.trainer.context import Context as Context
     from privkd.trainer.history import History as History
     from privkd.trainer.memory import RowMemory as RowMemory
     from privkd.trainer.schedules import Schedule as Schedule
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from privkd.trainer.schedules import steps_down as steps_down
     from privkd.trainer.seeding import seeded as seeded
     from privkd.trainer.session import Session as Session
-    from privkd.trainer.task import Context as Context
     from privkd.trainer.task import Stage as Stage
     from privkd.trainer.task import Task as Task
     from privkd.trainer.task import Update as Update
@@ -42,7 +42,8 @@ __getattr__, __dir__, __all__ = lazy_door(
         "privkd.trainer.batches.episode_batches": "episodes",
         "privkd.trainer.batches.identity_batches": "identities",
         "privkd.trainer.beside": "Beside",
-        "privkd.trainer.task": "Context Stage Task Update",
+        "privkd.trainer.context": "Context",
+        "privkd.trainer.task": "Stage Task Update",
         "privkd.trainer.trainer": "Trainer",
     },
 )

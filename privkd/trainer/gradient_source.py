@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from privkd.trainer.batch import Batch
+from privkd.trainer.context import Context
 from privkd.trainer.devices.engine import Engine
-from privkd.trainer.task import Context, Task
+from privkd.trainer.task import Task
 
 if TYPE_CHECKING:
     from accountants import Ledger

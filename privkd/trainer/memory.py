@@ -12,7 +12,7 @@ from privkd.errors import TaskError
 from privkd.plain import plain
 
 if TYPE_CHECKING:
-    from privkd.trainer.task import Context
+    from privkd.trainer.context import Context
 
 
 class RowMemory:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from privkd.errors import TaskError
-from privkd.trainer.task import Context, Task
+from privkd.trainer.context import Context
+from privkd.trainer.task import Task
 
 
 class Rates:

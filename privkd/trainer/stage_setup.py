@@ -16,13 +16,14 @@ from privkd.trainer.batches.chosen_rows import ChosenRows
 from privkd.trainer.batches.datasets import batches_of, rows_of
 from privkd.trainer.batches.ordering import rows_per_step
 from privkd.trainer.beside import as_beside
+from privkd.trainer.context import Context
 from privkd.trainer.devices.engine import Engine
 from privkd.trainer.gradient_source import GradientRun, Setting
 from privkd.trainer.made_up import rehearsal_rows
 from privkd.trainer.rates import Rates
 from privkd.trainer.seeding import generator_of, mixed
 from privkd.trainer.settings import TrainerSettings
-from privkd.trainer.task import Context, Stage, Task
+from privkd.trainer.task import Stage, Task
 
 
 @dataclass(frozen=True)

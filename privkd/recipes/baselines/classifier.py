@@ -24,7 +24,8 @@ from privkd.recipes.card import Card
 from privkd.recipes.catalogue import register
 from privkd.recipes.recipe import Recipe
 from privkd.trainer.batch import Batch
-from privkd.trainer.task import Context, Losses, Stage, Task
+from privkd.trainer.context import Context
+from privkd.trainer.task import Losses, Stage, Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -24,8 +24,9 @@ from privkd.recipes.distillation.cross_view import cross_view_figures, cross_vie
 from privkd.recipes.distillation.robust_selection import SelectionRule, robust_selection
 from privkd.recipes.recipe import Recipe
 from privkd.trainer.batch import Batch
+from privkd.trainer.context import Context
 from privkd.trainer.schedules import cosine
-from privkd.trainer.task import Context, Losses, Stage, Task
+from privkd.trainer.task import Losses, Stage, Task
 
 
 @dataclass(frozen=True, kw_only=True)
