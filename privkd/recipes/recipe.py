@@ -38,7 +38,8 @@ class Recipe(Generic[Kind]):
             an aggregation, rounds of a federation. It is called with a seed set.
         deploy: what is kept. Names of modules, trained or frozen, of the stages; or a mapping from names to kinds: `nn.Module`,
             `dict` for tensors by name, or a class with `save(path)` and `load(path)`.
-        products: what is kept beside modules, by name, once all stages are done, for example the masks that they found.
+        products: what is kept beside modules, by name, from the stages once all of them are done; for example the masks that a
+            task found.
         evaluate: figures of merit of what was kept on data that it has not learned from. Its first argument has the products
             by name, and in the program that trained them the modules that are not kept, too: a figure that needs one is left
             out where it is missing.
@@ -60,7 +61,7 @@ class Recipe(Generic[Kind]):
     stages: Callable[[Kind], Sequence[Stage]] | None = None
     run: Callable[[Kind], Mapping[str, Any]] | None = None
     deploy: tuple[str, ...] | Mapping[str, type]
-    products: Callable[[], Mapping[str, Any]] | None = None
+    products: Callable[[Sequence[Stage]], Mapping[str, Any]] | None = None
     evaluate: Callable[[Mapping[str, Any], Kind], Mapping[str, float]] | None = None
     picture: Callable[[Mapping[str, Any], Kind], Figure] | None = None
     example: Callable[[], Kind] | None = None

@@ -113,7 +113,7 @@ def _trained(recipe: Recipe[Kind], data: Kind, stages: list[Stage], trainer: Tra
         claim(Path(folder), settings, is_first=_is_first())
     history = trainer.run(stages, description=recipe.name)
     modules = _modules(stages)
-    made = {**modules, **(recipe.products() if recipe.products is not None else {})}
+    made = {**modules, **(recipe.products(stages) if recipe.products is not None else {})}
     deployed = require_products(recipe.name, recipe.kinds, made)
     helpers = {name: module for name, module in modules.items() if name not in deployed}
     trained = Trained(recipe=recipe, deployed=deployed, helpers=helpers, history=history)
