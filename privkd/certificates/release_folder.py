@@ -110,13 +110,14 @@ def read_files(directory: str | os.PathLike[str]) -> ReleaseFiles:
 def read_run(directory: str | os.PathLike[str]) -> ReleaseFiles | None:
     """Certificate and ledger of the folder of a run with `privacy=`; None for any other folder.
 
-    Such a folder holds no released student: its config is empty.
+    Such a folder holds no released student, and its `config.json`, if there is one, is that of a recipe: `config` is empty here.
 
     Raises:
         CheckpointError, LedgerError, CertificateError: as `read_release`.
     """
     folder = Path(directory)
-    if not (folder / CERTIFICATE).exists() or any((folder / name).exists() for name in (CONFIG, STUDENT, GENERATOR)):
+    is_release = any((folder / name).exists() for name in (STUDENT, GENERATOR)) or is_transcription(folder)
+    if is_release or not (folder / CERTIFICATE).exists():
         return None
     return ReleaseFiles(folder, {}, *_certificate_and_ledger(folder))
 

@@ -33,7 +33,8 @@ class Trained:
         deployed: the products that are kept, by name; modules are in eval mode on the CPU.
         helpers: modules that were trained or used and are not kept; empty for one that was loaded.
         history: losses and figures over the run; empty for a system that is no training, and for one that was loaded.
-        certificate: of a run with privacy, what it guarantees about the modules; else None.
+        certificate: of a run with privacy, what it guarantees about the modules. None without, and for one that was loaded: these
+            files are bound to no ledger, and `privkd.load(folder / "release" / NAME)` reads those that are.
     """
 
     recipe: Recipe[Any]
@@ -97,7 +98,7 @@ def require_kind(recipe: Recipe[Any], data: object) -> None:
 
 
 def load(folder: str | Path, **modules: nn.Module) -> Trained:
-    """What `train` wrote into a folder.
+    """What `train` wrote into a folder; without a certificate (see `Trained`).
 
     Args:
         folder: of a finished run.

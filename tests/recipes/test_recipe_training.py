@@ -9,11 +9,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import privkd
 from privkd.data import Records, load
 from privkd.errors import CheckpointError, RecipeError, TrainingStopped
 from privkd.recipes import Card, Recipe, build, train
+from privkd.recipes import load as load_run
 from privkd.teachers import load_teacher
-from privkd.trainer import Stage, Task
+from privkd.trainer import Stage, Task, seeded
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +201,34 @@ def test_a_recipe_of_another_package_runs_in_two_stages(installed, digits, tmp_p
     assert nearest.tolist() == list(range(10))
     fresh = train(build("centroids", ["steps=1", "rates=1e-9,1e-9"]), digits).modules["centres"].weight
     assert torch.cdist(means, fresh).argmin(dim=1).tolist() != list(range(10))
+
+
+def test_only_the_release_of_a_private_run_comes_back_with_its_certificate(digits, tmp_path):
+    trained = train(build("classifier"), digits, folder=tmp_path / "run", epsilon=2.0, steps=5)
+    assert 1.99 < trained.certificate.epsilon <= 2.0
+    assert load_run(tmp_path / "run").certificate is None, "nothing binds these weights to the ledger"
+    released = privkd.load(tmp_path / "run" / "release" / "network")
+    assert str(released.certificate) == str(trained.certificate)
+    assert torch.equal(released.student(digits.inputs[:5]), trained.deployed["network"](digits.inputs[:5]))
+
+
+def test_privacy_is_refused_to_recipes_that_read_their_rows_otherwise(digits):
+    with pytest.raises(ValueError, match="'toy' cannot be trained with privacy"):
+        train(toy(Length(steps=1)), RECORDS, epsilon=1.0)
+    with pytest.raises(ValueError, match="delta and ledger belong to a private run"):
+        train(toy(Length(steps=1)), RECORDS, delta=1e-5)
+    unnamed = Records(digits.inputs, digits.labels, "unnamed")
+    with pytest.raises(ValueError, match="number of classes is that of their largest label"):
+        train(build("classifier"), unnamed, epsilon=1.0)
+
+
+def test_nothing_of_the_rows_is_in_a_private_network_before_it_is_trained(digits):
+    private = build("classifier").private()
+    other = Records(1 - digits.inputs, digits.labels.flip(0), "other", digits.class_names)
+    with seeded(0):
+        first = private.stages(digits)[0].task.modules["network"].state_dict()
+    with seeded(0):
+        second = private.stages(other)[0].task.modules["network"].state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    public = build("classifier").stages(digits)[0].task.modules["network"]
+    assert not torch.equal(public.shift, first["shift"]), "the public form standardises, or this test cannot fail"
