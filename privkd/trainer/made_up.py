@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ def rehearsal_rows(data: Data, device: torch.device, *, is_private: bool) -> tup
 
     Raises:
         ValueError: columns have different numbers of rows.
-        TaskError: the first row of a private data set cannot be read, or has ragged columns.
+        TaskError: the first row of a private data set cannot be read.
     """
     columns = columns_of(data)
     if isinstance(columns, dict):
@@ -39,13 +40,7 @@ def rehearsal_rows(data: Data, device: torch.device, *, is_private: bool) -> tup
         lambda error: _unreadable(error) if is_private else None,
         is_private=is_private,
     )
-    tensors = {name: column for name, column in forms.items() if isinstance(column, Tensor)}
-    if ragged := sorted(set(forms) - set(tensors)):
-        raise TaskError(
-            f"the columns {ragged} are lists, and gradients per record need tensors: pad them in the data set's collate; nothing "
-            "was charged"
-        )
-    kinds = [made_up_rows(tensors, _ROWS, whole=whole) for whole in (0, 1)]
+    kinds = [made_up_rows(cast("dict[str, Tensor]", forms), _ROWS, whole=whole) for whole in (0, 1)]
     return tuple({name: part.to(device) for name, part in rows.items()} for rows in kinds)
 
 

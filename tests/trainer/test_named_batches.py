@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from accountants import Ledger
 from privkd.data import Columns, Records
 from privkd.data.columns import has_columns
 from privkd.errors import TaskError, UnknownColumn
@@ -188,6 +189,8 @@ def test_private_runs_find_columns_by_name(data):
     assert torch.isfinite(task.modules["net"].weight).all()
 
 
-def test_private_runs_refuse_ragged_columns_before_the_charge():
-    with pytest.raises(TaskError, match=r"\['text', 'words'\] are lists.*nothing was charged"):
-        shown(Ragged(), privacy=private())
+def test_private_runs_refuse_a_collate_which_may_let_one_row_change_another():
+    ledger = Ledger(adjacency="add-remove", n=10)
+    with pytest.raises(ValueError, match=r"Ragged\.collate puts the rows of a batch together.*leave collate out"):
+        shown(Ragged(), privacy=private(), ledger=ledger)
+    assert not ledger.events

@@ -91,7 +91,7 @@ def require_data(data: object, *, private: bool = False) -> None:
 
     Raises:
         TypeError: it is no `Data`, or a data set without a length; the message says what to give instead.
-        ValueError: private records whose class names were found in their labels.
+        ValueError: private records whose class names were found in their labels, or private rows that a `collate` puts together.
     """
     if private and isinstance(data, Records):
         require_declared_names(
@@ -100,6 +100,11 @@ def require_data(data: object, *, private: bool = False) -> None:
     if isinstance(data, Dataset) and not hasattr(data, "__len__"):
         raise TypeError(
             f"{type(data).__name__} has no length; give a data set with __len__ and __getitem__, whose rows can be shuffled"
+        )
+    if private and isinstance(data, Dataset) and callable(getattr(data, "collate", None)):
+        raise ValueError(
+            f"{type(data).__name__}.collate puts the rows of a batch together, where one row may change another (padding does), and "
+            "a private run bounds what one row changes; give rows of one shape, and leave collate out"
         )
     if isinstance(data, Mapping):
         _require_named(data)
