@@ -157,7 +157,8 @@ def _show(trained: Trained, out: Path, data: Any, *, as_json: bool) -> None:
     if data is not None and trained.recipe.picture is not None and trained.certificate is None:
         values["picture"] = str(out / "picture.png")
         trained.picture(data).savefig(values["picture"], dpi=150)
-    shown = {**figures, **{f"evaluated {name}": value for name, value in values.get("evaluated", {}).items()}}
+    unprotected = "" if trained.certificate is None else ", which nothing protects"
+    shown = {**figures, **{f"evaluated {name}{unprotected}": v for name, v in values.get("evaluated", {}).items()}}
     rows = [
         *files.items(),
         *((name, values[name]) for name in ("release", "picture") if name in values),

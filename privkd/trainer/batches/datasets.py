@@ -103,8 +103,8 @@ def require_data(data: object, *, private: bool = False) -> None:
         )
     if private and isinstance(data, Dataset) and callable(getattr(data, "collate", None)):
         raise ValueError(
-            f"{type(data).__name__}.collate puts the rows of a batch together, where one row may change another (padding does), and "
-            "a private run bounds what one row changes; give rows of one shape, and leave collate out"
+            f"{type(data).__name__}.collate puts the rows of a batch together, where one row may change another (by padding), and a "
+            "private run bounds what one row changes; give rows of one shape, and leave collate out"
         )
     if isinstance(data, Mapping):
         _require_named(data)
