@@ -103,7 +103,7 @@ def require_data(data: object, *, private: bool = False) -> None:
         )
     if private and isinstance(data, Dataset) and callable(getattr(data, "collate", None)):
         raise ValueError(
-            f"{type(data).__name__}.collate puts the rows of a batch together, where one row may change another (by padding), and a "
+            f"{type(data).__name__}.collate puts the rows of a batch together, where one row may change another by padding, and a "
             "private run bounds what one row changes; give rows of one shape, and leave collate out"
         )
     if isinstance(data, Mapping):
