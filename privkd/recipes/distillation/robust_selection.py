@@ -74,7 +74,7 @@ def robust_selection(features: Tensor, labels: Tensor, rule: SelectionRule = Sel
         [True, True, True, False, True, True, True, False]
     """
     _require_rows(features, labels)
-    unit = normalize(features.detach().double(), dim=1)
+    unit, labels = normalize(features.detach().cpu().double(), dim=1), labels.cpu()
     members = [torch.where(labels == label)[0] for label in labels.unique()]
     graph = _disturbances(unit, labels, rule)
     chosen = np.ones(len(labels), dtype=bool)

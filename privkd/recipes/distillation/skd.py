@@ -105,6 +105,7 @@ class SelectiveMimicry(Task):
     def step(self, batch: Batch, context: Context) -> Losses:
         embedding = self.modules["student"](batch["low"])
         copied = feature_distance(embedding, batch["feature"], where=batch["keep"])
+        context.log("copied", batch["keep"].float().mean())  # the share of the rows
         return {
             "labels": cross_entropy(self.modules["head"](embedding), batch["label"]),
             "features": self.feature_weight * copied,
