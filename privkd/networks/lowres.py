@@ -156,15 +156,15 @@ def fuse(network: nn.Module) -> nn.Module:
 
     Wherever a `Conv2d` is directly followed by a `BatchNorm2d` in an `nn.Sequential`, the convolution takes over its running
     statistics and an identity is left in its place, so that layers keep their names. A ReLU after it overwrites its input.
-    The outputs are those of `network.eval()` up to rounding.
+    The outputs are those of `network.eval()` up to rounding. A network of this file says in its `config` that it is fused.
 
     Raises:
         ValueError: a normalisation to be folded has no running statistics.
     """
     fused = copy.deepcopy(network).eval()
     _fold(fused)
-    if isinstance(getattr(fused, "config", None), dict) and "fused" in fused.config:
-        fused.config = {**fused.config, "fused": True}
+    if "fused" in vars(fused).get("config", ()):
+        vars(fused)["config"] = {**vars(fused)["config"], "fused": True}
     return fused
 
 
