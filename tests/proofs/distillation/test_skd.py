@@ -20,7 +20,7 @@ from privkd.recipes.distillation.robust_selection import robust_selection
 from privkd.recipes.distillation.skd import Recognition
 from privkd.trainer import Trainer, seeded
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 
 
 @functools.cache
