@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 from accountants import lazy_door
 
 if TYPE_CHECKING:
+    from privkd.networks.architectures import ARCHITECTURES as ARCHITECTURES
+    from privkd.networks.architectures import SEQUENTIAL as SEQUENTIAL
+    from privkd.networks.architectures import architecture_of as architecture_of
     from privkd.networks.center_head import CenterHead as CenterHead
     from privkd.networks.center_head import CenterMaps as CenterMaps
     from privkd.networks.crops import Window as Window
@@ -29,11 +32,8 @@ if TYPE_CHECKING:
     from privkd.networks.selective_scan import ScanState as ScanState
     from privkd.networks.selective_scan import SelectiveScan as SelectiveScan
     from privkd.networks.selective_scan import scan as scan
-    from privkd.networks.small import ARCHITECTURES as ARCHITECTURES
-    from privkd.networks.small import SEQUENTIAL as SEQUENTIAL
     from privkd.networks.small import ImageNetwork as ImageNetwork
     from privkd.networks.small import VectorNetwork as VectorNetwork
-    from privkd.networks.small import architecture_of as architecture_of
     from privkd.networks.small import network_for as network_for
     from privkd.networks.taps import Tap as Tap
     from privkd.networks.text import TinyText as TinyText
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_door(
     __name__,
     {
+        "privkd.networks.architectures": "ARCHITECTURES SEQUENTIAL architecture_of",
         "privkd.networks.center_head": "CenterHead CenterMaps",
         "privkd.networks.crops": "Window clamp_box context_side hann2d near_centre scaled_side",
         "privkd.networks.heads": "CosineHead PrototypeHead SimplexHead",
@@ -55,7 +56,7 @@ __getattr__, __dir__, __all__ = lazy_door(
         "privkd.networks.lowres": "LRNet16 SmallNet TinyCNN fuse",
         "privkd.networks.projectors": "Projector ResidualProjector",
         "privkd.networks.selective_scan": "ScanState SelectiveScan scan",
-        "privkd.networks.small": "ARCHITECTURES ImageNetwork SEQUENTIAL VectorNetwork architecture_of network_for",
+        "privkd.networks.small": "ImageNetwork VectorNetwork network_for",
         "privkd.networks.taps": "Tap",
         "privkd.networks.text": "TinyText Vocabulary",
         "privkd.networks.transformer": "TransformerEncoder",

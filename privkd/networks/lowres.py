@@ -24,6 +24,10 @@ class LRNet16(nn.Module):
         dim: size d of the embedding.
         channels: of the image.
         separable: whether convolutions are split into one per channel and one per pixel.
+        fused: whether it is built in the form that `fuse` gives, to receive the weights of such a network.
+
+    Attributes:
+        config: the arguments, to build the network again.
 
     Raises:
         ValueError: a size below 1; in `forward`, images of another shape.
@@ -39,9 +43,10 @@ class LRNet16(nn.Module):
 
     side = 16
 
-    def __init__(self, dim: int = 128, channels: int = 3, *, separable: bool = False) -> None:
+    def __init__(self, dim: int = 128, channels: int = 3, *, separable: bool = False, fused: bool = False) -> None:
         check.integer(dim=dim, channels=channels, at_least=1)
         super().__init__()
+        self.config = {"dim": dim, "channels": channels, "separable": separable, "fused": fused}
         self.channels = channels
         widths = [24, 48, 96, 160] if separable else [32, 64, 96, 128]
         later = zip(pairwise(widths), (2, 2, 1), strict=True)
@@ -50,6 +55,8 @@ class LRNet16(nn.Module):
             *((_separable_block if separable else _block)(a, b, stride) for (a, b), stride in later),
         )
         self.embed = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], dim))
+        if fused:
+            _fold(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings, float32, shape (b, d), from images of shape (b, channels, 16, 16)."""
@@ -68,6 +75,10 @@ class SmallNet(nn.Module):
         width: filters of the first block; the others have two and four times as many.
         dim: size d of the embedding.
         channels: of the image.
+        fused: whether it is built in the form that `fuse` gives, to receive the weights of such a network.
+
+    Attributes:
+        config: the arguments, to build the network again.
 
     Raises:
         ValueError: a size out of range; in `forward`, images of another shape.
@@ -78,10 +89,13 @@ class SmallNet(nn.Module):
         (101808, 42416)
     """
 
-    def __init__(self, side: int = 32, width: int = 16, dim: int = 64, channels: int = 1) -> None:
+    def __init__(
+        self, side: int = 32, width: int = 16, dim: int = 64, channels: int = 1, *, fused: bool = False
+    ) -> None:
         check.integer(side=side, at_least=4)
         check.integer(width=width, dim=dim, channels=channels, at_least=1)
         super().__init__()
+        self.config = {"side": side, "width": width, "dim": dim, "channels": channels, "fused": fused}
         self.side, self.channels = side, channels
         self.blocks = nn.Sequential()
         for position, (a, b) in enumerate(pairwise([channels, width, 2 * width, 4 * width])):
@@ -89,6 +103,8 @@ class SmallNet(nn.Module):
             self.blocks.append(_block(a, b, 1 if keeps else 2))
             side = side if keeps else -(-side // 2)
         self.embed = nn.Sequential(nn.Flatten(), nn.Linear(4 * width * side * side, dim))
+        if fused:
+            _fold(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings, float32, shape (b, d), from images of shape (b, channels, side, side)."""
@@ -102,8 +118,10 @@ class TinyCNN(nn.Module):
     Args:
         channels: of the image.
         maps: whether the answer is the last map and not its mean.
+        fused: whether it is built in the form that `fuse` gives, to receive the weights of such a network.
 
     Attributes:
+        config: the arguments, to build the network again.
         dim: 64, the channels of the answer.
 
     Raises:
@@ -117,11 +135,14 @@ class TinyCNN(nn.Module):
 
     dim = 64
 
-    def __init__(self, channels: int = 3, *, maps: bool = False) -> None:
+    def __init__(self, channels: int = 3, *, maps: bool = False, fused: bool = False) -> None:
         check.integer(channels=channels, at_least=1)
         super().__init__()
+        self.config = {"channels": channels, "maps": maps, "fused": fused}
         self.channels, self.maps = channels, maps
         self.blocks = nn.Sequential(*(_block(a, b, 2) for a, b in pairwise([channels, 16, 32, self.dim])))
+        if fused:
+            _fold(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """The map, float32, shape (b, 64, ceil(h / 8), ceil(w / 8)), or its mean, shape (b, 64)."""
@@ -135,13 +156,21 @@ def fuse(network: nn.Module) -> nn.Module:
 
     Wherever a `Conv2d` is directly followed by a `BatchNorm2d` in an `nn.Sequential`, the convolution takes over its running
     statistics and an identity is left in its place, so that layers keep their names. A ReLU after it overwrites its input.
-    The outputs are those of `network.eval()` up to rounding.
+    The outputs are those of `network.eval()` up to rounding. A network of this file says in its `config` that it is fused.
 
     Raises:
         ValueError: a normalisation to be folded has no running statistics.
     """
     fused = copy.deepcopy(network).eval()
-    for name, sequence in fused.named_modules():
+    _fold(fused)
+    if "fused" in vars(fused).get("config", ()):
+        vars(fused)["config"] = {**vars(fused)["config"], "fused": True}
+    return fused
+
+
+def _fold(network: nn.Module) -> None:
+    """Fold batch normalisations into the convolutions before them, in place; the network is in eval mode afterwards."""
+    for name, sequence in network.eval().named_modules():
         if not isinstance(sequence, nn.Sequential):
             continue
         for position, (first, second) in enumerate(pairwise(list(sequence))):
@@ -156,7 +185,6 @@ def fuse(network: nn.Module) -> nn.Module:
             sequence[position + 1] = nn.Identity()
             if position + 2 < len(sequence) and isinstance(sequence[position + 2], nn.ReLU):
                 sequence[position + 2] = nn.ReLU(inplace=True)
-    return fused
 
 
 def _block(inputs: int, outputs: int, stride: int, *, kernel: int = 3, groups: int = 1) -> nn.Sequential:

@@ -1,7 +1,4 @@
-"""Two small networks, for vectors and for images, and the list of architectures that files may name.
-
-Files name an architecture of this list, never a class to import, so that reading a file cannot run code.
-"""
+"""Two small networks, for vectors and for images, which standardise their inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ from torch import Tensor, nn
 
 from accountants import check
 from privkd.data.labels import Label, declared_classes
-from privkd.networks.layers import layers_of
 from privkd.networks.prediction import Predicting
 
 _SMALLEST_IMAGE = 12  # pixels a side; below, convolutions gain nothing over a perceptron
@@ -142,15 +138,6 @@ class ImageNetwork(_StandardisingNetwork):
         return self.body((x - self.shift) / self.scale)
 
 
-SEQUENTIAL = "sequential"
-"""What an `nn.Sequential` of common layers is called in files."""
-
-ARCHITECTURES: dict[str, type[VectorNetwork] | type[ImageNetwork]] = {
-    "vector-network": VectorNetwork,
-    "image-network": ImageNetwork,
-}
-
-
 def network_for(
     shape: tuple[int, ...],
     classes: int,
@@ -188,24 +175,6 @@ def network_for(
     if filters % _GROUPS:
         raise ValueError(f"width={filters} must be a multiple of 4 for the cnn, which normalises in groups")
     return ImageNetwork(*shape, classes, filters, labels)
-
-
-def architecture_of(network: nn.Module) -> dict[str, Any]:
-    """How to build a network again: its registered name and settings, or the class of a foreign module.
-
-    Example:
-        >>> architecture_of(VectorNetwork(4, 3))["architecture"], architecture_of(nn.Identity())["class"]
-        ('vector-network', 'torch.nn.modules.linear.Identity')
-        >>> architecture_of(nn.Sequential(nn.Tanh()))
-        {'architecture': 'sequential', 'settings': {'layers': [{'name': '0', 'layer': 'Tanh', 'settings': {}}]}}
-    """
-    for name, kind in ARCHITECTURES.items():
-        if type(network) is kind:
-            return {"architecture": name, "settings": dict(network.config)}
-    layers = layers_of(network)
-    if layers is not None:
-        return {"architecture": SEQUENTIAL, "settings": {"layers": layers}}
-    return {"architecture": "foreign", "class": f"{type(network).__module__}.{type(network).__qualname__}"}
 
 
 def standardise(student: nn.Module, inputs: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -28,7 +29,7 @@ class UNetEncoder(nn.Module):
             missing or not wanted.
     """
 
-    def __init__(self, channels: int = 1, widths: tuple[int, ...] = (16, 32, 64), *, timed: bool = False) -> None:
+    def __init__(self, channels: int = 1, widths: Sequence[int] = (16, 32, 64), *, timed: bool = False) -> None:
         check.integer(channels=channels, at_least=1)
         if not widths or any(width < 1 or width % _GROUPS for width in widths):
             raise ValueError(
@@ -73,6 +74,9 @@ class UNetSmall(nn.Module):
         widths: as for `UNetEncoder`.
         timed: as for `UNetEncoder`.
 
+    Attributes:
+        config: the arguments, to build the network again.
+
     Raises:
         ValueError: as for `UNetEncoder`.
 
@@ -85,10 +89,11 @@ class UNetSmall(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 1, outputs: int = 1, widths: tuple[int, ...] = (16, 32, 64), *, timed: bool = False
+        self, channels: int = 1, outputs: int = 1, widths: Sequence[int] = (16, 32, 64), *, timed: bool = False
     ) -> None:
         check.integer(outputs=outputs, at_least=1)
         super().__init__()
+        self.config = {"channels": channels, "outputs": outputs, "widths": list(widths), "timed": timed}
         self.encoder = UNetEncoder(channels, widths, timed=timed)
         self.decoder = nn.ModuleList(_block(a + b, b, 1) for a, b in pairwise(reversed(widths)))
         self.last = nn.Conv2d(widths[0] + channels, outputs, 3, padding=1)

@@ -92,6 +92,7 @@ class TinyViT(nn.Module):
         drop_path: as for `TransformerEncoder`.
 
     Attributes:
+        config: the arguments, to build the network again.
         dim: size of the answer.
 
     Raises:
@@ -119,6 +120,8 @@ class TinyViT(nn.Module):
         if side % patch:
             raise ValueError(f"side={side} must be a multiple of patch={patch}")
         super().__init__()
+        sizes = {"side": side, "patch": patch, "channels": channels, "frames": frames}
+        self.config = {**sizes, "dim": dim, "layers": layers, "heads": heads, "drop_path": drop_path}
         self.dim = dim
         self.tokenizer = PatchTokenizer(patch, channels, dim)
         self.positions = FactorisedPositions((side // patch, side // patch), dim, frames)

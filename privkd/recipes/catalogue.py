@@ -35,6 +35,7 @@ GROUP = "privkd.recipes"
 BUILT_IN = {
     "classifier": "privkd.recipes.baselines.classifier",
     "dawid-skene": "privkd.recipes.learners.dawid_skene",
+    "skd": "privkd.recipes.distillation.skd",
 }
 OTHERS = "other packages"
 """The family of recipes that are not privkd's own."""

@@ -1,7 +1,8 @@
 """Which teacher features are worth copying: a sparse graph of the faces, and an energy that no sweep raises.
 
-Reconstructed: selective knowledge distillation (Ge et al., arXiv 1811.09998) selects by a sparse graph; its energy and solver
-are not known to us, and those below are ours.
+Reconstructed: selective knowledge distillation (Ge et al., arXiv 1811.09998) selects by a sparse graph of the faces; its energy and
+solver are not known to us, and those below are ours. Disturbances are averaged over the neighbours, not over all rows, so that the
+graph counts as much in a large set as in a small one.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ class SelectionRule:
         threshold: largest cost of a selected row; cosine distances lie in [0, 2].
         neighbours: edges of a row, to its most similar rows of other classes, >= 1.
         similarity: cosine above which two rows of different classes disturb each other, in [-1, 1).
-        pair_weight: weight of disturbances against distances from the class centre, >= 0.
+        pair_weight: weight of the mean disturbance against the distance from the class centre, >= 0.
         min_per_class: rows that a class keeps at least, the cheapest, >= 1.
         rounds: most alternations of centres and selection, >= 1.
     """
 
-    threshold: float = 0.35
+    threshold: float = 0.4
     neighbours: int = 10
     similarity: float = 0.5
     pair_weight: float = 0.5
@@ -50,9 +51,9 @@ class SelectionRule:
 def robust_selection(features: Tensor, labels: Tensor, rule: SelectionRule = SelectionRule()) -> Tensor:
     """The rows whose features are close to their class and unlike others: True where a row is worth copying.
 
-    The selection lowers E(a) = sum_i a_i (u_i - threshold) + (pair_weight / n) sum_{i-j} a_i a_j w_ij, where u_i is the cosine
-    distance of row i from a robust centre of its class (the mean of its third with the highest median similarity to what is
-    selected) and w_ij = cosine - similarity > 0 on the edges of the graph. Centres and selection alternate until nothing moves.
+    The selection lowers E(a) = sum_i a_i (u_i - threshold) + (pair_weight / neighbours) sum_{i-j} a_i a_j w_ij, where u_i is the
+    cosine distance of row i from a robust centre of its class (the mean of its third with the highest median similarity to what
+    is selected) and w_ij = cosine - similarity > 0 on the edges of the graph. Centres and selection alternate until nothing moves.
 
     Args:
         features: of the teacher, floating, shape (n, d), finite; rows are normalised.
@@ -60,14 +61,20 @@ def robust_selection(features: Tensor, labels: Tensor, rule: SelectionRule = Sel
         rule: what a row has to hold.
 
     Returns:
-        Boolean, shape (n,). Classes with fewer than 3 rows are kept whole, which a warning says. Where more than half of a class
-        is bad, its centre may follow the bad ones.
+        Boolean, shape (n,), on the CPU; some rows of every class. Classes with fewer than 3 rows are kept whole, which a warning
+        says. Where more than half of a class is bad, its centre may follow the bad ones.
 
     Raises:
         ValueError: shapes that differ, unlabelled rows, fewer than two classes, features that are not finite or zero.
+
+    Example:
+        >>> east, north = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+        >>> features = torch.stack([east, east, east, north, north, north, north, east])
+        >>> robust_selection(features, torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])).tolist()
+        [True, True, True, False, True, True, True, False]
     """
     _require_rows(features, labels)
-    unit = normalize(features.detach().double(), dim=1)
+    unit, labels = normalize(features.detach().cpu().double(), dim=1), labels.cpu()
     members = [torch.where(labels == label)[0] for label in labels.unique()]
     graph = _disturbances(unit, labels, rule)
     chosen = np.ones(len(labels), dtype=bool)
@@ -75,7 +82,7 @@ def robust_selection(features: Tensor, labels: Tensor, rule: SelectionRule = Sel
     for _ in range(rule.rounds):
         distances = _distances(unit, members, chosen)
         before = chosen.copy()
-        chosen, costs = _lowered(distances, graph, chosen, rule)
+        chosen, costs = lowered(distances, graph, chosen, rule)
         if (chosen == before).all():
             break
     return torch.from_numpy(_with_smallest_classes(chosen, costs, members, rule))
@@ -91,18 +98,25 @@ def energy(distances: np.ndarray, graph: csr_array, chosen: np.ndarray, rule: Se
         rule: weights and threshold.
     """
     a = chosen.astype(float)
-    return float(a @ (distances - rule.threshold) + rule.pair_weight / len(a) * 0.5 * (a @ (graph @ a)))
+    return float(a @ (distances - rule.threshold) + rule.pair_weight / rule.neighbours * 0.5 * (a @ (graph @ a)))
 
 
-def _lowered(
+def lowered(
     distances: np.ndarray, graph: csr_array, chosen: np.ndarray, rule: SelectionRule
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A selection that no change of one row improves, from one sweep after another, and the costs of all rows in it.
+    """A selection that no change of one row improves, and the costs of all rows in it, by sweeps over the rows.
 
-    One row after another: updating all at once can go round in circles.
+    Rows move one after another, each of which lowers the energy or, at a cost of exactly the threshold, adds a row, so that it
+    ends; moving all at once can go round in circles.
+
+    Args:
+        distances: u, shape (n,).
+        graph: w, symmetric, non-negative, shape (n, n).
+        chosen: where the sweeps begin, boolean, shape (n,).
+        rule: weights and threshold.
     """
     chosen = chosen.copy()
-    scale = rule.pair_weight / len(chosen)
+    scale = rule.pair_weight / rule.neighbours
     moved = True
     while moved:
         moved = False
@@ -158,7 +172,8 @@ def _with_smallest_classes(
             chosen[rows[np.argsort(costs[rows], kind="stable")[: rule.min_per_class]]] = True
     if small:
         warnings.warn(
-            f"{small} classes have fewer than {_SMALLEST_CLASS} rows, too few for a robust centre; all of them are kept",
+            f"{small} of {len(members)} classes have fewer than {_SMALLEST_CLASS} rows, too few for a robust centre; all of their "
+            "rows are kept",
             stacklevel=3,
         )
     return chosen

@@ -30,30 +30,22 @@ from privkd.trainer.task import Losses, Stage, Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class SKDConfig:
-    """Settings; the defaults train in about 20 s on one core.
+class SKDConfig(SelectionRule):
+    """Settings, those of the selection (`SelectionRule`) among them; the defaults train the example in seconds.
 
     Attributes:
         feature_weight: weight of the teacher's features against the labels, >= 0.
-        threshold: of the selection, see `SelectionRule`.
-        neighbours: of the selection's graph.
-        similarity: of the selection's graph.
-        pair_weight: of the selection.
         epochs: passes over the pairs, >= 1.
         teacher_epochs: passes over the high views for a teacher that is not handed in, >= 1.
         batch_size: pairs per step, >= 1.
         lr: learning rate of Adam, > 0.
-        dim: size of the embedding of a teacher that is not handed in, >= 1.
+        dim: size of the embedding where no teacher is handed in, >= 1.
 
     Raises:
         TypeError, ValueError: a field is out of range.
     """
 
     feature_weight: float = 10.0
-    threshold: float = 0.35
-    neighbours: int = 10
-    similarity: float = 0.5
-    pair_weight: float = 0.5
     epochs: int = 40
     teacher_epochs: int = 15
     batch_size: int = 64
@@ -62,135 +54,107 @@ class SKDConfig:
 
     def __post_init__(self) -> None:
         make_plain(self)
+        super().__post_init__()
         check.integer(epochs=self.epochs, teacher_epochs=self.teacher_epochs, batch_size=self.batch_size, at_least=1)
         check.integer(dim=self.dim, at_least=1)
         check.real(feature_weight=self.feature_weight, at_least=0.0)
         check.real(lr=self.lr, above=0.0)
-        self.rule()
-
-    def rule(self) -> SelectionRule:
-        """The rule of the selection."""
-        return SelectionRule(
-            threshold=self.threshold,
-            neighbours=self.neighbours,
-            similarity=self.similarity,
-            pair_weight=self.pair_weight,
-        )
 
 
 class Recognition(Task):
-    """Identities by the scaled cosine of an embedding of one view; rows without a label teach nothing.
+    """The teacher learns identities from the high view, by the scaled cosines of its embedding.
 
     Args:
-        network: gives embeddings, trained under the name `name`.
-        head: gives logits.
-        name: of the network.
-        view: column of the batch.
+        teacher: gives embeddings, shape (b, d).
+        head: gives logits, shape (b, K).
         lr: learning rate of Adam.
     """
 
-    def __init__(self, network: nn.Module, head: nn.Module, *, name: str, view: str, lr: float) -> None:
-        parameters = [*network.parameters(), *head.parameters()]
+    def __init__(self, teacher: nn.Module, head: nn.Module, *, lr: float) -> None:
         super().__init__(
-            modules={name: network, f"{name} head": head},
-            optimizers={"adam": torch.optim.Adam(parameters, lr=lr)},
+            modules={"teacher": teacher, "teacher-head": head},
+            optimizers={"adam": torch.optim.Adam([*teacher.parameters(), *head.parameters()], lr=lr)},
             schedule=cosine(),
         )
-        self.name, self.view = name, view
 
     def step(self, batch: Batch, context: Context) -> Losses:
-        logits = self.modules[f"{self.name} head"](self.modules[self.name](batch[self.view]))
-        return {"labels": cross_entropy(logits, batch["label"])}
+        embedding = self.modules["teacher"](batch["high"])
+        return {"labels": cross_entropy(self.modules["teacher-head"](embedding), batch["label"])}
 
 
-class SelectiveMimicry(Recognition):
-    """Labels for every face; teacher features for the faces that are worth copying.
+class SelectiveMimicry(Task):
+    """The student learns labels of every face from the low view, and the teacher's features of the faces worth copying.
 
     Args:
-        student: gives embeddings of the low view.
-        head: gives logits.
+        student: gives embeddings of the teacher's size, shape (b, d).
+        head: gives logits, shape (b, K).
+        teacher: frozen. Its features come with the rows ("feature", "keep", see `with_targets`); it is here so that the run
+            proves it unchanged.
         config: weights.
     """
 
-    def __init__(self, student: nn.Module, head: nn.Module, config: SKDConfig) -> None:
-        super().__init__(student, head, name="student", view="low", lr=config.lr)
-        self.weight = config.feature_weight
+    def __init__(self, student: nn.Module, head: nn.Module, teacher: nn.Module, config: SKDConfig) -> None:
+        super().__init__(
+            modules={"student": student, "head": head},
+            frozen={"teacher": teacher},
+            optimizers={"adam": torch.optim.Adam([*student.parameters(), *head.parameters()], lr=config.lr)},
+            schedule=cosine(),
+        )
+        self.feature_weight = config.feature_weight
 
     def step(self, batch: Batch, context: Context) -> Losses:
-        found = self.modules["student"](batch["low"])
-        labels = cross_entropy(self.modules["student head"](found), batch["label"])
-        copied = feature_distance(found, batch["feature"], weights=batch["keep"])
-        return {"labels": labels, "features": self.weight * copied}
+        embedding = self.modules["student"](batch["low"])
+        copied = feature_distance(embedding, batch["feature"], where=batch["keep"])
+        context.log("copied", batch["keep"].float().mean())  # the share of the rows
+        return {
+            "labels": cross_entropy(self.modules["head"](embedding), batch["label"]),
+            "features": self.feature_weight * copied,
+        }
 
 
 CARD = Card(
     title="a small student for low-resolution faces, which copies the teacher's features where they are worth it",
-    paper="Ge, Zhao, Li, Yao. Low-resolution Face Recognition in the Wild via Selective Knowledge Distillation. IEEE TIP "
-    "2019, arXiv 1811.09998",
+    paper="Ge, Zhao, Li, Yao: Low-resolution Face Recognition in the Wild via Selective Knowledge Distillation, IEEE TIP "
+    "28(4), 2019, arXiv 1811.09998",
     from_paper=(
         "two streams: a large teacher on high resolution, a small student on low resolution",
         "two losses: regression of selected features, classification of low-resolution faces",
-        "the selection is made on a sparse graph of the faces",
+        "the features are selected on a sparse graph of the faces, before the student learns",
     ),
-    reconstructed=("The energy of the selection and its solver.",),
+    reconstructed=("the energy of the selection, its robust class centres, and the sweeps that lower it",),
     ours=(
-        "Embeddings are unit vectors and heads are scaled cosines.",
-        "The student takes faces of any size: LRNet16 for 16x16, three blocks for others.",
+        "embeddings are compared as unit vectors, and labels learned from scaled cosines",
+        "the networks: LRNet16 for images of 16x16 pixels, three convolutional blocks for others",
+        "without a teacher that is handed in, one is trained on the high views of the same people",
     ),
-    proof="not measured yet",
-    private_statistics=("the features of the teacher on all rows, which decide what is selected",),
+    proof="35 % of the high views useless, 3 seeds: 0.906 of pairs right across views and 0.898 among low ones; copying all "
+    "features 0.842 and 0.817, labels only 0.516 and 0.908",
+    private_statistics=("the teacher's features of all rows, which decide what is copied",),
 )
 
 
-def student_for(shape: tuple[int, ...], dim: int) -> nn.Module:
-    """The student for faces of a shape (channels, height, width)."""
+def network_for(shape: tuple[int, ...], dim: int) -> nn.Module:
+    """A fresh embedding network for square images of a shape (channels, height, width).
+
+    Raises:
+        ValueError: the images are not square, or smaller than 4x4.
+    """
     channels, height, width = shape
     if height != width:
-        raise ValueError(f"low views are {height}x{width}; a student takes square faces: crop or resize them")
+        raise ValueError(f"images are {height}x{width} pixels; this network takes square ones: crop or resize them")
     return LRNet16(dim, channels) if height == LRNet16.side else SmallNet(height, 16, dim, channels)
 
 
-@register("skd")
-def skd(config: SKDConfig = SKDConfig(), *, teacher: nn.Module | None = None) -> Recipe[PairedViews]:
-    """The recipe `skd`; deploys `student`, which gives embeddings of low views.
+def with_targets(views: PairedViews, teacher: nn.Module, rule: SelectionRule) -> PairedViews:
+    """The pairs with the teacher's features of their high views, "feature", and which of them are worth copying, "keep".
 
-    Args:
-        config: settings of the selection and of the training.
-        teacher: gives embeddings of high views, shape (b, d). None trains one on the high views of these data, which is a
-            weaker teacher than one that has seen more.
+    A column "keep" that is there already is left as it is: somebody else has chosen.
     """
-
-    def stages(views: PairedViews) -> Sequence[Stage]:
-        require_labels(views)
-        channels, side, _ = views.high.shape[1:]
-        network = teacher or SmallNet(side, 16, config.dim, channels)
-        dim = embeddings(network, views.high[:2]).shape[1]
-        student, head = student_for(tuple(views.low.shape[1:]), dim), CosineHead(dim, views.classes)
-
-        def selected() -> PairedViews:
-            feature = embeddings(network, views.high)
-            keep = robust_selection(feature, views.labels, config.rule())
-            return views.with_column("feature", feature).with_column("keep", keep.float())
-
-        mimicry = SelectiveMimicry(student, head, config)
-        learning = Stage("student", mimicry, selected, epochs=config.epochs)
-        if teacher is not None:
-            mimicry.frozen["teacher"] = teacher
-            return [learning]
-        task = Recognition(network, CosineHead(dim, views.classes), name="teacher", view="high", lr=config.lr)
-        return [Stage("teacher", task, views, epochs=config.teacher_epochs), learning]
-
-    return Recipe(
-        name="skd",
-        config=config,
-        data=PairedViews,
-        card=CARD,
-        stages=stages,
-        deploy=("student",),
-        evaluate=cross_view_figures,
-        picture=cross_view_picture,
-        example=lambda: paired_faces(20, 10, damaged=0.35, seed=1),
+    feature = embeddings(teacher, views.high)
+    chosen = (
+        views if "keep" in views.extra else views.with_column("keep", robust_selection(feature, views.labels, rule))
     )
+    return chosen.with_column("feature", feature)
 
 
 def require_labels(views: PairedViews) -> None:
@@ -203,3 +167,38 @@ def require_labels(views: PairedViews) -> None:
         raise ValueError(f"paired views {views.name!r} have rows without a label; take the labelled rows")
     if len(views.labels.unique()) < 2:
         raise ValueError(f"paired views {views.name!r} show one identity only; at least two are needed")
+
+
+@register("skd")
+def skd(config: SKDConfig = SKDConfig(), *, teacher: nn.Module | None = None) -> Recipe[PairedViews]:
+    """The recipe `skd`; deploys `student`, which gives embeddings of low views.
+
+    Args:
+        config: settings of the selection and of the training.
+        teacher: gives embeddings of high views, shape (b, d), and is left as it is. None trains one on the high views of the
+            same people: a weaker teacher than one that has seen more.
+    """
+
+    def stages(views: PairedViews) -> Sequence[Stage]:
+        require_labels(views)
+        shown = network_for(tuple(views.high.shape[1:]), config.dim) if teacher is None else teacher
+        dim = embeddings(shown, views.high[:2]).shape[1]
+        student, head = network_for(tuple(views.low.shape[1:]), dim), CosineHead(dim, views.classes)
+        mimicry = SelectiveMimicry(student, head, shown, config)
+        learning = Stage("student", mimicry, lambda: with_targets(views, shown, config), epochs=config.epochs)
+        if teacher is not None:
+            return [learning]
+        recognition = Recognition(shown, CosineHead(dim, views.classes), lr=config.lr)
+        return [Stage("teacher", recognition, views, epochs=config.teacher_epochs), learning]
+
+    return Recipe(
+        name="skd",
+        config=config,
+        data=PairedViews,
+        card=CARD,
+        stages=stages,
+        deploy=("student",),
+        evaluate=cross_view_figures,
+        picture=cross_view_picture,
+        example=lambda: paired_faces(20, 10, damaged=0.35, seed=1),
+    )

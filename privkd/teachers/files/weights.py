@@ -89,11 +89,13 @@ def fill(module: nn.Module, path: Path) -> None:
 
 
 def _require_small(settings: dict[str, Any], *, numbers: int, tensors: int) -> None:
-    """Refuse whole numbers that cannot be sizes of a network with this many weights and tensors."""
+    """Refuse whole numbers and lists that cannot be sizes of a network with this many weights and tensors."""
     for name, value in settings.items():
         if name == "labels":  # what classes are called, which may be large numbers
             continue
         most = tensors if name == "layers" else numbers
+        if isinstance(value, list) and name != "layers" and len(value) > tensors:
+            raise ValueError(f"{name} has {len(value)} entries, for {tensors} tensors in that file")
         for size in value if isinstance(value, list) else [value]:
             if isinstance(size, int) and size > most:
                 raise ValueError(f"{name}={size} is above {most}, which no network in that file has")
