@@ -35,6 +35,7 @@ GROUP = "privkd.recipes"
 BUILT_IN = {
     "classifier": "privkd.recipes.baselines.classifier",
     "dawid-skene": "privkd.recipes.learners.dawid_skene",
+    "fedavg": "privkd.recipes.federated.fedavg",
 }
 OTHERS = "other packages"
 """The family of recipes that are not privkd's own."""

@@ -1,6 +1,7 @@
 """Rounds: copies for every client, states that survive, one order, and a result that repeats."""
 
 import copy
+from typing import ClassVar
 
 import pytest
 import torch
@@ -86,7 +87,7 @@ def test_a_round_without_clients_changes_nothing():
 
 def test_answers_come_in_the_order_of_clients_however_they_were_chosen():
     class Backwards(FedAvg):
-        orders = []
+        orders: ClassVar[list] = []
 
         def select(self, number, clients, generator):
             return list(reversed(range(clients)))
