@@ -151,9 +151,7 @@ def federate(config: FedAvgConfig, records: Records, strategy: Strategy, *, seed
     with trainer.session() as session:
         training = LocalTraining(LocalClassification(network, lr=config.lr), session)
         clients = [
-            LocalClient(
-                training, records.take(mine).columns(), held_out=records.take(tested).columns(), figures=figures
-            )
+            LocalClient(training, records.take(mine), held_out=records.take(tested), figures=figures)
             for mine, tested in zip(train.rows, test.rows, strict=True)
         ]
         history = run_federation(network, clients, strategy, rounds=config.rounds, seed=seed)

@@ -57,21 +57,13 @@ def test_records_without_labels_and_those_that_cannot_be_divided_are_refused():
         train(build("fedavg", [*QUICK, "min_size=100"]), data)
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
-        "clients=1",
-        "alpha=0",
-        "min_size=1",
-        "split_seed=-1",
-        "held_out=0",
-        "held_out=1",
-        "fraction=0",
-        "fraction=1.5",
-        "rounds=0",
-    ]
-    + ["local_epochs=0", "batch_size=0", "lr=0", "width=0"],
+OUT_OF_RANGE = (
+    "clients=1 alpha=0 min_size=1 split_seed=-1 held_out=0 held_out=1 fraction=0 fraction=1.5 rounds=0 local_epochs=0 batch_size=0 "
+    "lr=0 width=0"
 )
+
+
+@pytest.mark.parametrize("setting", OUT_OF_RANGE.split())
 def test_settings_out_of_range_are_refused_by_name(setting):
     with pytest.raises(ValueError, match=setting.partition("=")[0]):
         build("fedavg", [setting])
