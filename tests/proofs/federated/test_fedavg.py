@@ -4,6 +4,7 @@ Digits, 1300 rows over 10 clients (Dirichlet 0.3), 497 test rows of all classes,
 that its client has no rows of cannot be right more often than these classes occur: the mean of that ceiling over the clients is
 computed. Federated averaging has to be above it by three standard errors, and within 0.1 of the same network trained on all rows in
 one place. The ablation, a server that always hands on the first client's weights in place of the mean, stays below the ceiling.
+Measured: 0.916 in the mean, ceiling 0.632 (clients alone 0.463), in one place 0.966. Rates were chosen on other seeds.
 """
 
 import math
