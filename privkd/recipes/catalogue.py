@@ -36,6 +36,7 @@ BUILT_IN = {
     "classifier": "privkd.recipes.baselines.classifier",
     "dawid-skene": "privkd.recipes.learners.dawid_skene",
     "skd": "privkd.recipes.distillation.skd",
+    "fedavg": "privkd.recipes.federated.fedavg",
 }
 OTHERS = "other packages"
 """The family of recipes that are not privkd's own."""

@@ -30,6 +30,10 @@ class RunningMeans:
         self._totals: dict[str, Tensor | float] = {}
         self._counts: dict[str, float] = {}
 
+    def clear(self) -> None:
+        """Forget what was added."""
+        self._totals, self._counts = {}, {}
+
     def add(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:
         """Add a value, multiplied by its weight already, to the sum of its name; a TaskError refuses names of columns."""
         if name in self._totals:
@@ -49,7 +53,7 @@ class RunningMeans:
             TaskError: a figure has the name of another column.
         """
         totals = {name: (float(total), self._counts[name]) for name, total in self._totals.items()}
-        self._totals, self._counts = {}, {}
+        self.clear()
         means = _merged(self._engine.gathered(totals))
         if not self._on_cpu and not all(math.isfinite(value) for value in means.values()):
             bad = ", ".join(name for name, value in means.items() if not math.isfinite(value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -26,6 +27,21 @@ from privkd.trainer.stage_setup import set_up
 from privkd.trainer.task import Stage, Task
 
 
+@dataclass(slots=True)
+class _Prepared:
+    """A run of a task that has passed all checks.
+
+    Attributes:
+        stage: of the run.
+        data: as they were given; of a tuple the stage has another one.
+        loop: of the latest run, to begin again with.
+    """
+
+    stage: Stage
+    data: Data
+    loop: StageLoop | None = None
+
+
 class Session:
     """Runs that share a device: `with trainer.session() as session: session.run(task, data, steps=1)`.
 
@@ -43,7 +59,7 @@ class Session:
     def __init__(self, settings: TrainerSettings, engine: Engine, stop: Callable[[int], bool]) -> None:
         self._settings, self._engine, self._stop = settings, engine, stop
         self._modules: dict[int, Mapping[str, nn.Module]] = {}  # of every task by its id, without wrappers
-        self._stages: dict[int, Stage] = {}  # the latest of every task, which keeps the task and so its id
+        self._latest: dict[int, _Prepared] = {}  # run of every task, which keeps the task and so its id
         self._trained: set[nn.Parameter] = set()
         self._frozen: dict[int, nn.Module] = {}
         self._stack = ExitStack()
@@ -85,9 +101,9 @@ class Session:
         require_gradients_possible()
         if seed is not None:
             check.integer(seed=seed, at_least=0)
-        stage = self._stages.get(id(task))
-        if stage is None or stage.data is not data or stage.steps != steps or stage.beside or beside:
-            stage = self._prepared(task, data, steps, beside or {})
+        run = self._latest.get(id(task))
+        if run is None or run.data is not data or run.stage.steps != steps or run.stage.beside or beside:
+            run = self._prepared(task, data, steps, beside or {})
         modules = self._modules[id(task)]
         seed = mixed(self._settings.seed, self._runs) if seed is None else seed
         self._runs += 1
@@ -95,20 +111,20 @@ class Session:
             module.train()
         try:
             with torch.enable_grad(), threads_limited(self._settings.threads), seeded(mixed(seed, 0)):
-                return self._run(stage, modules, seed)
+                return self._run(run, modules, seed)
         finally:
             for module in modules.values():
                 module.eval()
 
-    def _prepared(self, task: Task, data: Data, steps: int | None, beside: Mapping[str, Data]) -> Stage:
+    def _prepared(self, task: Task, data: Data, steps: int | None, beside: Mapping[str, Data]) -> _Prepared:
         """A run of a task, checked; the next one is the same if its data are."""
         for one in (data, *beside.values()):
             require_data(one)
         stage = Stage("training", task, data, steps=steps, beside=beside)
-        if id(task) not in self._stages:
+        if id(task) not in self._latest:
             self._place(stage)
-        self._stages[id(task)] = stage
-        return stage
+        self._latest[id(task)] = made = _Prepared(stage, data)
+        return made
 
     def _place(self, stage: Stage) -> None:
         """Bring the modules of a task to the device, for the rest of the session."""
@@ -129,17 +145,26 @@ class Session:
         self._trained |= trained
         self._modules[id(task)] = state.modules
 
-    def _run(self, stage: Stage, modules: Mapping[str, nn.Module], seed: int) -> History:
-        settings, rates = self._settings, Rates(stage.task)
+    def _begin(self, run: _Prepared, modules: Mapping[str, nn.Module], rates: Rates, seed: int) -> StageLoop:
+        """The loop of a run: that of the latest one again, where nothing that it was made of can have changed meanwhile."""
+        is_same = (
+            self._engine.device.type == "cpu" and not isinstance(run.data, Mapping) and not run.stage.task.schedules
+        )
+        if run.loop is None or not is_same or not run.loop.restart(seed):
+            setup = set_up(run.stage, modules, rates, self._engine, self._settings, seeds=(seed, 0), resumed=None)
+            run.loop = StageLoop(setup)
+        return run.loop
+
+    def _run(self, run: _Prepared, modules: Mapping[str, nn.Module], seed: int) -> History:
+        settings, rates = self._settings, Rates(run.stage.task)
         reports = Reports(settings, is_writing=False)
         reports.disclose(settings.ledger)
         done = 0
 
         def go() -> None:
             nonlocal done
-            setup = set_up(stage, modules, rates, self._engine, settings, seeds=(seed, 0), resumed=None)
+            loop = self._begin(run, modules, rates, seed)
             try:
-                loop = StageLoop(setup)
                 while not loop.is_over:
                     row = translated(loop.advance, loop.explained, is_private=settings.is_quiet)
                     done = loop.step
@@ -152,7 +177,7 @@ class Session:
                 require_finite_weights(modules, done)
             finally:
                 rates.restore()
-                setup.batches.close()
+                loop.setup.batches.close()
 
         hushed(go, lambda: done + 1, is_quiet=settings.is_quiet)
         return reports.history

@@ -6,11 +6,13 @@ from typing import Any
 
 from privkd.errors import PrivkdError
 from privkd.trainer.batch_step import BatchStep
+from privkd.trainer.batches.arrays import ArrayBatches
 from privkd.trainer.batches.chosen_rows import positions
 from privkd.trainer.batches.ordering import rows_per_step
 from privkd.trainer.guards import misfit, partly_used, too_large, translated
 from privkd.trainer.history import Row
 from privkd.trainer.means import RunningMeans
+from privkd.trainer.seeding import generator_of, mixed
 from privkd.trainer.stage_setup import StageSetup
 from privkd.trainer.task import follow_averages
 from privkd.trainer.validation import Validation
@@ -42,6 +44,20 @@ class StageLoop:
     def is_over(self) -> bool:
         """Whether all steps are done."""
         return self.context.step >= self.context.steps
+
+    def restart(self, seed: int) -> bool:
+        """Go back to the beginning with other seeds; whether that gives the loop that `set_up` would make anew.
+
+        Args:
+            seed: of the run; the loop is that of its first stage, in one process.
+        """
+        if not isinstance(self._batches, ArrayBatches) or not self._batches.reseed(mixed(seed, 0)):
+            return False
+        context = self.context
+        context.step, context.epoch, context.logs = 0, 0, {}
+        context.generator = generator_of(mixed(seed, 0, 0))
+        self._means.clear()
+        return True
 
     def advance(self) -> Row | None:
         """Do one optimiser step, with all that is due around it; gives the row of history that is due after it.

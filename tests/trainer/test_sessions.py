@@ -1,6 +1,7 @@
 """Runs in a session are those of trainers of their own, but for the price of beginning each."""
 
 import copy
+import dataclasses
 import signal
 
 import numpy as np
@@ -13,6 +14,7 @@ from accountants import Ledger
 from privkd.errors import NonFiniteLoss, TaskError, TrainingStopped
 from privkd.private_training import PrivateGradients
 from privkd.trainer import Stage, Trainer, cosine
+from privkd.trainer import session as session_module
 from privkd.trainer.devices import placement
 
 
@@ -81,6 +83,32 @@ def test_other_rows_other_steps_and_rows_beside_are_used():
         session.run(task, rows(6), steps=2, beside={"unlabelled": rows(9)})
         session.run(task, rows(6), steps=3)
     assert [len(index) for index in task.seen] == [16] + [6] * 7
+
+
+def test_a_run_with_the_rows_of_the_latest_one_begins_with_what_it_made(monkeypatch):
+    """And gives what it would give if everything were made anew, as of a mapping, which may hold other rows by now."""
+
+    class Named(Drawing):
+        def step(self, batch, context):
+            return super().step(dataclasses.replace(batch, columns={"0": batch["x"], "1": batch["y"]}), context)
+
+    made, set_up = [], session_module.set_up
+    monkeypatch.setattr(
+        session_module, "set_up", lambda stage, *args, **rest: made.append(1) or set_up(stage, *args, **rest)
+    )
+    plain, named, data = Drawing(), Named(), rows()
+    columns = dict(zip("xy", data, strict=True))
+    with TRAINER.session() as session:
+        for seed in (1, 2, 1):
+            assert session.run(plain, data, seed=seed) == session.run(named, columns, seed=seed)
+    assert len(made) == 1 + 3
+    assert torch.equal(plain.net.weight, named.net.weight)
+    changing = Recording()
+    with TRAINER.session() as session:
+        for n in (16, 6):
+            columns.update({name: column[:n] for name, column in zip("xy", data, strict=True)})
+            session.run(changing, columns, steps=1)
+    assert [len(index) for index in changing.seen] == [16, 6]
 
 
 def test_the_callers_generators_and_threads_stay_as_they_were():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from privkd.trainer.batch import Batch
-from privkd.trainer.batches.order import Rows
+from privkd.trainer.batches.order import Order, Rows
 
 
 @runtime_checkable
@@ -62,6 +62,12 @@ class ArrayBatches:
         return Batch(
             index, {name: column.index_select(0, index.to(column.device)) for name, column in self._columns.items()}
         )
+
+    def reseed(self, seed: int) -> bool:
+        """Begin again with the random orders of another seed; whether the order of the rows can."""
+        if isinstance(self._order, Order):
+            self._order.reseed(seed)
+        return self._order is None or isinstance(self._order, Order)
 
     def close(self) -> None:
         """Nothing is read ahead."""

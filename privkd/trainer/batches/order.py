@@ -57,6 +57,10 @@ class Order:
         self.steps_per_epoch = rows // self.size
         self._pass: tuple[int, Tensor] | None = None
 
+    def reseed(self, seed: int) -> None:
+        """Begin with the orders of another seed."""
+        self.seed, self._pass = seed, None
+
     def at(self, step: int) -> Tensor:
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._pass is None or self._pass[0] != epoch:

@@ -1,0 +1,1 @@
+"""Systems of federated learning: rounds of clients that keep their rows."""
