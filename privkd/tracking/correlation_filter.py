@@ -42,7 +42,8 @@ class CorrelationFilterConfig:
         scale_step: ratio of neighbouring scales, > 1.
         scales: how many are searched in each frame, odd; 1 keeps the size of the first box.
         scale_penalty: factor on the response of each scale but the last frame's, in (0, 1].
-        window: whether patches fade to their border (Hann). Without it the filter learns borders that are not there.
+        window: power of the Hann window under which patches fade to their border, in [0, 8]; 0 is none, with which the filter
+            learns borders that are not there, and the ground.
 
     Raises:
         TypeError, ValueError: a field is out of range.
@@ -53,10 +54,10 @@ class CorrelationFilterConfig:
     sigma: float = 0.12
     ridge: float = 0.01
     rate: float = 0.02
-    scale_step: float = 1.02
+    scale_step: float = 1.03
     scales: int = 3
     scale_penalty: float = 0.98
-    window: bool = True
+    window: float = 2.0
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -65,10 +66,9 @@ class CorrelationFilterConfig:
         check.real(context=self.context, at_least=1.5, at_most=8.0)
         check.real(sigma=self.sigma, ridge=self.ridge, above=0.0)
         check.real(rate=self.rate, at_least=0.0, at_most=1.0)
+        check.real(window=self.window, at_least=0.0, at_most=8.0)
         check.real(scale_step=self.scale_step, above=1.0, at_most=2.0)
         check.real(scale_penalty=self.scale_penalty, above=0.0, at_most=1.0)
-        if type(self.window) is not bool:
-            raise TypeError(f"window={self.window!r} must be True or False")
         if self.scales % 2 == 0:
             raise ValueError(f"scales={self.scales} must be odd: the size of the last frame, and as many above as below")
 
@@ -104,7 +104,7 @@ class CorrelationFilter:
         self._first, self._factor = self._box[2:].clone(), 1.0
         self._side = context_side(width, height, settings.context)
         target = math.sqrt(width * height) * settings.size / self._side
-        self._hann = hann2d(settings.size) if settings.window else torch.ones(settings.size, settings.size)
+        self._hann = hann2d(settings.size) ** settings.window
         self._filter = RidgeFilter(settings.size, settings.sigma * target, settings.ridge * settings.size**2)
         self._mean, self._spread = torch.zeros(1), torch.ones(1)
         image = _as_image(frame)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class TrackResult:
             raise ValueError(f"box={self.box.tolist()} must be finite, and its width and height above 0")
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """A single-object tracker; `track` runs it over a sequence."""
 

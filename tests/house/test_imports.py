@@ -30,6 +30,7 @@ DOORS = [
     "privkd.recipes",
     "privkd.report",
     "privkd.teachers",
+    "privkd.tracking",
     "privkd.trainer",
     "privkd.transcription",
 ]
