@@ -1,7 +1,7 @@
 """Success, precision and speed of trackers, against a box that never moves and their ablations, on sprites and real sequences.
 
 Usage:  python benchmarks/systems/tracking.py --seeds 3 --pages
-Takes:  about eight minutes on one core.   Needs: shared/data/tracking for the figures on real sequences, else made-up ones only.
+Takes:  about four minutes on one core.   Needs: shared/data/tracking for the figures on real sequences, else made-up ones only.
 Writes: one JSON line per system and seed, and the table of its page.
 """
 
@@ -24,9 +24,9 @@ ABLATIONS = {"no update": ["rate=0"], "no window": ["window=0"], "plain window":
 
 
 def videos(seed: int) -> Iterator[tuple[str, Sequences]]:
-    """Sixteen videos of each scene by its name, and with the first seed the real ones, in which nothing is random."""
+    """Eight videos of each scene by its name, and with the first seed the real ones, in which nothing is random."""
     for scene in SCENES:
-        yield scene, moving_sprites(16, scene, seed=seed)
+        yield scene, moving_sprites(8, scene, seed=seed)
     if seed == 0 and REAL.is_dir():
         yield "real", Sequences.read(REAL, first_pixel=1)
 

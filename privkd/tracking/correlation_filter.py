@@ -70,7 +70,9 @@ class CorrelationFilterConfig:
         check.real(scale_step=self.scale_step, above=1.0, at_most=2.0)
         check.real(scale_penalty=self.scale_penalty, above=0.0, at_most=1.0)
         if self.scales % 2 == 0:
-            raise ValueError(f"scales={self.scales} must be odd: the size of the last frame, and as many above as below")
+            raise ValueError(
+                f"scales={self.scales} must be odd: the size of the last frame, and as many above as below"
+            )
 
 
 class CorrelationFilter:
@@ -91,7 +93,7 @@ class CorrelationFilter:
         [33.0, 22.0, 12.0, 10.0]
     """
 
-    def __init__(self, settings: CorrelationFilterConfig = CorrelationFilterConfig()) -> None:  # noqa: B008 - frozen
+    def __init__(self, settings: CorrelationFilterConfig = CorrelationFilterConfig()) -> None:
         self.settings = settings
 
     def __repr__(self) -> str:

@@ -58,16 +58,14 @@ def benchmark(
     )
 
 
-def _scored(
-    result: SequenceResult | None, sequence: Sequence, absent: Literal["count", "skip"]
-) -> TrackingScores:
+def _scored(result: SequenceResult | None, sequence: Sequence, absent: Literal["count", "skip"]) -> TrackingScores:
     if result is None:
         raise SequenceError(sequence.name, "there is no result of it; track_all makes one for each sequence")
     if len(result.boxes) != len(sequence):
-        raise SequenceError(sequence.name, f"its result has {len(result.boxes)} boxes, but it has {len(sequence)} frames")
-    return score_sequence(
-        result.boxes, sequence.boxes, present=sequence.visible, claimed=result.visible, absent=absent
-    )
+        raise SequenceError(
+            sequence.name, f"its result has {len(result.boxes)} boxes, but it has {len(sequence)} frames"
+        )
+    return score_sequence(result.boxes, sequence.boxes, present=sequence.visible, claimed=result.visible, absent=absent)
 
 
 def _speed(results: list[SequenceResult]) -> float | None:

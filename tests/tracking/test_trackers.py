@@ -53,7 +53,12 @@ def test_answers_that_are_no_boxes_are_refused(given, error, words):
 
 
 def test_the_first_box_is_the_true_one_and_absence_becomes_a_box_of_zeros():
-    answers = [TrackResult(BOX, 1.0), TrackResult(None, 0.0, False), TrackResult(BOX, 0.1, False), TrackResult(BOX, 1.0)]
+    answers = [
+        TrackResult(BOX, 1.0),
+        TrackResult(None, 0.0, False),
+        TrackResult(BOX, 0.1, False),
+        TrackResult(BOX, 1.0),
+    ]
     tracker, sequence = Recorded(answers), toy(language="the toy")
     found = track(tracker, sequence)
     assert found.boxes.tolist() == [BOX.tolist(), BOX.tolist(), [0] * 4, [0] * 4, BOX.tolist()]

@@ -1,8 +1,9 @@
 """Correlation filter: a tracker that learns what its target looks like from the first box on, and nothing beforehand.
 
-From the papers: the filter as a ratio of running averages and the peak-to-sidelobe ratio (Bolme et al., CVPR 2010), ridge regression
-over cyclic shifts under a Hann window (Henriques et al., arXiv 1404.7584), one denominator for all channels (Danelljan et al.,
-BMVC 2014), a search over scales with the filter itself (Li and Zhu, ECCV workshops 2014). Ours: channels, window and settings.
+From the papers: the filter as a ratio of running averages and the peak-to-sidelobe ratio (Bolme et al., CVPR 2010), ridge
+regression over cyclic shifts under a Hann window (Henriques et al., arXiv 1404.7584), one denominator for all channels (Danelljan
+et al., BMVC 2014), a search over scales with the filter itself (Li and Zhu, ECCV workshops 2014). Ours: channels, window and
+settings.
 """
 
 from __future__ import annotations
@@ -122,7 +123,9 @@ CARD = Card(
 
 
 @register("correlation-filter")
-def correlation_filter(config: CorrelationFilterConfig = CorrelationFilterConfig()) -> Recipe[Sequences]:
+def correlation_filter(
+    config: CorrelationFilterConfig = CorrelationFilterConfig(),  # noqa: B008 - frozen, but of another file
+) -> Recipe[Sequences]:
     """The recipe `correlation-filter`; deploys `tracker`, a `privkd.tracking.CorrelationFilter`. It reads nothing off its data.
 
     Args:

@@ -40,7 +40,7 @@ def test_figures_of_frames_with_the_target_are_left_out_where_there_are_none():
     boxes = np.array([[2.0, 2.0, 4.0, 4.0], [0, 0, 0, 0], [0, 0, 0, 0]])
     gone = Sequences((Sequence.of("gone", np.zeros((3, 16, 16, 3), np.uint8), boxes),), "gone")
     figures = train(build("correlation-filter"), gone).evaluate(gone)
-    assert "average_overlap" not in figures and "success_50" not in figures
+    assert not {"average_overlap", "success_50"} & set(figures)
     assert figures["success_auc"] == pytest.approx(20 / 21 / 3)  # the first frame alone
 
 
