@@ -61,7 +61,7 @@ def picture(products: Mapping[str, Any], data: Sequences) -> Figure:
 
     shown = data.take(np.unique(np.linspace(0, len(data) - 1, min(_SHOWN, len(data))).round().astype(int)))
     results = _results(products, shown)
-    figure = Figure(figsize=(13, 2.6 * len(shown) + 0.4), layout="constrained")
+    figure = Figure(figsize=(13, max(1.8 * len(shown), 3.2)), layout="constrained")
     grid = figure.add_gridspec(len(shown), len(_MOMENTS) + 2)
     for row, sequence in enumerate(shown):
         for column, moment in enumerate(_MOMENTS):
@@ -118,7 +118,8 @@ CARD = Card(
         "the Hann window to a power above 1, which keeps the filter from following the ground instead of the target",
         "the settings",
     ),
-    proof="@@PROOF@@",
+    proof="moving sprites of other seeds, 12 videos: success AUC 0.82; 0.08 for a box that never moves, 0.20 without a window, 0.69 with "
+    "one scale; twelve real sequences: see the page",
 )
 
 
