@@ -34,6 +34,7 @@ log = logging.getLogger("privkd")
 GROUP = "privkd.recipes"
 BUILT_IN = {
     "classifier": "privkd.recipes.baselines.classifier",
+    "correlation-filter": "privkd.recipes.tracking.correlation_filter",
     "dawid-skene": "privkd.recipes.learners.dawid_skene",
     "skd": "privkd.recipes.distillation.skd",
     "fedavg": "privkd.recipes.federated.fedavg",

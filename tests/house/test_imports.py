@@ -31,6 +31,7 @@ DOORS = [
     "privkd.recipes",
     "privkd.report",
     "privkd.teachers",
+    "privkd.tracking",
     "privkd.trainer",
     "privkd.transcription",
 ]

@@ -1,0 +1,1 @@
+"""Systems that follow a target through a video."""
