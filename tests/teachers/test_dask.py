@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import time
 import warnings
 import zlib
@@ -57,7 +58,7 @@ def test_the_workers_of_a_cluster_log_nothing_of_a_teacher(cluster, data, capfd)
 
     def loud():
         def say(pid):
-            print("secret", flush=True)
+            sys.stdout.write("secret\n")
             warnings.warn("secret", stacklevel=1)
             logging.getLogger("distributed.worker").error("secret")
             return pid == os.getpid()

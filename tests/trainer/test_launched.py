@@ -59,7 +59,7 @@ def test_one_process_where_accelerate_was_asked_for_several_is_refused_before_it
     for name, value in SIMPLE.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(
-        ValueError, match="started this one alone.*torchrun --nproc_per_node=2.*--multi_gpu.*--processes 2"
+        ValueError, match=r"started this one alone.*torchrun --nproc_per_node=2.*--multi_gpu.*--processes 2"
     ):
         Trainer(steps=1, device="cpu").run(task)
 
