@@ -110,7 +110,7 @@ def _trained(recipe: Recipe[Kind], data: Kind, stages: list[Stage], trainer: Tra
     """Run the stages, and keep what is deployed."""
     folder, settings = trainer.folder, _settings(trainer, recipe, data)
     if folder is not None:
-        claim(Path(folder), settings, is_first=_is_first())
+        claim(Path(folder), settings, is_first=is_first_process())
     history = trainer.run(stages, description=recipe.name)
     modules = _modules(stages)
     made = {**modules, **(recipe.products() if recipe.products is not None else {})}
@@ -143,7 +143,7 @@ def _run(
     settings = {"recipe": recipe.name, "config": asdict(recipe.config), "training": {"seed": seed}}
     settings["records"] = _form(data)
     if folder is not None:
-        claim(Path(folder), settings, is_first=_is_first())
+        claim(Path(folder), settings, is_first=is_first_process())
     assert recipe.run is not None
     with seeded(seed):
         made = recipe.run(data)

@@ -124,10 +124,16 @@ class Accelerated:
 def _name_processes() -> None:
     """Say in torchrun's words who this process is: accelerate takes mpirun's on CPUs only, and torch never."""
     found = get_cpu_distributed_information()
-    words = {"RANK": found.rank, "WORLD_SIZE": found.world_size, "LOCAL_RANK": found.local_rank}
-    if found.local_world_size == found.world_size:  # one machine; of several, accelerate asks for the address
+    words: dict[str, object] = {
+        "RANK": found.rank,
+        "WORLD_SIZE": found.world_size,
+        "LOCAL_RANK": found.local_rank,
+        "LOCAL_WORLD_SIZE": found.local_world_size,
+        "MASTER_PORT": 29500,
+    }
+    if found.local_world_size == found.world_size:  # one machine; of several, torch asks for the address
         words["MASTER_ADDR"] = "127.0.0.1"
-    for name, value in {**words, "LOCAL_WORLD_SIZE": found.local_world_size, "MASTER_PORT": 29500}.items():
+    for name, value in words.items():
         os.environ.setdefault(name, str(value))
 
 
