@@ -1,24 +1,50 @@
-"""Shared by all tests: one thread, run-time type checks, fixed hypothesis profile, and the shared data folder."""
+"""Shared by all tests: one thread, run-time type checks, fixed hypothesis profile, and the shared data folder.
+
+Where the test tools are not installed, as on a borrowed machine with an accelerator, the tests that need one run without them
+(`make gpu`).
+"""
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from beartype import BeartypeConf, beartype
-from hypothesis import settings
-from jaxtyping import install_import_hook
 
-# Run-time type checks, before the first import of the packages; an int is accepted where a float is asked (PEP 484).
-sys.modules["type_checker"] = ModuleType("type_checker")
-sys.modules["type_checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))
-install_import_hook(["privkd", "generators", "accountants"], "type_checker.check")
+MISSING = [name for name in ("beartype", "hypothesis", "jaxtyping") if find_spec(name) is None]
 
-settings.register_profile("privkd", deadline=None, max_examples=60, derandomize=True)
-settings.load_profile("privkd")
+if not MISSING:
+    from beartype import BeartypeConf, beartype
+    from hypothesis import settings
+    from jaxtyping import install_import_hook
+
+    # Run-time type checks, before the first import of the packages; an int is accepted where a float is asked (PEP 484).
+    sys.modules["type_checker"] = ModuleType("type_checker")
+    sys.modules["type_checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+    install_import_hook(["privkd", "generators", "accountants"], "type_checker.check")
+
+    settings.register_profile("privkd", deadline=None, max_examples=60, derandomize=True)
+    settings.load_profile("privkd")
+elif "jaxtyping" in MISSING:  # it names shapes in annotations, which nobody evaluates without a checker
+    sys.modules["jaxtyping"] = ModuleType("jaxtyping")
+    vars(sys.modules["jaxtyping"]).update(dict.fromkeys(("Bool", "Float", "Float32", "Float64", "Int", "Int64"), tuple))
 
 os.environ.setdefault("PRIVKD_SHARED", str(Path(__file__).parents[2] / "shared"))
+
+
+def pytest_report_header():
+    """Say that tests are left out, if any are."""
+    return (
+        f"{', '.join(MISSING)} not installed: only files with tests that need an accelerator run" if MISSING else None
+    )
+
+
+def pytest_ignore_collect(collection_path):
+    """Without the test tools, leave out the files that have no test for an accelerator."""
+    if MISSING and collection_path.is_file() and "pytest.mark.gpu" not in collection_path.read_text():
+        return True
+    return None
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +53,7 @@ def train(
     """
     with refusals():
         from privkd.recipes import train as run
+        from privkd.trainer.devices.launched import is_first_process
 
         given = {"steps": steps, "epochs": epochs, "batch_size": batch_size}
         given = {name: value for name, value in given.items() if value is not None}
@@ -75,7 +75,7 @@ def train(
             flags += [*(["--sharded"] if sharded else []), *(["--json"] if as_json else [])]
             launch(["train", recipe, *_options(options, texts), *flags], processes)
             return
-        is_first = os.environ.get("RANK", "0") == "0"
+        is_first = is_first_process()
         if not is_first:
             logging.getLogger("privkd").setLevel(logging.WARNING)  # progress is shown once
         trained = run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence, Sized
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from privkd.recipes.products import require_products
 from privkd.recipes.recipe import Recipe
 from privkd.recipes.trained import Trained, require_kind
 from privkd.trainer import Stage, Trainer, seeded
+from privkd.trainer.devices.launched import is_first_process
 
 if TYPE_CHECKING:
     from accountants import Ledger
@@ -110,7 +110,7 @@ def _trained(recipe: Recipe[Kind], data: Kind, stages: list[Stage], trainer: Tra
     """Run the stages, and keep what is deployed."""
     folder, settings = trainer.folder, _settings(trainer, recipe, data)
     if folder is not None:
-        claim(Path(folder), settings, is_first=_is_first())
+        claim(Path(folder), settings, is_first=is_first_process())
     history = trainer.run(stages, description=recipe.name)
     modules = _modules(stages)
     made = {**modules, **(recipe.products(stages) if recipe.products is not None else {})}
@@ -143,7 +143,7 @@ def _run(
     settings = {"recipe": recipe.name, "config": asdict(recipe.config), "training": {"seed": seed}}
     settings["records"] = _form(data)
     if folder is not None:
-        claim(Path(folder), settings, is_first=_is_first())
+        claim(Path(folder), settings, is_first=is_first_process())
     assert recipe.run is not None
     with seeded(seed):
         made = recipe.run(data)
@@ -154,7 +154,7 @@ def _run(
 
 def _keep(trained: Trained, folder: str | Path | None, settings: dict[str, Any]) -> None:
     """Write what is deployed; of several processes the first does."""
-    if folder is None or not _is_first():
+    if folder is None or not is_first_process():
         return
     certificate = trained.certificate
     guarantee = GUARANTEE if certificate is None else f"{certificate} See certificate.json and ledger.json"
@@ -162,10 +162,6 @@ def _keep(trained: Trained, folder: str | Path | None, settings: dict[str, Any])
     if certificate is not None:
         for name in trained.modules:
             trained.history.release(name).save(Path(folder) / RELEASE / name, overwrite=True)
-
-
-def _is_first() -> bool:
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _modules(stages: Sequence[Stage]) -> dict[str, nn.Module]:

@@ -134,8 +134,11 @@ def _train_all(
     from joblib import Parallel, delayed
 
     settings = {"classes": classes, "key": key, "training": training, "home": this_process()}
+    # A shard travels as a pair, inside its job: given by themselves, arrays would be sent to one worker of a Dask cluster ahead
+    # of the job, and be lost for good with it.
     jobs = (
-        delayed(train_member)(make_model, x[shard == t], y[shard == t], position=t, **settings) for t in range(teachers)
+        delayed(train_member)(make_model, (x[shard == t], y[shard == t]), position=t, **settings)
+        for t in range(teachers)
     )
     members = []
     with track(f"training {teachers} teachers", teachers) as advance:

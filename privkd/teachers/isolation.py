@@ -28,13 +28,22 @@ _ONE_AT_A_TIME = threading.RLock()
 def isolated(seed: int) -> Iterator[None]:
     """Run a block silently, from a seed, and put global state back: random numbers and what `restored` names.
 
-    One block runs at a time in a process. Gradients are recorded in it, whatever the caller's mode is.
+    One block runs at a time in a process. Gradients are recorded in it, whatever the caller's mode is. What it does through
+    joblib is done in its own thread: elsewhere nothing would be silent, and workers of a cluster would wait for each other.
 
     Args:
         seed: of the global generators in the block; public, or secret as the ensemble's key.
     """
+    from joblib import parallel_config
+
     silence = io.StringIO()
-    with _ONE_AT_A_TIME, seeded(seed), restored(), torch.inference_mode(False):
+    with (
+        _ONE_AT_A_TIME,
+        seeded(seed),
+        restored(),
+        torch.inference_mode(False),
+        parallel_config(backend="sequential"),
+    ):
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):

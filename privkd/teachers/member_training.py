@@ -40,8 +40,7 @@ class Training:
 
 def train_member(
     make_model: MakeModel,
-    x: np.ndarray,
-    y: np.ndarray,
+    shard: tuple[np.ndarray, np.ndarray],
     *,
     classes: int,
     key: bytes,
@@ -60,7 +59,7 @@ def train_member(
     """
     seed = int.from_bytes(hashlib.sha256(key + position.to_bytes(8, "big")).digest()[:4], "big")
     with isolated(seed):
-        member = answer_or_none(lambda: _fitted(make_model, x, y, classes=classes, seed=seed, training=training))
+        member = answer_or_none(lambda: _fitted(make_model, *shard, classes=classes, seed=seed, training=training))
     return packed(member, home=home)
 
 

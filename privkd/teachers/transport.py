@@ -10,8 +10,6 @@ import os
 import platform
 from typing import Any, TypeVar
 
-import cloudpickle
-
 from privkd.errors import TeacherError
 from privkd.teachers.isolation import answer_or_none, isolated
 
@@ -37,6 +35,8 @@ def packed(value: Value, *, home: Process) -> Value | bytes | None:
     """The value as bytes for another process, itself in this one; None if it cannot be pickled, whatever it raises."""
     if this_process() == home:
         return value
+    import cloudpickle
+
     with isolated(0):
         return answer_or_none(lambda: cloudpickle.dumps(value))
 
@@ -45,6 +45,8 @@ def unpacked(sent: Any) -> Any:
     """What `packed` was given; None if it cannot be built again, whatever it raises."""
     if not isinstance(sent, bytes):
         return sent
+    import cloudpickle
+
     with isolated(0):
         return answer_or_none(lambda: cloudpickle.loads(sent))
 
@@ -55,6 +57,8 @@ def sent_and_back(value: Value, *, name: str) -> Value:
     Raises:
         TeacherError: it cannot be pickled; the message says what to do.
     """
+    import cloudpickle
+
     try:
         return cloudpickle.loads(cloudpickle.dumps(value))
     except Exception as error:

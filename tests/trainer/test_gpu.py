@@ -7,7 +7,10 @@ from torch.nn import functional
 
 from privkd.trainer import Task, Trainer, seeded
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator; none is here")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator; none is here"),
+]
 
 
 class Digits(Task):

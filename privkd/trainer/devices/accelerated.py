@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from difflib import get_close_matches
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, get_cpu_distributed_information
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.optim import Optimizer
@@ -23,7 +24,7 @@ from privkd.trainer.task import Task
 
 
 class Accelerated:
-    """The engine of several processes, as torchrun starts them: each has all weights (DDP), or a part of them (FSDP).
+    """The engine of several processes, as torchrun or mpirun starts them: each has all weights (DDP), or a part of them (FSDP).
 
     Args:
         device: "auto" or "cpu".
@@ -32,6 +33,7 @@ class Accelerated:
     """
 
     def __init__(self, device: str, precision: str, *, sharded: bool) -> None:
+        _name_processes()
         self._accelerator = Accelerator(
             cpu=device == "cpu" or not torch.cuda.is_available(),
             mixed_precision="no" if precision == "fp32" else precision,
@@ -117,6 +119,22 @@ class Accelerated:
         atexit.unregister(_part)
         if not failed:  # one that failed would wait for others, which wait for it
             atexit.register(_part)
+
+
+def _name_processes() -> None:
+    """Say in torchrun's words who this process is: accelerate takes mpirun's on CPUs only, and torch never."""
+    found = get_cpu_distributed_information()
+    words: dict[str, object] = {
+        "RANK": found.rank,
+        "WORLD_SIZE": found.world_size,
+        "LOCAL_RANK": found.local_rank,
+        "LOCAL_WORLD_SIZE": found.local_world_size,
+        "MASTER_PORT": 29500,
+    }
+    if found.local_world_size == found.world_size:  # one machine; of several, torch asks for the address
+        words["MASTER_ADDR"] = "127.0.0.1"
+    for name, value in words.items():
+        os.environ.setdefault(name, str(value))
 
 
 def _part() -> None:

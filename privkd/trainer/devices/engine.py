@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, runtime_checkable
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from privkd.errors import TrainingStopped
+from privkd.trainer.devices.launched import process_count
 from privkd.trainer.task import Task
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -172,7 +172,7 @@ class OneProcess:
 
 @contextmanager
 def engine_for(device: str, precision: str, *, sharded: bool = False) -> Iterator[Engine]:
-    """The engine of this process: accelerate where torchrun started several, else `OneProcess`.
+    """The engine of this process: accelerate where torchrun or mpirun started several, else `OneProcess`.
 
     Args:
         device: "auto" or a torch device name.
@@ -180,12 +180,12 @@ def engine_for(device: str, precision: str, *, sharded: bool = False) -> Iterato
         sharded: split weights and optimiser states over the processes; nothing to split in one.
 
     Raises:
-        ValueError: half precision without an accelerator.
+        ValueError: half precision without an accelerator; one process where accelerate was asked for several.
     """
     place = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if precision != "fp32" and torch.device(place).type == "cpu":
         raise ValueError(f"precision={precision!r} needs an accelerator, and there is none; on a CPU use 'fp32'")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if process_count() > 1:
         from privkd.trainer.devices.accelerated import Accelerated
 
         engine: Engine = Accelerated(device, precision, sharded=sharded)
