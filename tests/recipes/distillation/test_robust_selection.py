@@ -130,6 +130,14 @@ def test_blocks_and_the_whole_select_the_same(monkeypatch):
     assert torch.equal(robust_selection(features, labels), whole)
 
 
+def test_a_disturbance_is_one_of_both_rows_whoever_is_the_neighbour():
+    features, labels, _ = faces(3, people=20, dim=4)
+    unit = torch.nn.functional.normalize(features.double(), dim=1)
+    graph = module._disturbances(unit, labels, SelectionRule(neighbours=1)).toarray()
+    assert (graph == graph.T).all()
+    assert (graph > 0).sum(axis=1).max() > 1  # a row that is the nearest one of several others
+
+
 def test_length_and_order_of_rows_do_not_matter():
     features, labels, _ = faces(4)
     keep = robust_selection(features, labels)
