@@ -18,7 +18,7 @@ class Partition:
     The table of counts says much about the rows: in a real federation nobody sees it whole.
 
     Attributes:
-        rows: of each client, ascending positions in the data, int64, shape (n_i,), n_i >= 1; they cannot be written to.
+        rows: of each client, ascending positions in the data, int64, shape (n_i,), n_i >= 1.
         counts: rows of each class that each client has, int64, shape (clients, classes).
 
     Raises:
@@ -60,8 +60,6 @@ class Partition:
         every = np.concatenate(self.rows)
         if len(np.unique(every)) < len(every):
             raise ValueError("some row is held twice; clients have disjoint rows")
-        for array in (*self.rows, self.counts):
-            array.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -48,7 +48,8 @@ class Session:
     The first run of a task places its modules and optimisers, and they stay there until the session ends; weights may be
     loaded into them between two runs. Frozen modules are looked at once before and once after the session, so they must stay
     as they are in between, too: where they change from round to round, every round is a session. What an optimiser
-    remembers (momentum) goes on from run to run of its task.
+    remembers (momentum) goes on from run to run of its task. On a CPU, a run with the very tuple or data kind of the latest run of
+    its task begins with what that one has made; do not exchange columns of a data kind that a session has seen.
 
     Args:
         settings: of all runs.

@@ -245,7 +245,7 @@ def fedavg(config: FedAvgConfig = FedAvgConfig()) -> Recipe[Records]:
         course = torch.tensor(list(made.history.column("accuracy").values()), dtype=torch.float64)
         return {
             "network": made.network,
-            "clients": {"counts": torch.from_numpy(made.train.counts.copy()), "accuracy": course},
+            "clients": {"counts": torch.from_numpy(made.train.counts), "accuracy": course},
         }
 
     return Recipe(
