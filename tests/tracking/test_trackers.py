@@ -157,6 +157,7 @@ def test_a_benchmark_is_the_mean_of_its_sequences_and_of_those_with_an_attribute
     assert found.attributes.keys() == {"fast"}
     assert found.attributes["fast"].auc == pytest.approx((alone["b"] + alone["c"]) / 2, abs=1e-12)
     assert alone["a"] == pytest.approx(20 / 21)  # no IoU is above 1
+    assert found.frames_per_second is not None
     assert found.frames_per_second > 0
 
 

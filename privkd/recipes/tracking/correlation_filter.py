@@ -118,8 +118,8 @@ CARD = Card(
         "the Hann window to a power above 1, which keeps the filter from following the ground instead of the target",
         "the settings",
     ),
-    proof="moving sprites of other seeds, 12 videos: success AUC 0.82; 0.08 for a box that never moves, 0.20 without a window, 0.69 with "
-    "one scale; twelve real sequences: see the page",
+    proof="moving sprites, 12 videos: success AUC 0.82; 0.08 for a box that never moves, 0.20 without a window, 0.69 with one "
+    "scale. Twelve real sequences: 0.68 against 0.25, but 0.72 without updates and 0.71 under the plain Hann window",
 )
 
 
