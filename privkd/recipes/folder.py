@@ -14,7 +14,7 @@ from privkd.recipes.products import save_products
 from privkd.storage import is_draft, read_json, write_json
 
 SCHEMA = "privkd.trained/1"
-GUARANTEE = "none: whoever has these weights may learn about the training records; privkd.transcribe gives a guarantee"
+GUARANTEE = "none: whoever has these files may learn about the data that they were made from; privkd.transcribe gives a guarantee"
 
 RELEASE = "release"
 """The folder, in that of a private run, of what may be published."""

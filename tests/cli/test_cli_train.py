@@ -59,7 +59,7 @@ def test_the_table_says_that_there_is_no_guarantee(privkd, tmp_path):
     outcome = privkd("train", "classifier", "--data=digits", "--steps=2", "--out", tmp_path / "run")
     assert outcome.code == 0, outcome.err
     assert "guarantee" in outcome.out
-    assert "none: whoever has these weights" in " ".join(outcome.out.split())
+    assert "none: whoever has these files" in " ".join(outcome.out.split())
     assert "accuracy" in outcome.out
 
 
