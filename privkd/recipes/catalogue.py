@@ -32,12 +32,19 @@ from privkd.recipes.recipe import Recipe, is_frozen_dataclass
 log = logging.getLogger("privkd")
 
 GROUP = "privkd.recipes"
+FAMILIES = {
+    "baselines": ("classifier",),
+    "distillation": ("skd",),
+    "federated": ("fedavg",),
+    "learners": ("dawid-skene",),
+    "tracking": ("correlation-filter",),
+}
+"""The recipes of privkd by family; `dawid-skene` of the family learners is the file `learners/dawid_skene.py`."""
+
 BUILT_IN = {
-    "classifier": "privkd.recipes.baselines.classifier",
-    "correlation-filter": "privkd.recipes.tracking.correlation_filter",
-    "dawid-skene": "privkd.recipes.learners.dawid_skene",
-    "skd": "privkd.recipes.distillation.skd",
-    "fedavg": "privkd.recipes.federated.fedavg",
+    name: f"privkd.recipes.{family}.{name.replace('-', '_')}"
+    for family, members in FAMILIES.items()
+    for name in members
 }
 OTHERS = "other packages"
 """The family of recipes that are not privkd's own."""
