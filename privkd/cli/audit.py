@@ -44,7 +44,7 @@ def audit(
         with opened(path):  # a pipe must not make the reader of ledgers wait
             events = Ledger.read(path)
         with working(f"recomputing the {len(events.events)} charges"):
-            found = judge(events, opinions=[name for name in opinions if name != "none"])
+            found = judge(events, opinions=[name for name in dict.fromkeys(opinions) if name != "none"])
         holds, said = _certificate(ledger)
     values = {"ledger": str(path), **found.to_dict(), "certificate": {"holds": holds, "finding": said}}
     rows = [
@@ -74,7 +74,11 @@ def _certificate(folder: Path) -> tuple[bool | None, str]:
         bound = files.certificate.verify()
     except (CertificateError, CheckpointError) as error:
         return False, f"does NOT hold: {error}"
-    what = "for the student beside it" if run is None else "for a run; no student is released in this folder"
+    what = (
+        "for the student beside it"
+        if run is None
+        else "for a run. Weights beside it are bound to nothing: audit a release"
+    )
     return True, f"holds, recomputed {bound}, {what}. In the words of its author: {files.certificate}"
 
 

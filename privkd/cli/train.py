@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def train(
     recipe: Annotated[str, typer.Argument(help="name, as in privkd recipes")],
     data: Annotated[str, typer.Option(help="file or folder of the recipe's kind of data, a bundled set, or example")],
-    out: Annotated[Path, typer.Option(help="folder of the run; a stopped run in it goes on")],
+    out: Annotated[Path, typer.Option(help="folder of the run; training that was stopped goes on in it")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="setting of the recipe, key=value")] = None,
     module: Annotated[
         list[str] | None, typer.Option(help="module to hand in, NAME=FILE, e.g. teacher=t.safetensors")
@@ -57,14 +58,14 @@ def train(
 
         given = {"steps": steps, "epochs": epochs, "batch_size": batch_size}
         given = {name: value for name, value in given.items() if value is not None}
-        if epsilon is not None and evaluate == data:
-            raise ValueError(
-                f"--evaluate={evaluate} are the rows that --epsilon protects, and nothing would protect figures of them; give "
-                "other data, or leave it out"
-            )
         made, texts, rest = _recipe(recipe, settings or [], module or [], given)
         rows = _read(made, data, classes, is_private=epsilon is not None)
         shown = None if evaluate is None else _read(made, evaluate, classes, is_private=epsilon is not None)
+        is_same = shown is not None and _require_others(rows, shown, is_private=epsilon is not None)
+        if processes != 1 and made.stages is None:
+            raise ValueError(
+                f"--processes={processes} has no effect: {recipe!r} is no training of the trainer; leave it out"
+            )
         if processes != 1:
             from privkd.cli.processes import launch
 
@@ -92,7 +93,7 @@ def train(
             **rest,
         )
         if is_first:
-            _show(trained, out, shown, as_json=as_json)
+            _show(trained, out, shown, is_same=is_same, as_json=as_json)
 
 
 def _recipe(
@@ -122,18 +123,40 @@ def _modules(texts: list[str]) -> dict[str, Any]:
 
 def _read(recipe: Recipe[Any], source: str, classes: str | None, *, is_private: bool) -> Any:
     """Data of the recipe's kind; class names of text labels are taken from public data only."""
-    from privkd.data import Records, load
+    from privkd.data import Records, read
 
     if source == "example":
         if recipe.example is None:
             raise ValueError(f"recipe {recipe.name!r} has no example data; give a file of {recipe.data.__name__}")
         return recipe.example()
-    if recipe.data is not Records:
-        if classes is not None:
-            raise ValueError(f"--classes names the classes of records, but {recipe.name!r} learns from another kind")
-        return recipe.data.read(source)
     names = None if classes is None else [name.strip() for name in classes.split(",")]
-    return load(source, classes=names if names is not None or is_private else "found")
+    if recipe.data is Records or "classes" in inspect.signature(recipe.data.read).parameters:
+        return read(recipe.data, source, classes=names if names is not None or is_private else "found")
+    if classes is not None:
+        raise ValueError(f"--classes names classes, which files of {recipe.data.__name__} have none of")
+    return read(recipe.data, source)
+
+
+def _require_others(rows: Any, shown: Any, *, is_private: bool) -> bool:
+    """Whether figures are of the very rows that were learned from, which is refused of private ones.
+
+    Raises:
+        ValueError: they are private.
+    """
+    import torch
+
+    from privkd.data.columns import has_columns
+
+    is_same = False
+    if has_columns(rows) and has_columns(shown):
+        pairs = zip(rows.columns().values(), shown.columns().values(), strict=False)
+        is_same = all(torch.equal(one, other) for one, other in pairs)
+    if is_same and is_private:
+        raise ValueError(
+            "--evaluate names the rows that --epsilon protects, and nothing would protect figures of them; give other data, or "
+            "leave it out"
+        )
+    return is_same
 
 
 def _options(values: dict[str, object], settings: list[str]) -> list[str]:
@@ -142,7 +165,7 @@ def _options(values: dict[str, object], settings: list[str]) -> list[str]:
     return [*typed, *(f"--set={text}" for text in settings)]
 
 
-def _show(trained: Trained, out: Path, data: Any, *, as_json: bool) -> None:
+def _show(trained: Trained, out: Path, data: Any, *, is_same: bool, as_json: bool) -> None:
     from privkd.recipes.folder import GUARANTEE, RELEASE
 
     last = trained.history[-1] if len(trained.history) else {}
@@ -153,12 +176,14 @@ def _show(trained: Trained, out: Path, data: Any, *, as_json: bool) -> None:
     if trained.certificate is not None:
         values["release"] = str(out / RELEASE)
     if data is not None and trained.recipe.evaluate is not None:
+        values["evaluated on"] = "the rows that were learned from" if is_same else "data given with --evaluate"
         values["evaluated"] = {name: _plain(value) for name, value in trained.evaluate(data).items()}
     if data is not None and trained.recipe.picture is not None and trained.certificate is None:
         values["picture"] = str(out / "picture.png")
         trained.picture(data).savefig(values["picture"], dpi=150)
-    unprotected = "" if trained.certificate is None else ", which nothing protects"
-    shown = {**figures, **{f"evaluated {name}{unprotected}": v for name, v in values.get("evaluated", {}).items()}}
+    said = ", of the rows that were learned from" if is_same else ""
+    said = said if trained.certificate is None else ", which nothing protects"
+    shown = {**figures, **{f"evaluated {name}{said}": value for name, value in values.get("evaluated", {}).items()}}
     rows = [
         *files.items(),
         *((name, values[name]) for name in ("release", "picture") if name in values),

@@ -22,6 +22,8 @@ class Records:
         labels: class index of each record, int64, shape (n,), >= 0; None for unlabelled records.
         name: what the records are called in reports.
         class_names: distinct names by class index; None if not known. Declares the number of classes.
+        names_counted: whether `class_names` are numbers up to the largest label of records that declared none, which one record
+            more may move; `take` sets it.
         names_found: whether `class_names` were read off the labels and sorted. One record more may then move the class index of
             every other record, so wherever records are private, their classes have to be declared.
 
@@ -40,6 +42,7 @@ class Records:
     name: str
     class_names: tuple[str, ...] | None = None
     names_found: bool = False
+    names_counted: bool = False
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -105,11 +108,12 @@ class Records:
             IndexError: an index lies outside [0, n); negative ones do not count from the end.
         """
         rows = row_index(index, n=len(self)).to(self.inputs.device)
-        labels, class_names = self.labels, self.class_names
+        labels, class_names, is_counted = self.labels, self.class_names, self.names_counted
         if labels is not None:
+            is_counted = is_counted or class_names is None
             class_names = class_names or tuple(str(number) for number in range(self.classes))
             labels = labels[rows]
-        return Records(self.inputs[rows], labels, self.name, class_names, self.names_found)
+        return Records(self.inputs[rows], labels, self.name, class_names, self.names_found, is_counted)
 
 
 def _check_types(records: Records) -> None:
@@ -128,8 +132,9 @@ def _check_types(records: Records) -> None:
     names = records.class_names
     if names is not None and not (isinstance(names, tuple) and all(isinstance(name, str) for name in names)):
         raise TypeError(f"class_names={names!r} must be a tuple of strings or None")
-    if not isinstance(records.names_found, bool):
-        raise TypeError(f"names_found={records.names_found!r} must be True or False")
+    for name in ("names_found", "names_counted"):
+        if not isinstance(getattr(records, name), bool):
+            raise TypeError(f"{name}={getattr(records, name)!r} must be True or False")
 
 
 def _input_problems(inputs: Tensor) -> list[str]:

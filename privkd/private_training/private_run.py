@@ -34,6 +34,7 @@ _CONDITIONS = (
     "settings were not chosen by looking at private records",
     "the number of records is public",
 )
+_OF_DATA_SETS = "the data set gives each row without regard to the others"
 
 
 class PrivateRun:
@@ -61,6 +62,7 @@ class PrivateRun:
         self._banded = None if settings.noise is None else BandedNoise(settings.noise)
         state = setting.resumed or {"id": secrets.token_hex(8), "releases": 0}
         self._id, self._releases = str(state["id"]), int(state["releases"])
+        self._of_data = (_OF_DATA_SETS,) if setting.is_read else ()
         if "draws" in state:
             self._draws.load_state_dict(state["draws"])
         if "bound" in state:
@@ -127,7 +129,7 @@ class PrivateRun:
             scope=self.settings.unit,
             delta=self.settings.delta,
             basis="per-example-clipping",
-            conditions=(*_CONDITIONS, *self._ledgers.conditions()),
+            conditions=(*_CONDITIONS, *self._of_data, *self._ledgers.conditions()),
             secure_rng=not is_seeded(self.ledger),
         )
         claim = (certificate.epsilon, certificate.delta, certificate.accountant)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind")
 
-_TAKEN = "config"  # the name of the file that describes the run, beside those of the products
+_TAKEN = ("certificate", "checkpoints", "config", "ledger", "metrics", "picture", "release")
+"""Names of what lies in the folder of a run beside the products."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ class Recipe(Generic[Kind]):
             )
         for name, kind in named.items():
             check_name(deploy=name)
-            if name == _TAKEN:
+            if name in _TAKEN:
                 raise ValueError(f"deploy={name!r} of recipe {self.name!r} is the name of another file; rename it")
             if not is_product(kind):
                 raise TypeError(

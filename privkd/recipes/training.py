@@ -11,7 +11,7 @@ from torch import nn
 
 from privkd.data.records import Records
 from privkd.recipes.folder import GUARANTEE, RELEASE, claim, complete
-from privkd.recipes.private import private_gradients, private_recipe
+from privkd.recipes.private import private_gradients, private_recipe, private_stages
 from privkd.recipes.products import require_products
 from privkd.recipes.recipe import Recipe
 from privkd.recipes.trained import Trained, require_kind
@@ -84,11 +84,14 @@ def train(
     elif delta is not None or ledger is not None:
         raise ValueError("delta and ledger belong to a private run; give epsilon, too")
     if recipe.stages is None:
-        return _run(
-            recipe, data, folder, seed=seed, unused={"steps": steps, "epochs": epochs, "batch_size": batch_size}
-        )
-    with seeded(seed):
-        stages = list(recipe.stages(data))
+        unused = {"steps": steps, "epochs": epochs, "batch_size": batch_size, "sharded": sharded or None}
+        unused |= {"trackers": trackers or None, "precision": None if precision == "fp32" else precision}
+        return _run(recipe, data, folder, seed=seed, unused=unused | {"device": None if device == "auto" else device})
+    if privacy is not None:
+        stages = private_stages(recipe, data, seed=seed)
+    else:
+        with seeded(seed):
+            stages = list(recipe.stages(data))
     if recipe.products is None:  # before the training, not after it
         require_products(recipe.name, recipe.kinds, _modules(stages))
     trainer = Trainer(
@@ -131,9 +134,7 @@ def _shared(recipe: Recipe[Any], batch_size: int | None, *, is_private: bool) ->
     return shared
 
 
-def _run(
-    recipe: Recipe[Kind], data: Kind, folder: str | Path | None, *, seed: int, unused: dict[str, int | None]
-) -> Trained:
+def _run(recipe: Recipe[Kind], data: Kind, folder: str | Path | None, *, seed: int, unused: dict[str, Any]) -> Trained:
     """Run a system that is no training."""
     given = [name for name, value in unused.items() if value is not None]
     if given:
@@ -157,7 +158,9 @@ def _keep(trained: Trained, folder: str | Path | None, settings: dict[str, Any])
     if folder is None or not is_first_process():
         return
     certificate = trained.certificate
-    guarantee = GUARANTEE if certificate is None else f"{certificate} See certificate.json and ledger.json"
+    guarantee = (
+        GUARANTEE if certificate is None else f"of what lies in {RELEASE}/, and of nothing else here: {certificate}"
+    )
     complete(Path(folder), settings, trained.deployed, trained.recipe.kinds, guarantee=guarantee)
     if certificate is not None:
         for name in trained.modules:

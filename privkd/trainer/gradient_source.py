@@ -27,6 +27,7 @@ class Setting:
     Attributes:
         task: placed already; its `per_record` gives losses.
         rows: of the data.
+        is_read: whether a data set of the caller's gives the rows one by one.
         made_up: made-up rows of the shapes and dtypes of the data, its columns by name, once for each kind that may be tried.
         batch_size: records per step.
         steps: of the run.
@@ -40,6 +41,7 @@ class Setting:
 
     task: Task
     rows: int
+    is_read: bool
     made_up: tuple[dict[str, Tensor], ...]
     batch_size: int
     steps: int

@@ -29,7 +29,9 @@ def rehearsal_rows(data: Data, device: torch.device, *, is_private: bool) -> tup
         ValueError: columns have different numbers of rows.
         TaskError: the first row of a private data set cannot be read.
     """
-    columns = columns_of(data)
+    columns = translated(
+        lambda: columns_of(data), lambda error: _unreadable(error) if is_private else None, is_private=is_private
+    )
     if isinstance(columns, dict):
         require_common_rows(columns)
     if not rows_of(data):

@@ -58,7 +58,9 @@ class Run:
         self._reports.disclose(settings.ledger)
         self._states = [StageState(stage) for stage in stages]
         self._rates = [Rates(stage.task) for stage in stages]
-        self._fingerprint = fingerprint(settings, stages, engine.process[1])
+        self._fingerprint = hushed(
+            lambda: fingerprint(settings, stages, engine.process[1]), lambda: 0, is_quiet=settings.is_quiet
+        )
         self._position, self._done = 0, 0  # stages, and the steps of those that are done
         self._loop: StageLoop | None = None
         self._digests: dict[str, str | None] = {}  # of the stage's rows, where they have to stay the same

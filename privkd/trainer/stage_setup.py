@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from torch import nn
+from torch.utils.data import Dataset
 
 from privkd.errors import TaskError
 from privkd.trainer.batch import Data
@@ -23,7 +24,7 @@ from privkd.trainer.made_up import rehearsal_rows
 from privkd.trainer.rates import Rates
 from privkd.trainer.seeding import generator_of, mixed
 from privkd.trainer.settings import TrainerSettings
-from privkd.trainer.task import Stage, Task
+from privkd.trainer.task import Stage, Task, overrides
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def set_up(
         setting = Setting(
             task=stage.task,
             rows=rows_of(data),
+            is_read=isinstance(data, Dataset),
             made_up=rehearsal_rows(data, engine.device, is_private=settings.is_quiet),
             batch_size=batch_size,
             steps=steps,
@@ -99,7 +101,7 @@ def set_up(
             resumed=resumed,
         )
         gradients = settings.privacy.begin(setting)
-    elif type(stage.task).rows is not Task.rows:
+    elif overrides(stage.task, "rows"):
         chosen = _chosen_rows(stage, batch_size, mixed(*seeds), engine)
     batches = batches_of(
         data,
@@ -110,6 +112,7 @@ def set_up(
         process=engine.process,
         workers=settings.workers,
         order=gradients or chosen or stage.order,
+        one_by_one=gradients is not None,
     )
     steps = steps or _steps_of(stage, settings, batches.steps_per_epoch)
     context = Context(0, 0, steps, engine.device, generator, gather=engine.gather)

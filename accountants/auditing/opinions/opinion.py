@@ -19,6 +19,7 @@ _FAILURES = (
     ImportError,
     LookupError,
     MemoryError,
+    OSError,
     RuntimeError,
     TypeError,
     ValueError,

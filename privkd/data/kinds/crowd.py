@@ -75,7 +75,7 @@ class Crowd(Kind, Dataset[dict[str, Any]]):
         require_tensors(torch.int64, item=self.item, worker=self.worker, label=self.label, truth=self.truth)
         require_tensors(torch.float32, inputs=self.inputs)
         require_name(self.name)
-        check.integer(rows=self.rows, at_least=1)
+        check.integer(rows=self.rows, at_least=1, at_most=_MOST)
         check.integer(workers=self.workers, at_least=1, at_most=_MOST)
         refuse(f"crowd {self.name!r}", _triplet_problems(self) or _beside_problems(self))
         _sort(self)

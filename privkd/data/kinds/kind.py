@@ -25,9 +25,11 @@ class Kind(ABC):
 
     Attributes:
         name: what the data are called in reports.
+        is_padded: whether rows are as long as the longest of them, of the whole kind.
     """
 
     name: str
+    is_padded: ClassVar[bool] = False
 
     @abstractmethod
     def __len__(self) -> int:

@@ -73,6 +73,8 @@ class Skeletons(Kind):
         (Skeletons(name='toy', n=2, frames=5, joints=3, dimensions=2, bones=2), 2)
     """
 
+    is_padded: ClassVar[bool] = True
+
     joints: Tensor
     lengths: Tensor
     labels: Tensor | None

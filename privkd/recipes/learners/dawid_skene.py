@@ -102,9 +102,15 @@ def picture(products: Mapping[str, Any], crowd: Crowd) -> Figure:
     from matplotlib.figure import Figure
 
     right = torch.einsum("rkk,k->r", products["annotators"]["channels"], products["annotators"]["prior"])
-    counts = torch.bincount(crowd.worker, minlength=len(right))[: len(right)]
+    if crowd.workers != len(right):
+        raise ValueError(
+            f"crowd {crowd.name!r} has {crowd.workers} annotators; the estimated ones are {len(right)} others"
+        )
     _, truth = _known(crowd)
-    hits = torch.zeros(len(counts)).index_add_(0, crowd.worker, (crowd.label == truth[crowd.item]).float())
+    known = truth[crowd.item] >= 0
+    worker, hit = crowd.worker[known], (crowd.label == truth[crowd.item])[known]
+    counts = torch.bincount(worker, minlength=len(right))
+    hits = torch.zeros(len(right)).index_add_(0, worker, hit.float())
     seen = counts > 0
     figure = Figure(figsize=(5, 4.5), layout="constrained")
     axes = figure.subplots()

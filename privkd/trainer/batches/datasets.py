@@ -30,6 +30,7 @@ def batches_of(
     process: tuple[int, int],
     workers: int,
     order: Ordering | Rows | None = None,
+    one_by_one: bool = False,
 ) -> Batches:
     """Batches on a device.
 
@@ -42,6 +43,7 @@ def batches_of(
         process: rank and number of processes.
         workers: processes that read a `Dataset`; 0 reads between steps.
         order: of the main data set; an `Order` if None.
+        one_by_one: see `DatasetBatches`.
 
     Raises:
         ValueError: no rows or different numbers of rows, or an order that does not fit them.
@@ -68,7 +70,8 @@ def batches_of(
     if isinstance(columns, dict):
         main = ArrayBatches({name: column.to(device) for name, column in columns.items()}, order if rows else None)
     else:
-        main = DatasetBatches(columns, cast(Rows, order), mixed(seed, process[0]), device=device, workers=workers)
+        seed = mixed(seed, process[0])
+        main = DatasetBatches(columns, cast(Rows, order), seed, device=device, workers=workers, one_by_one=one_by_one)
     return BatchesBeside(main, further) if further else main
 
 
@@ -91,7 +94,8 @@ def require_data(data: object, *, private: bool = False) -> None:
 
     Raises:
         TypeError: it is no `Data`, or a data set without a length; the message says what to give instead.
-        ValueError: private records whose class names were found in their labels, or private rows that a `collate` puts together.
+        ValueError: private records whose class names were found in their labels, or private rows that a `collate` puts
+            together or that are as long as the longest of them.
     """
     if private and isinstance(data, Records):
         require_declared_names(
@@ -105,6 +109,11 @@ def require_data(data: object, *, private: bool = False) -> None:
         raise ValueError(
             f"{type(data).__name__}.collate puts the rows of a batch together, where one row may change another by padding, and a "
             "private run bounds what one row changes; give rows of one shape, and leave collate out"
+        )
+    if private and getattr(data, "is_padded", False):
+        raise ValueError(
+            f"rows of {type(data).__name__} are as long as the longest of them, so that one row changes the shape of all; cut or "
+            "pad the tensors to a length that does not depend on them, and give these"
         )
     if isinstance(data, Mapping):
         _require_named(data)

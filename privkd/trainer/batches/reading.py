@@ -33,6 +33,8 @@ class DatasetBatches:
         seed: of what the data set draws.
         device: where batches go.
         workers: processes that read; 0 reads between steps.
+        one_by_one: whether the data set is asked for one row after another although it could give many at once, so that no row sees
+            those that it is drawn with.
     """
 
     def __init__(
@@ -43,8 +45,9 @@ class DatasetBatches:
         *,
         device: torch.device,
         workers: int,
+        one_by_one: bool = False,
     ) -> None:
-        self._reader, self._order, self._seed = _Reader(dataset), order, seed
+        self._reader, self._order, self._seed = _Reader(dataset, one_by_one=one_by_one), order, seed
         self._collated = partial(collated, dataset)
         self._device, self._workers = device, workers
         self.steps_per_epoch = self._order.steps_per_epoch
@@ -113,15 +116,15 @@ def _plan(order: Rows, seed: int, step: int) -> Iterator[list[int]]:
 class _Reader(Dataset[Any]):
     """The data set, with randomness that depends on the plan."""
 
-    def __init__(self, dataset: Dataset[Any]) -> None:
+    def __init__(self, dataset: Dataset[Any], *, one_by_one: bool) -> None:
         self._dataset = dataset
+        self._many = None if one_by_one else getattr(dataset, "__getitems__", None)
 
     def __getitems__(self, plan: list[int]) -> list[Any]:
         with seeded(plan[0]):
             if len(plan) == 1:  # an empty batch has the shapes of a row
                 return [_NONE, self._dataset[0]]
-            many = getattr(self._dataset, "__getitems__", None)
-            return many(plan[1:]) if many else [self._dataset[row] for row in plan[1:]]
+            return self._many(plan[1:]) if self._many else [self._dataset[row] for row in plan[1:]]
 
 
 _NONE = "no rows"
