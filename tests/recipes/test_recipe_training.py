@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 import privkd
+from accountants import Ledger
 from privkd.data import Records, load
-from privkd.errors import CheckpointError, RecipeError, TrainingStopped
+from privkd.errors import CheckpointError, RecipeError, TaskError, TrainingStopped
 from privkd.recipes import Card, Recipe, build, train
 from privkd.recipes import load as load_run
 from privkd.teachers import load_teacher
@@ -232,3 +234,80 @@ def test_nothing_of_the_rows_is_in_a_private_network_before_it_is_trained(digits
     assert all(torch.equal(first[name], second[name]) for name in first)
     public = build("classifier").stages(digits)[0].task.modules["network"]
     assert not torch.equal(public.shift, first["shift"]), "the public form standardises, or this test cannot fail"
+
+
+def test_classes_that_were_counted_when_records_were_taken_are_not_declared(digits):
+    taken = Records(digits.inputs, digits.labels, "counted").take(range(100))
+    assert taken.names_counted
+    assert not digits.take(range(100)).names_counted
+    with pytest.raises(ValueError, match="number of classes is that of their largest label"):
+        train(build("classifier"), taken.take(range(50)), epsilon=1.0)
+
+
+def private_toy(task, *, deploy=("net",), extra=(), products=None, run_stages=None):
+    def stages(records):
+        return run_stages(records) if run_stages else [Stage("only", task, (records.inputs,)), *extra]
+
+    made = Recipe(
+        name="toy",
+        config=Length(steps=2),
+        data=Records,
+        card=Card(title="for a test"),
+        stages=stages,
+        deploy=deploy,
+        products=products,
+    )
+    return replace(made, private=lambda: made)
+
+
+def ledger():
+    return Ledger(adjacency="add-remove", n=len(RECORDS))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"products": lambda stages: {"rows": {"x": RECORDS.inputs}}, "deploy": {"net": nn.Module, "rows": dict}},
+            "keeps more",
+        ),
+        ({"products": lambda stages: {"net": nn.Linear(1, 1)}}, "keeps more than modules"),
+        (
+            {"extra": [Stage("more", Shift(), (RECORDS.inputs,))]},
+            r"deploys \['net'\], which its one stage does not train",
+        ),
+        ({"deploy": ("net", "teacher")}, r"deploys \['teacher'\], which its one stage does not train"),
+    ],
+)
+def test_a_private_recipe_deploys_what_its_one_stage_trains_and_nothing_else(changes, told):
+    task, charged = Shift(), ledger()
+    task.frozen["teacher"] = nn.Linear(1, 1)
+    with pytest.raises(RecipeError, match=told):
+        train(private_toy(task, **changes), RECORDS, epsilon=1.0, ledger=charged)
+    assert not charged.events
+
+
+def test_what_a_private_recipe_of_others_says_of_the_rows_is_kept_back(recwarn):
+    def look(records):
+        warnings.warn(f"smallest {records.inputs.min()}", stacklevel=1)
+        raise ValueError(f"a bad record {records.inputs[3].tolist()}")
+
+    with pytest.raises(TaskError, match="its text may quote private rows") as refused:
+        train(private_toy(Shift(), run_stages=look), RECORDS, epsilon=1.0)
+    assert "0.375" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    assert not [warning for warning in recwarn if "smallest" in str(warning.message)]
+
+
+@pytest.mark.parametrize("name", ["certificate", "ledger", "release", "checkpoints", "picture", "metrics"])
+def test_products_cannot_take_the_names_of_the_other_files(name):
+    with pytest.raises(ValueError, match="is the name of another file"):
+        toy(deploy=(name,))
+
+
+def test_options_that_a_run_without_training_cannot_follow_are_refused():
+    still = replace(toy(), stages=None, run=lambda records: {"net": nn.Linear(1, 1)})
+    assert list(train(still, RECORDS).deployed) == ["net"]
+    for option in ({"steps": 3}, {"device": "cpu"}, {"precision": "bf16"}, {"sharded": True}, {"trackers": ("x",)}):
+        with pytest.raises(ValueError, match=f"{next(iter(option))} of no effect"):
+            train(still, RECORDS, **option)

@@ -4,14 +4,14 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from accountants import Ledger
-from privkd.data import Columns, Records
+from privkd.data import Columns, Records, Skeletons
 from privkd.data.columns import has_columns
 from privkd.errors import TaskError, UnknownColumn
 from privkd.private_training import PrivateGradients
-from privkd.trainer import Batch, Task, Trainer, seeded
+from privkd.trainer import Batch, Stage, Task, Trainer, seeded
 from privkd.trainer.batch import numbered, parts_of
 
 
@@ -194,3 +194,54 @@ def test_private_runs_refuse_a_collate_which_may_let_one_row_change_another():
     with pytest.raises(ValueError, match=r"Ragged\.collate puts the rows of a batch together.*leave collate out"):
         shown(Ragged(), privacy=private(), ledger=ledger)
     assert not ledger.events
+
+
+class Many(Dataset):
+    """Gives many rows at once, each less their mean; alone, a row is what it is."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, row):
+        return torch.full((2,), float(row))
+
+    def __getitems__(self, rows):
+        together = torch.stack([self[row] for row in rows])
+        return list(together - together.mean(dim=0))
+
+
+def test_private_runs_read_rows_one_by_one_and_say_what_the_data_set_must_hold():
+    seen = []
+
+    class Look(Recorder):
+        def per_record(self, batch, context):
+            seen.append(batch["0"].detach().clone())
+            return super().per_record(batch, context)
+
+    history = Trainer(steps=2, batch_size=4, device="cpu", privacy=private()).run(Look("0"), Subset(Many(), range(8)))
+    assert "the data set gives each row without regard to the others" in history.certificate.conditions
+    drawn = [rows for rows in seen if len(rows) and bool((rows == rows.round()).all())]
+    assert any(bool((rows > 1).any()) for rows in drawn), "rows as they are alone"
+    of_tensors = Trainer(steps=2, batch_size=4, device="cpu", privacy=private()).run(
+        Recorder(), {"low": torch.zeros(8, 2)}
+    )
+    assert not [text for text in of_tensors.certificate.conditions if "data set" in text]
+
+
+def test_private_runs_refuse_functions_and_rows_as_long_as_the_longest():
+    padded = Skeletons(torch.zeros(4, 3, 2, 2), torch.tensor([3, 2, 1, 3]), None, "moves")
+    with pytest.raises(ValueError, match="one row changes the shape of all"):
+        shown(padded, privacy=private())
+    stage = Stage("training", Recorder(), lambda: {"low": torch.zeros(8, 2)})
+    with pytest.raises(ValueError, match="made by a function, which draws from a seed that others may know"):
+        Trainer(steps=1, device="cpu", privacy=private()).run([stage])
+
+
+def test_rows_that_an_instance_chooses_are_not_ignored():
+    task = Recorder()
+    task.rows = lambda context: torch.tensor([1, 3])
+    Trainer(steps=2, batch_size=2, device="cpu").run(task, {"low": torch.zeros(8, 2)})
+    assert all(set(batch.index.tolist()) <= {1, 3} for batch in task.seen)
+    task.seen.clear()
+    with pytest.raises(ValueError, match="chooses rows by looking at them"):
+        Trainer(steps=1, device="cpu", privacy=private()).run(task, {"low": torch.zeros(8, 2)})
