@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from importlib.metadata import entry_points
+from typing import Any, TypeAlias, TypeVar
 
 from torch import nn
 
@@ -50,6 +50,8 @@ OTHERS = "other packages"
 """The family of recipes that are not privkd's own."""
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
+Offer: TypeAlias = Any
+"""An entry point: of the standard library, or of its backport, which answers in its place once anything has imported it."""
 
 _factories: dict[str, Callable[..., Any]] = {}
 
@@ -195,7 +197,7 @@ def modules_of(factory: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(factory).parameters)[1:]
 
 
-def _load(name: str, offers: list[EntryPoint]) -> None:
+def _load(name: str, offers: list[Offer]) -> None:
     """Import what an entry point names; whatever it registered is forgotten if it fails."""
     if len(offers) > 1:
         raise RecipeError(
@@ -213,14 +215,14 @@ def _load(name: str, offers: list[EntryPoint]) -> None:
         ) from error
 
 
-def _offered() -> dict[str, list[EntryPoint]]:
-    found: dict[str, list[EntryPoint]] = {}
+def _offered() -> dict[str, list[Offer]]:
+    found: dict[str, list[Offer]] = {}
     for offer in entry_points(group=GROUP):
         found.setdefault(offer.name, []).append(offer)
     return found
 
 
-def _in_words(offer: EntryPoint) -> str:
+def _in_words(offer: Offer) -> str:
     package = "" if offer.dist is None else f" of {offer.dist.name} {offer.dist.version}"
     return f"{offer.name!r} = {offer.value}{package}"
 
