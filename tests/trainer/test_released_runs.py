@@ -82,7 +82,7 @@ def test_the_folder_of_a_run_is_true_and_says_how_it_is_released(tmp_path):
     run(folder=tmp_path / "run")
     code, said = command("audit", tmp_path / "run")
     assert code == 0
-    assert "no student is released in this folder" in said
+    assert "Weights beside it are bound to nothing: audit a release" in said
     with pytest.raises(CheckpointError, match=r"history\.release\(\)\.save\(directory\)"):
         privkd.load(tmp_path / "run")
     (release,) = report_of(tmp_path / "run").releases
