@@ -20,7 +20,8 @@ THIRD_PARTY = Path(__file__).parents[1] / "recipes" / "thirdparty"
 def installed(monkeypatch):
     """A package of somebody else, and a broken one."""
     monkeypatch.syspath_prepend(str(THIRD_PARTY))
-    catalogue.get("classifier")
+    for name in catalogue.BUILT_IN:  # a module registers once: what is first asked for below would be lost afterwards
+        catalogue.get(name)
     monkeypatch.setattr(catalogue, "_factories", dict(catalogue._factories))
     yield
     for name in ("privkd_example", "privkd_broken", "privkd_forgetful"):
@@ -116,7 +117,7 @@ def test_epsilon_trains_privately_and_leaves_a_release_that_audits(privkd, tmp_p
     assert values["guarantee"].startswith("(3.0, 1e-05)-DP for each training record")
     assert set(values["last"]) <= {"step", "epoch"}, "nothing that was computed from private rows"
     assert privkd("audit", tmp_path / "run" / "release" / "network").code == 0
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["guarantee"].startswith("(3.0, 1e-05)-DP")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["guarantee"].startswith("of what lies in release/")
     ledger = (tmp_path / "run" / "ledger.json").read_bytes()
     again = privkd(*command, "--out", tmp_path / "run")  # finished already: neither trained nor charged again
     assert again.code == 0, again.err
