@@ -117,7 +117,9 @@ def test_epsilon_trains_privately_and_leaves_a_release_that_audits(privkd, tmp_p
     assert values["guarantee"].startswith("(3.0, 1e-05)-DP for each training record")
     assert set(values["last"]) <= {"step", "epoch"}, "nothing that was computed from private rows"
     assert privkd("audit", tmp_path / "run" / "release" / "network").code == 0
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["guarantee"].startswith("of what lies in release/")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["guarantee"].startswith(
+        "of what lies in release/"
+    )
     ledger = (tmp_path / "run" / "ledger.json").read_bytes()
     again = privkd(*command, "--out", tmp_path / "run")  # finished already: neither trained nor charged again
     assert again.code == 0, again.err
