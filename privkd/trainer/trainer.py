@@ -191,11 +191,6 @@ def _require_own_sampling(stage: Stage) -> None:
             f"memories of {type(stage.task).__name__} keep something of every row, which a private run bounds by nothing; train a "
             "task without them"
         )
-    if callable(stage.data):
-        raise ValueError(
-            f"the data of stage {stage.name!r} are made by a function, which draws from a seed that others may know; a private run "
-            "takes the rows themselves: call it before"
-        )
     if stage.order is not None:
         raise ValueError(
             f"order={type(stage.order).__name__.lower()}(...) of stage {stage.name!r} looks at rows to draw batches, which a "

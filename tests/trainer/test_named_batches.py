@@ -11,7 +11,7 @@ from privkd.data import Columns, Records, Skeletons
 from privkd.data.columns import has_columns
 from privkd.errors import TaskError, UnknownColumn
 from privkd.private_training import PrivateGradients
-from privkd.trainer import Batch, Stage, Task, Trainer, seeded
+from privkd.trainer import Batch, Task, Trainer, seeded
 from privkd.trainer.batch import numbered, parts_of
 
 
@@ -228,13 +228,10 @@ def test_private_runs_read_rows_one_by_one_and_say_what_the_data_set_must_hold()
     assert not [text for text in of_tensors.certificate.conditions if "data set" in text]
 
 
-def test_private_runs_refuse_functions_and_rows_as_long_as_the_longest():
+def test_private_runs_refuse_rows_as_long_as_the_longest():
     padded = Skeletons(torch.zeros(4, 3, 2, 2), torch.tensor([3, 2, 1, 3]), None, "moves")
     with pytest.raises(ValueError, match="one row changes the shape of all"):
         shown(padded, privacy=private())
-    stage = Stage("training", Recorder(), lambda: {"low": torch.zeros(8, 2)})
-    with pytest.raises(ValueError, match="made by a function, which draws from a seed that others may know"):
-        Trainer(steps=1, device="cpu", privacy=private()).run([stage])
 
 
 def test_rows_that_an_instance_chooses_are_not_ignored():
