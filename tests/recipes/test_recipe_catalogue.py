@@ -190,3 +190,17 @@ def test_a_package_cannot_replace_a_recipe_of_privkd(monkeypatch, caplog):
     with caplog.at_level(logging.WARNING, "privkd"):
         assert get("classifier") is real
     assert "'classifier' = evil_package is not used" in caplog.text
+
+
+def test_an_entry_point_of_the_backport_is_taken_like_one_of_the_standard_library(monkeypatch):
+    class Backport:
+        """Of importlib_metadata: another class with the same attributes, whose finder may answer in the standard one's place."""
+
+        name, value, dist = "ported", "a_package.ported", None
+
+        def load(self):
+            return register("ported")(lambda config=Nothing(): recipe("ported"))
+
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: [Backport()])
+    assert "ported" in names()
+    assert build("ported").name == "ported"
